@@ -1,0 +1,142 @@
+// Package source reads chatbot transcripts from where the bot recorded them: JSONL files and Postgres.
+// A reader yields Records, each with its place in the source; only a Record knows what the original looked like.
+package source
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+// Role says who wrote a message.
+type Role string
+
+// The roles of messages that are sent to Dixa. Messages of the role system are dropped while decoding.
+const (
+	RoleUser  Role = "user"  // the end-user: inbound
+	RoleBot   Role = "bot"   // the bot: outbound
+	RoleAgent Role = "agent" // a person at the company: outbound, with AgentID if the record names one
+)
+
+// Format is the format of a message's text.
+type Format string
+
+// The formats of a message's text.
+const (
+	FormatText     Format = "text"
+	FormatHTML     Format = "html"
+	FormatMarkdown Format = "markdown"
+)
+
+// Direction says who began the chat.
+type Direction string
+
+// The directions of a chat.
+const (
+	Inbound  Direction = "inbound" // the end-user began it; the default
+	Outbound Direction = "outbound"
+)
+
+// Transcript is one chat between an end-user and a bot, decoded, checked and put in order. Every time is UTC with
+// whole milliseconds.
+type Transcript struct {
+	ID        string
+	CreatedAt time.Time // never after the first message
+	ClosedAt  time.Time // zero: the chat is still open; else never before the last message
+	Direction Direction
+	EndUser   EndUser
+	Messages  []Message // what is to be sent, at least one, sorted, no two at the same millisecond
+	// Attributes are the attributes of the record by name; those that were null are left out.
+	Attributes map[string]Value
+	// Unknown names the fields of the record that this project does not know, as paths such as "messages.mood", sorted, each once.
+	Unknown []string
+}
+
+// EndUser is the customer as the record describes it: trimmed, NUL bytes and invalid UTF-8 replaced, otherwise as written.
+// An empty string means that the record does not say.
+type EndUser struct {
+	ExternalID string
+	Email      string
+	Phone      string
+	Name       string
+}
+
+// Anonymous says whether the record gives no identifier at all.
+func (u EndUser) Anonymous() bool { return u.ExternalID == "" && u.Email == "" && u.Phone == "" }
+
+// Message is one message that is to be sent.
+type Message struct {
+	Role        Role
+	AgentID     string // of an agent's message, "" when the record names none
+	Text        string
+	Format      Format
+	At          time.Time
+	Attachments []Attachment
+}
+
+// Attachment is a file that the sender's side hosts.
+type Attachment struct {
+	URL  string
+	Name string
+}
+
+// Value is an attribute's value: a text (strings, numbers and booleans, as JSON writes them) or a list of texts.
+type Value struct {
+	Text string
+	List []string // not nil: the value is a list
+}
+
+// Hash is the SHA-256 of a source record: of the raw line, or of the text of a row's columns.
+type Hash [sha256.Size]byte
+
+// String returns the hash in lower-case hexadecimal.
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// RejectCode names the reason why a record cannot be imported.
+type RejectCode string
+
+// The reasons for a rejection.
+const (
+	RejectLineTooLong      RejectCode = "line_too_long"
+	RejectInvalidJSON      RejectCode = "invalid_json"
+	RejectMissingID        RejectCode = "missing_id"
+	RejectInvalidID        RejectCode = "invalid_id"
+	RejectInvalidField     RejectCode = "invalid_field" // a field has the wrong type or a value outside its choices
+	RejectInvalidRole      RejectCode = "invalid_role"
+	RejectInvalidTime      RejectCode = "invalid_time"
+	RejectTimeWithoutZone  RejectCode = "time_without_zone"
+	RejectTimeInFuture     RejectCode = "time_in_future"
+	RejectInvalidAttribute RejectCode = "invalid_attribute"
+	RejectNoMessages       RejectCode = "no_messages"
+	RejectDuplicateID      RejectCode = "duplicate_id" // used by the importer
+)
+
+// RejectError says why a record cannot be imported. Its text names the field and the cure, never a value that a customer wrote.
+type RejectError struct {
+	Code   RejectCode
+	Reason string // such as `messages[3].created_at has no time zone: write it as 2006-01-02T15:04:05Z`
+}
+
+func (e *RejectError) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Reason) }
+
+// Place is where a record stands in its source.
+type Place struct {
+	Path string // a file as configured, "-" for standard input, "postgres" for a query
+	Line int64  // from 1; 0 where there are no lines
+	Key  string // for a Postgres row without a readable id: what identifies the row instead of a line
+}
+
+// String returns "path:line", the name by which a record without an id of its own is known.
+func (p Place) String() string {
+	if p.Line == 0 {
+		return p.Path + ":" + p.Key
+	}
+	return fmt.Sprintf("%s:%d", p.Path, p.Line)
+}
+
+// Progress tells how far a reader is. Total is 0 while it is not known.
+type Progress struct {
+	Done, Total int64
+	Unit        string // "bytes" or "rows"
+}
