@@ -1,0 +1,13 @@
+//go:build unix && !linux
+
+package pgtest
+
+import "syscall"
+
+// attributes makes a child run as the account, if any.
+func attributes(as *account) *syscall.SysProcAttr {
+	if as == nil {
+		return nil
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: as.uid, Gid: as.gid}}
+}

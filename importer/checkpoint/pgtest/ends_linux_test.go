@@ -1,0 +1,3 @@
+package pgtest_test
+
+const endsWithParent = true

@@ -1,0 +1,161 @@
+// Package pgtest gives tests empty Postgres databases on a throwaway cluster.
+//
+// A package that uses it says so in its TestMain:
+//
+//	func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+//
+// The cluster is started when the first test asks for a database, one for each test process, and is stopped and removed
+// when the tests have ended. It keeps nothing safe from a crash of the machine, only from its own (fsync is off). It lets
+// anybody in who can reach its port on the loopback interface.
+//
+// Where the machine has no Postgres, an ordinary user gets one by download; else the tests are skipped, or fail if
+// DIXA_IMPORT_REQUIRE_POSTGRES is 1.
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// errNoPrograms says that there is no Postgres on the machine.
+var errNoPrograms = errors.New("no Postgres programs (initdb, postgres) in pg_config --bindir, PATH or the usual folders")
+
+// shared is the cluster that the tests of this process share.
+var shared struct {
+	once   sync.Once
+	server *server
+	err    error
+
+	inMain    atomic.Bool
+	databases atomic.Int64
+}
+
+// M runs the tests of a package and then stops the shared cluster. It serves goleak:
+//
+//	func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.M{M: m}) }
+type M struct{ *testing.M }
+
+// Run returns the exit code of the tests.
+func (m M) Run() int {
+	shared.inMain.Store(true)
+	code := m.M.Run()
+	if shared.server == nil {
+		return code
+	}
+	if err := shared.server.remove(); err != nil {
+		fmt.Fprintln(os.Stderr, "pgtest:", err)
+		return max(code, 1)
+	}
+	return code
+}
+
+// Main runs the tests of a package, stops the shared cluster and returns the exit code.
+func Main(m *testing.M) int { return M{m}.Run() }
+
+// New returns the URL of a fresh, empty database. It is dropped, and everybody thrown out of it, when the test ends.
+func New(t testing.TB) string {
+	t.Helper()
+	if !shared.inMain.Load() {
+		t.Fatal("pgtest.New needs a TestMain that calls pgtest.Main")
+	}
+	shared.once.Do(func() { shared.server, shared.err = newServer() })
+	if shared.err != nil {
+		skipOrFail(t, shared.err)
+	}
+	name := fmt.Sprintf("test_%d", shared.databases.Add(1))
+	if err := shared.server.exec("create database " + name + " template template0"); err != nil {
+		t.Fatalf("pgtest: create database: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := shared.server.exec("drop database " + name + " with (force)"); err != nil {
+			t.Errorf("pgtest: drop database: %v", err)
+		}
+	})
+	return shared.server.url(name)
+}
+
+// Mode is how a cluster is stopped.
+type Mode int
+
+// The modes of pg_ctl stop.
+const (
+	Fast      Mode = iota // open transactions are rolled back, the cluster is shut down in order
+	Immediate             // as in a crash: it recovers when it starts again
+)
+
+// Server is a cluster of one test, which may be stopped and started again. Its methods report what goes wrong as an error
+// of the test, and may be called from any goroutine.
+type Server struct {
+	t testing.TB
+	s *server
+}
+
+// Cluster starts a private cluster. It is stopped and removed when the test ends.
+func Cluster(t testing.TB) *Server {
+	t.Helper()
+	s, err := newServer()
+	if err != nil {
+		skipOrFail(t, err)
+	}
+	t.Cleanup(func() {
+		if err := s.remove(); err != nil {
+			t.Errorf("pgtest: %v", err)
+		}
+	})
+	return &Server{t: t, s: s}
+}
+
+// URL returns the URL of a database of the cluster. It stays the same when the cluster is started again.
+func (s *Server) URL() string { return s.s.url("postgres") }
+
+// Stop stops the cluster and returns when it has ended.
+func (s *Server) Stop(mode Mode) {
+	s.t.Helper()
+	if err := s.s.stop(mode); err != nil {
+		s.t.Errorf("pgtest: %v", err)
+	}
+}
+
+// Start starts a cluster that was stopped and returns when it answers.
+func (s *Server) Start() {
+	s.t.Helper()
+	if err := s.s.start(); err != nil {
+		s.t.Errorf("pgtest: %v", err)
+	}
+}
+
+// Restart stops the cluster and starts it.
+func (s *Server) Restart(mode Mode) {
+	s.t.Helper()
+	s.Stop(mode)
+	s.Start()
+}
+
+func skipOrFail(t testing.TB, err error) {
+	t.Helper()
+	if errors.Is(err, errNoPrograms) && os.Getenv("DIXA_IMPORT_REQUIRE_POSTGRES") != "1" {
+		t.Skipf("SKIPPED, NOTHING OF THIS IS TESTED ON POSTGRES: %v", err)
+	}
+	t.Fatalf("pgtest: %v", err)
+}
+
+// exec runs a statement in the maintenance database.
+func (s *server) exec(sql string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.url("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
+	return err
+}
