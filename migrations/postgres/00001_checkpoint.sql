@@ -1,0 +1,97 @@
+-- +goose Up
+create schema if not exists dixa_import;
+
+create table dixa_import.sources (
+    source       text collate "C" primary key,
+    base_url     text not null,
+    organisation text not null,
+    watermark    timestamptz
+);
+
+-- Ids of conversations are unique in an organisation. One checkpoint may hold sources of several organisations, a rehearsal
+-- beside the real one, so conversation_id is unique within a source only.
+--
+-- A transcript is updated three or four times within seconds and then never again. The room left on each page lets the
+-- updates that change no index (pending to sending, the renewal of send_before) stay on it. Postgres counts the columns in
+-- an index's predicate as indexed, so the index of unfinished transcripts hangs on a column that changes once, not on status.
+create table dixa_import.transcripts (
+    source          text collate "C" not null,
+    transcript_id   text collate "C" not null,
+    status          text not null check (status in
+        ('pending', 'sending', 'imported', 'complete', 'partial', 'failed', 'in_doubt', 'rejected', 'skipped')),
+    conversation_id bigint,
+    end_user_id     text,
+    attempts        integer not null default 0,
+    error_code      text,
+    error           text,
+    content_hash    text,
+    closed_at       timestamptz,
+    run_id          bigint,
+    imported_at     timestamptz,
+    created_at      timestamptz not null default now(),
+    updated_at      timestamptz not null default now(),
+    send_before     timestamptz,               -- an import request may leave until then
+    claim           bigint not null default 0, -- counts the claims; fences the writes of earlier ones
+    claimed_by      bigint,                    -- the run that works on it; its lease is in runs
+    file            text,                      -- the configured path, of a record that is known by its place
+    unfinished      boolean not null generated always as (status in ('pending', 'sending', 'imported')) stored,
+    primary key (source, transcript_id),
+    check ((conversation_id is not null) = (status in ('imported', 'complete', 'partial'))),
+    check (claimed_by is null or status in ('pending', 'sending', 'imported'))
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
+
+create unique index transcripts_conversation on dixa_import.transcripts (conversation_id, source)
+    where conversation_id is not null;
+create index transcripts_unfinished on dixa_import.transcripts (source, transcript_id) where unfinished;
+create index transcripts_file on dixa_import.transcripts (source, file) where file is not null;
+
+create table dixa_import.partial_errors (
+    source              text collate "C" not null,
+    transcript_id       text collate "C" not null,
+    ordinal             integer not null check (ordinal >= 1),
+    kind                text not null check (kind in
+        ('message', 'attachment', 'assignment', 'attribute', 'adopted', 'duplicate', 'other')),
+    message             text not null,
+    message_external_id text,
+    attribute           text,
+    primary key (source, transcript_id, ordinal)
+);
+
+-- A row without end_user_id reserves the identifier while a run creates its end-user.
+create table dixa_import.end_users (
+    kind         text collate "C" not null check (kind in ('external_id', 'email', 'phone')),
+    value        text collate "C" not null,
+    end_user_id  text,
+    resolved_at  timestamptz,
+    organisation text not null,
+    reserved_by  bigint,
+    reserved_at  timestamptz,
+    primary key (kind, value),
+    check ((end_user_id is null) = (resolved_at is null))
+);
+
+create index end_users_end_user on dixa_import.end_users (end_user_id) where end_user_id is not null;
+
+create table dixa_import.runs (
+    id           bigint generated always as identity primary key,
+    source       text collate "C" not null,
+    command      text not null,
+    started_at   timestamptz not null default now(),
+    finished_at  timestamptz,
+    outcome      text,
+    read         bigint not null default 0,
+    imported     bigint not null default 0,
+    partial      bigint not null default 0,
+    failed       bigint not null default 0,
+    rejected     bigint not null default 0,
+    skipped      bigint not null default 0,
+    already_done bigint not null default 0,
+    duplicate    bigint not null default 0,
+    in_doubt     bigint not null default 0,
+    pending      bigint not null default 0,
+    requests     bigint not null default 0,
+    lease_until  timestamptz not null
+) with (fillfactor = 50);
+
+-- +goose Down
+drop table dixa_import.runs, dixa_import.end_users, dixa_import.partial_errors, dixa_import.transcripts, dixa_import.sources;

@@ -1,0 +1,93 @@
+-- +goose Up
+create table sources (
+    source       text primary key,
+    base_url     text not null,
+    organisation text not null,
+    watermark    text
+) without rowid;
+
+-- Ids of conversations are unique in an organisation. One checkpoint may hold sources of several organisations, a rehearsal
+-- beside the real one, so conversation_id is unique within a source only.
+create table transcripts (
+    source          text not null,
+    transcript_id   text not null,
+    status          text not null check (status in
+        ('pending', 'sending', 'imported', 'complete', 'partial', 'failed', 'in_doubt', 'rejected', 'skipped')),
+    conversation_id integer,
+    end_user_id     text,
+    attempts        integer not null default 0,
+    error_code      text,
+    error           text,
+    content_hash    text,
+    closed_at       text,
+    run_id          integer,
+    imported_at     text,
+    created_at      text not null,
+    updated_at      text not null,
+    send_before     text,                       -- an import request may leave until then
+    claim           integer not null default 0, -- counts the claims; fences the writes of earlier ones
+    claimed_by      integer,                    -- the run that works on it; its lease is in runs
+    file            text,                       -- the configured path, of a record that is known by its place
+    primary key (source, transcript_id),
+    check ((conversation_id is not null) = (status in ('imported', 'complete', 'partial'))),
+    check (claimed_by is null or status in ('pending', 'sending', 'imported'))
+) without rowid;
+
+create unique index transcripts_conversation on transcripts (conversation_id, source) where conversation_id is not null;
+create index transcripts_unfinished on transcripts (source, transcript_id) where status in ('pending', 'sending', 'imported');
+create index transcripts_file on transcripts (source, file) where file is not null;
+
+create table partial_errors (
+    source              text not null,
+    transcript_id       text not null,
+    ordinal             integer not null check (ordinal >= 1),
+    kind                text not null check (kind in
+        ('message', 'attachment', 'assignment', 'attribute', 'adopted', 'duplicate', 'other')),
+    message             text not null,
+    message_external_id text,
+    attribute           text,
+    primary key (source, transcript_id, ordinal)
+) without rowid;
+
+-- A row without end_user_id reserves the identifier while a run creates its end-user.
+create table end_users (
+    kind         text not null check (kind in ('external_id', 'email', 'phone')),
+    value        text not null,
+    end_user_id  text,
+    resolved_at  text,
+    organisation text not null,
+    reserved_by  integer,
+    reserved_at  text,
+    primary key (kind, value),
+    check ((end_user_id is null) = (resolved_at is null))
+) without rowid;
+
+create index end_users_end_user on end_users (end_user_id) where end_user_id is not null;
+
+create table runs (
+    id           integer primary key autoincrement,
+    source       text not null,
+    command      text not null,
+    started_at   text not null,
+    finished_at  text,
+    outcome      text,
+    read         integer not null default 0,
+    imported     integer not null default 0,
+    partial      integer not null default 0,
+    failed       integer not null default 0,
+    rejected     integer not null default 0,
+    skipped      integer not null default 0,
+    already_done integer not null default 0,
+    duplicate    integer not null default 0,
+    in_doubt     integer not null default 0,
+    pending      integer not null default 0,
+    requests     integer not null default 0,
+    lease_until  text not null
+);
+
+-- +goose Down
+drop table runs;
+drop table end_users;
+drop table partial_errors;
+drop table transcripts;
+drop table sources;
