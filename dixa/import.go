@@ -1,0 +1,166 @@
+package dixa
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+)
+
+// Direction says who began a conversation, or which way a message went.
+type Direction string
+
+// The directions. Messages of other channels may have others.
+const (
+	Inbound  Direction = "Inbound"  // from the end-user
+	Outbound Direction = "Outbound" // to the end-user
+)
+
+// ConnectionStatus says whether the end-user is still there.
+type ConnectionStatus string
+
+// The connection statuses of a requester.
+const (
+	Connected    ConnectionStatus = "Connected"
+	Disconnected ConnectionStatus = "Disconnected"
+)
+
+// MessageType is the kind of an imported message.
+type MessageType string
+
+// The kinds of imported messages.
+const (
+	InboundImport  MessageType = "InboundImport"  // by the requester
+	OutboundImport MessageType = "OutboundImport" // by the agent AgentID
+)
+
+// ContentType is the format of a message's text.
+type ContentType string
+
+// The formats of a message's text.
+const (
+	Text     ContentType = "Text"
+	HTML     ContentType = "Html"
+	Markdown ContentType = "Markdown"
+)
+
+// ConversationImport is a conversation to be imported into the channel ChannelName.
+type ConversationImport struct {
+	RequesterID               string           `json:"requesterId"` // UUID of the end-user
+	RequesterConnectionStatus ConnectionStatus `json:"requesterConnectionStatus,omitempty"`
+	Direction                 Direction        `json:"direction"`
+	CreatedAt                 Time             `json:"createdAt"`
+	ExternalID                string           `json:"externalId,omitempty"`
+	Messages                  []ImportMessage  `json:"messages"`
+	Assignment                *Assignment      `json:"assignment,omitempty"` // nil: nobody's
+	Closing                   *Closing         `json:"closing,omitempty"`    // nil: the conversation stays open
+}
+
+// ImportMessage is one message of a conversation to be imported.
+type ImportMessage struct {
+	Type        MessageType  `json:"_type"`
+	Content     Content      `json:"content"`
+	AgentID     string       `json:"agentId,omitempty"` // of the author, OutboundImport only
+	Attachments []Attachment `json:"attachments"`
+	ExternalID  string       `json:"externalId,omitempty"`
+	CreatedAt   Time         `json:"createdAt"`
+}
+
+// Content is the text of a message.
+type Content struct {
+	Type  ContentType `json:"_type"`
+	Value string      `json:"value"`
+}
+
+// Attachment is a file that lies somewhere else.
+type Attachment struct {
+	URL        string `json:"url"`
+	PrettyName string `json:"prettyName,omitempty"`
+}
+
+// Assignment says whose a conversation is.
+type Assignment struct {
+	AgentID    string `json:"agentId"`
+	AssignedAt Time   `json:"assignedAt"`
+}
+
+// Closing closes a conversation while it is imported.
+type Closing struct {
+	ClosedAt Time   `json:"closedAt"`
+	ClosedBy string `json:"closedBy"` // UUID of the agent
+}
+
+// MarshalJSON writes exactly what ImportConversation sends.
+func (in ConversationImport) MarshalJSON() ([]byte, error) {
+	type plain ConversationImport
+	messages := make([]ImportMessage, len(in.Messages))
+	for i, m := range in.Messages {
+		if m.Attachments == nil {
+			m.Attachments = []Attachment{}
+		}
+		messages[i] = m
+	}
+	in.Messages = messages
+	return encode(struct {
+		Type    string `json:"_type"`
+		Channel string `json:"genericChannelName"`
+		plain
+	}{"GenericConversationImport", ChannelName, plain(in)})
+}
+
+// ImportResult is what Dixa made of an import.
+type ImportResult struct {
+	ID int64 // of the conversation
+	// PartialErrors are the problems that did not keep the conversation from being created, cleaned like the messages of
+	// errors; the external ids of the imported messages are left as they are.
+	PartialErrors []string
+}
+
+// ImportConversation imports a conversation. It is not idempotent, and is repeated only after a 429 or when nothing was
+// written to the network; unless NotApplied, an error leaves open whether the conversation exists.
+//
+// before is called right before every attempt leaves, after the limiter let it go. attempt counts them from 1, those that
+// were throttled too; previous is the error of the attempt before: a RateLimitError, or a TransportError with nothing
+// written. An error of before ends the call and is returned as it is, with nothing sent.
+func (c *Client) ImportConversation(ctx context.Context, in ConversationImport,
+	before func(ctx context.Context, attempt int, previous error) error) (ImportResult, error) {
+	return do(ctx, c, call[ImportResult]{op: OpImport, method: http.MethodPost,
+		url: c.url("/conversations/import", nil), body: in, before: before,
+		read: func(body []byte) (ImportResult, error) { return readImport(body, in.Messages) }})
+}
+
+func readImport(body []byte, sent []ImportMessage) (ImportResult, error) {
+	data, err := readData[struct {
+		ID            int64           `json:"id"`
+		PartialErrors json.RawMessage `json:"partialErrors"`
+	}](body)
+	if err != nil {
+		return ImportResult{}, err
+	}
+	if data.ID <= 0 {
+		return ImportResult{}, errors.New("it has no conversation id")
+	}
+	result := ImportResult{ID: data.ID}
+	// The id is worth more than the form of what follows: losing it would put an import that succeeded in doubt.
+	var partial []struct {
+		Message string `json:"message"`
+	}
+	if len(data.PartialErrors) > 0 && json.Unmarshal(data.PartialErrors, &partial) != nil {
+		result.PartialErrors = []string{"Dixa reported partial errors in a form that is not known"}
+		return result, nil
+	}
+	for _, p := range partial {
+		result.PartialErrors = append(result.PartialErrors, cleanKeeping(p.Message, longestIn(p.Message, sent)))
+	}
+	return result, nil
+}
+
+// longestIn returns the longest external id of a sent message that the text names, "" if none.
+func longestIn(text string, sent []ImportMessage) string {
+	ids := make([]string, len(sent))
+	for i, m := range sent {
+		ids[i] = m.ExternalID
+	}
+	return longestContained(text, slices.Values(ids))
+}
