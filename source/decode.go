@@ -1,0 +1,214 @@
+package source
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// maxUnknown is how many unknown fields a transcript names.
+const maxUnknown = 20
+
+// decoder decodes one record.
+type decoder struct {
+	latest  int64 // times after it, in milliseconds, are rejected
+	unknown []unknownField
+}
+
+type unknownField struct{ prefix, name string }
+
+// fields are the raw values of a record's top-level fields, nil where absent.
+type fields struct {
+	id, createdAt, closedAt, endUser, messages, attributes, direction []byte
+}
+
+func reject(code RejectCode, format string, args ...any) *RejectError {
+	return &RejectError{Code: code, Reason: fmt.Sprintf(format, args...)}
+}
+
+// decodeRecord decodes the raw bytes of a record, and lets the record know what only decoding can tell.
+func decodeRecord(r *Record, now time.Time) (*Transcript, *RejectError) {
+	t, failure := decode(r.Raw(), now)
+	if failure != nil {
+		switch failure.Code {
+		case RejectInvalidJSON, RejectMissingID, RejectInvalidID:
+			r.ID = ""
+		}
+		return nil, failure
+	}
+	if r.ClosedAt.IsZero() {
+		r.ClosedAt = t.ClosedAt
+	}
+	return t, nil
+}
+
+// decode reads a transcript as the README describes it. Of fields that are there twice the last one counts.
+func decode(line []byte, now time.Time) (*Transcript, *RejectError) {
+	if !json.Valid(line) {
+		return nil, invalidJSON(line)
+	}
+	start := afterSpace(line, 0)
+	if line[start] != '{' {
+		return nil, reject(RejectInvalidJSON, "the record is no JSON object: write each transcript as one object on a line of its own")
+	}
+	d := decoder{latest: now.Add(24 * time.Hour).UnixMilli()}
+	f := d.fields(line[start:])
+
+	if !given(f.id) {
+		return nil, reject(RejectMissingID, "id is missing: give each transcript an id of its own, a string or an integer")
+	}
+	id, problem := decodeID(f.id)
+	if problem != "" {
+		return nil, reject(RejectInvalidID, "id %s", problem)
+	}
+	t := &Transcript{ID: id, Direction: Inbound}
+	if !given(f.closedAt) {
+		t.Unknown = d.names()
+		return t, nil
+	}
+	if failure := d.transcript(t, f); failure != nil {
+		return nil, failure
+	}
+	t.Unknown = d.names()
+	return t, nil
+}
+
+func invalidJSON(line []byte) *RejectError {
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(line, new(json.RawMessage)); errors.As(err, &syntax) {
+		return reject(RejectInvalidJSON, "the record is no valid JSON from byte %d on: write each transcript as one object on a line of its own", syntax.Offset)
+	}
+	return reject(RejectInvalidJSON, "the record is no valid JSON: write each transcript as one object on a line of its own")
+}
+
+func (d *decoder) fields(object []byte) fields {
+	var f fields
+	all := members{object}
+	for {
+		name, value, ok := all.next()
+		if !ok {
+			return f
+		}
+		switch string(name) {
+		case "id":
+			f.id = value
+		case "created_at":
+			f.createdAt = value
+		case "closed_at":
+			f.closedAt = value
+		case "end_user":
+			f.endUser = value
+		case "messages":
+			f.messages = value
+		case "attributes":
+			f.attributes = value
+		case "direction":
+			f.direction = value
+		default:
+			d.note("", name)
+		}
+	}
+}
+
+// transcript decodes all of a closed chat but its id.
+func (d *decoder) transcript(t *Transcript, f fields) (failure *RejectError) {
+	closedAt, failure := d.time(f.closedAt, func() string { return "closed_at" })
+	if failure != nil {
+		return failure
+	}
+	createdAt := noTime
+	if given(f.createdAt) {
+		if createdAt, failure = d.time(f.createdAt, func() string { return "created_at" }); failure != nil {
+			return failure
+		}
+	}
+	if t.Direction, failure = decodeDirection(f.direction); failure != nil {
+		return failure
+	}
+	if t.EndUser, failure = d.endUser(f.endUser); failure != nil {
+		return failure
+	}
+	if t.Attributes, failure = decodeAttributes(f.attributes); failure != nil {
+		return failure
+	}
+	messages, failure := d.messages(f.messages)
+	if failure != nil {
+		return failure
+	}
+	messages = arrange(messages, createdAt, closedAt)
+	if len(messages) == 0 {
+		return reject(RejectNoMessages, "messages holds nothing to send: at least one message of a user, bot or agent needs a text or an attachment")
+	}
+	first, last := messages[0].at, messages[len(messages)-1].at
+	if createdAt == noTime || createdAt > first {
+		createdAt = first
+	}
+	t.CreatedAt, t.ClosedAt = timeOf(createdAt), timeOf(max(closedAt, last))
+	t.Messages = make([]Message, len(messages))
+	for i := range messages {
+		t.Messages[i] = messages[i].Message
+		t.Messages[i].At = timeOf(messages[i].at)
+	}
+	return nil
+}
+
+func timeOf(millis int64) time.Time { return time.UnixMilli(millis).UTC() }
+
+func (d *decoder) time(value []byte, path func() string) (int64, *RejectError) {
+	millis, code, problem := decodeTime(value)
+	if problem != "" {
+		return 0, reject(code, "%s %s", path(), problem)
+	}
+	if millis > d.latest {
+		return 0, reject(RejectTimeInFuture, "%s is more than a day ahead: correct it, numbers are seconds or milliseconds since 1970", path())
+	}
+	return millis, nil
+}
+
+func decodeDirection(value []byte) (Direction, *RejectError) {
+	if !given(value) {
+		return Inbound, nil
+	}
+	text, _ := unquote(value)
+	switch direction := Direction(text); direction {
+	case Inbound, Outbound:
+		return direction, nil
+	}
+	return "", reject(RejectInvalidField, "direction is neither inbound nor outbound: correct it or leave it out")
+}
+
+// note remembers a field that this project does not know, if its name looks like one: anything else could be data.
+func (d *decoder) note(prefix string, name []byte) {
+	if len(d.unknown) == maxUnknown || !identifier(name) {
+		return
+	}
+	for _, u := range d.unknown {
+		if u.prefix == prefix && u.name == string(name) {
+			return
+		}
+	}
+	d.unknown = append(d.unknown, unknownField{prefix, string(name)})
+}
+
+func (d *decoder) names() []string {
+	var names []string
+	for _, u := range d.unknown {
+		names = append(names, u.prefix+u.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// identifier says whether a name is safe to show: [A-Za-z0-9_.-]{1,64}.
+func identifier(name []byte) bool {
+	for _, c := range name {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '.', c == '-':
+		default:
+			return false
+		}
+	}
+	return len(name) >= 1 && len(name) <= 64
+}

@@ -1,0 +1,254 @@
+package source
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/google/uuid"
+)
+
+// noTime marks a message or a chat whose record gives no time.
+const noTime int64 = math.MinInt64
+
+// message is a message of the record, before those without content are dropped.
+type message struct {
+	Message
+	at   int64 // milliseconds since 1970, or noTime
+	drop bool
+}
+
+func (d *decoder) messages(value []byte) ([]message, *RejectError) {
+	if !given(value) {
+		return nil, reject(RejectInvalidField, "messages is missing: give each transcript an array of its messages")
+	}
+	if value[0] != '[' {
+		return nil, reject(RejectInvalidField, "messages is no array: write the messages as an array of objects")
+	}
+	var messages []message
+	all := elements{value}
+	for {
+		value, ok := all.next()
+		if !ok {
+			return messages, nil
+		}
+		m, failure := d.message(value, len(messages))
+		if failure != nil {
+			return nil, failure
+		}
+		messages = append(messages, m)
+	}
+}
+
+// message decodes messages[i].
+func (d *decoder) message(value []byte, i int) (m message, failure *RejectError) {
+	if value[0] != '{' {
+		return m, reject(RejectInvalidField, "messages[%d] is no object: write each message as an object with role and text", i)
+	}
+	var role, text, content, format, createdAt, agentID, attachments []byte
+	all := members{value}
+	for {
+		name, value, ok := all.next()
+		if !ok {
+			break
+		}
+		switch string(name) {
+		case "id": // nothing depends on it: messages are numbered by their position
+		case "role":
+			role = value
+		case "text":
+			text = value
+		case "content":
+			content = value
+		case "format":
+			format = value
+		case "created_at":
+			createdAt = value
+		case "agent_id":
+			agentID = value
+		case "attachments":
+			attachments = value
+		default:
+			d.note("messages.", name)
+		}
+	}
+	m.at = noTime
+	if given(createdAt) {
+		m.at, failure = d.time(createdAt, func() string { return fmt.Sprintf("messages[%d].created_at", i) })
+		if failure != nil {
+			return m, failure
+		}
+	}
+	if m.Role, failure = decodeRole(role, i); failure != nil {
+		return m, failure
+	}
+	if m.Role == "" {
+		m.drop = true
+		return m, nil
+	}
+	textField := "text"
+	if !given(text) {
+		text, textField = content, "content"
+	}
+	if given(text) {
+		var ok bool
+		if m.Text, ok = unquote(text); !ok {
+			return m, reject(RejectInvalidField, "messages[%d].%s is no string: write the text of the message as a string", i, textField)
+		}
+		if strings.TrimSpace(m.Text) == "" {
+			m.Text = ""
+		}
+	}
+	if m.Format, failure = decodeFormat(format, i); failure != nil {
+		return m, failure
+	}
+	if m.Role == RoleAgent {
+		if m.AgentID, failure = decodeAgentID(agentID, i); failure != nil {
+			return m, failure
+		}
+	}
+	if m.Attachments, failure = d.attachments(attachments, i); failure != nil {
+		return m, failure
+	}
+	m.drop = m.Text == "" && len(m.Attachments) == 0
+	return m, nil
+}
+
+// decodeRole returns "" for messages that are not sent.
+func decodeRole(value []byte, i int) (Role, *RejectError) {
+	if len(value) > 2 && value[0] == '"' {
+		role, _ := unquote(value)
+		switch role {
+		case "user", "customer", "end_user":
+			return RoleUser, nil
+		case "bot", "assistant":
+			return RoleBot, nil
+		case "agent":
+			return RoleAgent, nil
+		case "system", "tool", "function", "event":
+			return "", nil
+		}
+	}
+	return "", reject(RejectInvalidRole, "messages[%d].role is none of user, bot, agent and system: correct it", i)
+}
+
+func decodeFormat(value []byte, i int) (Format, *RejectError) {
+	if !given(value) {
+		return FormatText, nil
+	}
+	text, _ := unquote(value)
+	switch format := Format(text); format {
+	case FormatText, FormatHTML, FormatMarkdown:
+		return format, nil
+	}
+	return "", reject(RejectInvalidField, "messages[%d].format is none of text, html and markdown: correct it or leave it out", i)
+}
+
+func decodeAgentID(value []byte, i int) (string, *RejectError) {
+	if !given(value) {
+		return "", nil
+	}
+	text, _ := unquote(value)
+	const uuidLength = 36 // uuid.Parse takes other notations too
+	if id, err := uuid.Parse(text); err == nil && len(text) == uuidLength {
+		return id.String(), nil
+	}
+	return "", reject(RejectInvalidField, "messages[%d].agent_id is no UUID: write the id of the agent in Dixa, or leave it out", i)
+}
+
+func (d *decoder) attachments(value []byte, i int) ([]Attachment, *RejectError) {
+	if !given(value) {
+		return nil, nil
+	}
+	if value[0] != '[' {
+		return nil, reject(RejectInvalidField, "messages[%d].attachments is no array: write an array of objects with url and name", i)
+	}
+	var attachments []Attachment
+	all := elements{value}
+	for {
+		value, ok := all.next()
+		if !ok {
+			return attachments, nil
+		}
+		a, failure := d.attachment(value, i, len(attachments))
+		if failure != nil {
+			return nil, failure
+		}
+		attachments = append(attachments, a)
+	}
+}
+
+// attachment decodes messages[i].attachments[j].
+func (d *decoder) attachment(value []byte, i, j int) (a Attachment, failure *RejectError) {
+	if value[0] != '{' {
+		return a, reject(RejectInvalidField, "messages[%d].attachments[%d] is no object: write an object with url and name", i, j)
+	}
+	var url, name []byte
+	all := members{value}
+	for {
+		field, value, ok := all.next()
+		if !ok {
+			break
+		}
+		switch string(field) {
+		case "url":
+			url = value
+		case "name":
+			name = value
+		default:
+			d.note("messages.attachments.", field)
+		}
+	}
+	a.URL, _ = unquote(url)
+	a.URL = strings.TrimFunc(a.URL, unicode.IsSpace)
+	if a.URL == "" {
+		return a, reject(RejectInvalidField, "messages[%d].attachments[%d].url is no URL: write the address of the file as a string", i, j)
+	}
+	if given(name) {
+		var ok bool
+		if a.Name, ok = unquote(name); !ok {
+			return a, reject(RejectInvalidField, "messages[%d].attachments[%d].name is no string: correct it or leave it out", i, j)
+		}
+	}
+	return a, nil
+}
+
+// arrange gives every message a time, drops those that are not sent, sorts the others by time and spreads those at the
+// same millisecond.
+func arrange(messages []message, createdAt, closedAt int64) []message {
+	fillTimes(messages, createdAt, closedAt)
+	messages = slices.DeleteFunc(messages, func(m message) bool { return m.drop })
+	slices.SortStableFunc(messages, func(a, b message) int { return cmp.Compare(a.at, b.at) })
+	for i := 1; i < len(messages); i++ {
+		messages[i].at = max(messages[i].at, messages[i-1].at+1)
+	}
+	return messages
+}
+
+// fillTimes gives a message without a time that of the one before it plus 1 ms. Where the chat begins with such
+// messages and has no created_at, they come just before the first one that has a time, or before the closing.
+func fillTimes(messages []message, createdAt, closedAt int64) {
+	if len(messages) == 0 {
+		return
+	}
+	if messages[0].at == noTime {
+		messages[0].at = createdAt
+	}
+	if messages[0].at == noTime {
+		known := slices.IndexFunc(messages, func(m message) bool { return m.at != noTime })
+		if known < 0 {
+			messages[0].at = closedAt - int64(len(messages))
+		} else {
+			messages[0].at = messages[known].at - int64(known)
+		}
+		messages[0].at = max(messages[0].at, 0)
+	}
+	for i := 1; i < len(messages); i++ {
+		if messages[i].at == noTime {
+			messages[i].at = messages[i-1].at + 1
+		}
+	}
+}
