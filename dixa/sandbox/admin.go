@@ -1,0 +1,222 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// adminPrefix is where the interface for other processes is. It needs no token and is neither limited, delayed nor
+// counted:
+//
+//	GET  /_sandbox/state          counts, as JSON (see adminState)
+//	GET  /_sandbox/conversations  all conversations, one JSON object a line
+//	GET  /_sandbox/endusers       all end-users, likewise
+//	POST /_sandbox/reset          see Server.Reset
+//	POST /_sandbox/faults         replaces the faults by a JSON list (see adminFault)
+//	POST /_sandbox/mutate         changes one thing (see adminChange)
+const adminPrefix = "/_sandbox/"
+
+// adminState is the answer to GET /_sandbox/state.
+type adminState struct {
+	Conversations  int               `json:"conversations"`
+	EndUsers       int               `json:"end_users"`
+	Duplicates     []Duplicate       `json:"duplicates"`
+	Requests       map[Operation]int `json:"requests"`
+	Throttled      int               `json:"throttled"`
+	ViolationCount int               `json:"violation_count"`
+	Violations     []string          `json:"violations"`
+	Fired          map[string]int    `json:"fired"`
+	// Rate is how many requests a second were accepted in the last five full seconds.
+	Rate      float64       `json:"rate"`
+	PerSecond []adminSecond `json:"per_second"`
+}
+
+type adminSecond struct {
+	Second   time.Time `json:"second"`
+	Accepted int       `json:"accepted"`
+}
+
+// adminFault is a Fault as JSON: {"operation": "import", "kind": "drop_after", "nth": 3}.
+type adminFault struct {
+	Name        string    `json:"name"`
+	Operation   Operation `json:"operation"`
+	Kind        FaultKind `json:"kind"`
+	Status      int       `json:"status"`
+	Nth         int       `json:"nth"`
+	Probability float64   `json:"probability"`
+	Times       int       `json:"times"`
+	Duration    string    `json:"duration"` // such as "2s"
+	Match       string    `json:"match"`    // a part of the request's body
+}
+
+// adminChange is one change as JSON: {"action": "delete_message", "conversation": 5123456789, "external_id": "bot/t-1:2"}.
+type adminChange struct {
+	// Action is down (status), forbid (operation, status), token (token), remove_agent (agent), add_agent (agent), or one of
+	// these about a conversation: delete_message (external_id), swap_texts (i, j), set_text (i, text), reopen, assign (agent),
+	// set_attribute (attribute, value), delete_conversation; or delete_end_user (end_user).
+	Action       string    `json:"action"`
+	Conversation int64     `json:"conversation"`
+	ExternalID   string    `json:"external_id"`
+	I            int       `json:"i"`
+	J            int       `json:"j"`
+	Text         string    `json:"text"`
+	Agent        string    `json:"agent"`
+	Attribute    string    `json:"attribute"`
+	Value        any       `json:"value"`
+	EndUser      string    `json:"end_user"`
+	Status       int       `json:"status"`
+	Operation    Operation `json:"operation"`
+	Token        string    `json:"token"`
+}
+
+func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
+	switch r.Method + " " + r.URL.Path[len(adminPrefix):] {
+	case "GET state":
+		writeJSON(w, http.StatusOK, s.state())
+	case "GET conversations":
+		writeLines(w, s.Conversations())
+	case "GET endusers":
+		writeLines(w, s.EndUsers())
+	case "POST reset":
+		s.Reset()
+		w.WriteHeader(http.StatusNoContent)
+	case "POST faults":
+		faults, err := readFaults(w, r)
+		if err != nil {
+			writeJSON(w, http.StatusBadRequest, obj{"message": err.Error()})
+			return
+		}
+		s.SetFaults(faults)
+		w.WriteHeader(http.StatusNoContent)
+	case "POST mutate":
+		var c adminChange
+		if err := readJSON(w, r, &c); err != nil {
+			writeJSON(w, http.StatusBadRequest, obj{"message": err.Error()})
+			return
+		}
+		if !s.apply(c) {
+			writeJSON(w, http.StatusNotFound, obj{"message": "there is no such action, or not what it is to change"})
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		writeJSON(w, http.StatusNotFound, obj{"message": "there is no such page under " + adminPrefix})
+	}
+}
+
+func (s *Server) state() adminState {
+	s.mu.Lock()
+	conversations, users := len(s.data.conversations), len(s.data.users)
+	s.mu.Unlock()
+	state := adminState{
+		Conversations: conversations, EndUsers: users, Duplicates: s.Duplicates(), Requests: s.Counts(),
+		Throttled: s.Throttled(), ViolationCount: s.ViolationCount(), Violations: append([]string{}, s.Violations()...),
+		Fired: s.Fired(), PerSecond: []adminSecond{},
+	}
+	const window = 5
+	now := time.Now().UTC().Truncate(time.Second)
+	for _, second := range s.PerSecond() {
+		state.PerSecond = append(state.PerSecond, adminSecond(second))
+		if age := now.Sub(second.Second); age > 0 && age <= window*time.Second {
+			state.Rate += float64(second.Accepted) / window
+		}
+	}
+	return state
+}
+
+func (s *Server) apply(c adminChange) bool {
+	switch c.Action {
+	case "down":
+		s.SetDown(c.Status)
+	case "forbid":
+		s.Forbid(c.Operation, c.Status)
+	case "token":
+		s.SetToken(c.Token)
+	case "add_agent":
+		s.AddAgent(c.Agent)
+	case "remove_agent":
+		s.RemoveAgent(c.Agent)
+	case "delete_message":
+		return s.DeleteMessage(c.Conversation, c.ExternalID)
+	case "swap_texts":
+		return s.SwapTexts(c.Conversation, c.I, c.J)
+	case "set_text":
+		return s.SetText(c.Conversation, c.I, c.Text)
+	case "reopen":
+		return s.Reopen(c.Conversation)
+	case "assign":
+		return s.Assign(c.Conversation, c.Agent)
+	case "set_attribute":
+		return s.SetAttribute(c.Conversation, c.Attribute, c.Value)
+	case "delete_conversation":
+		return s.DeleteConversation(c.Conversation)
+	case "delete_end_user":
+		return s.DeleteEndUser(c.EndUser)
+	default:
+		return false
+	}
+	return true
+}
+
+func readFaults(w http.ResponseWriter, r *http.Request) ([]Fault, error) {
+	var list []adminFault
+	if err := readJSON(w, r, &list); err != nil {
+		return nil, err
+	}
+	faults := make([]Fault, len(list))
+	for i, f := range list {
+		if !f.Kind.valid() {
+			return nil, fmt.Errorf("fault %d: unknown kind %q", i, f.Kind)
+		}
+		faults[i] = Fault{
+			Name: f.Name, Operation: f.Operation, Kind: f.Kind, Status: f.Status, Nth: f.Nth, Probability: f.Probability, Times: f.Times,
+		}
+		if _, ok := handlers[f.Operation]; !ok && f.Operation != "" {
+			return nil, fmt.Errorf("fault %d: unknown operation %q", i, f.Operation)
+		}
+		if f.Duration != "" {
+			d, err := time.ParseDuration(f.Duration)
+			if err != nil {
+				return nil, fmt.Errorf("fault %d: read duration: %w", i, err)
+			}
+			faults[i].Duration = d
+		}
+		if f.Match != "" {
+			part := []byte(f.Match)
+			faults[i].Match = func(body []byte) bool { return bytes.Contains(body, part) }
+		}
+	}
+	return faults, nil
+}
+
+func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return fmt.Errorf("read the request: %w", err)
+	}
+	return nil
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	enc.Encode(v)
+}
+
+func writeLines[T any](w http.ResponseWriter, list []T) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	for i := range list {
+		if enc.Encode(list[i]) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package sandbox
+
+import (
+	"crypto/subtle"
+	"net/http"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Token returns an HS256 JWT like the one of a bot user: its claims carry agentId and organizationId. The same ids give
+// the same token.
+func Token(agentID, organizationID string) string {
+	claims := jwt.MapClaims{"agentId": agentID, "organizationId": organizationID}
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte("sandbox"))
+	if err != nil {
+		panic("sign the token: " + err.Error()) // cannot happen: two strings, a key of bytes
+	}
+	return token
+}
+
+type agentKind uint8
+
+const (
+	unknownAgent agentKind = iota
+	assignable
+	unassignable
+)
+
+// Token returns the bearer token that the server accepts.
+func (s *Server) Token() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.token
+}
+
+// SetToken changes the token that is accepted: requests with the old one are answered 401 from now on.
+func (s *Server) SetToken(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.token = token
+}
+
+// AddAgent makes an agent known.
+func (s *Server) AddAgent(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.agents[strings.ToLower(id)] = assignable
+}
+
+// RemoveAgent makes an agent unknown: imports that name it are refused with "Agent does not exist".
+func (s *Server) RemoveAgent(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.agents, strings.ToLower(id))
+}
+
+// Forbid makes the server answer status (401 or 403) to an operation; 0 allows it again.
+func (s *Server) Forbid(op Operation, status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if status == 0 {
+		delete(s.forbidden, op)
+		return
+	}
+	s.forbidden[op] = status
+}
+
+// authenticate checks the bearer token.
+func (s *Server) authenticate(x *exchange) (outcome, bool) {
+	header := x.request.Header.Values("Authorization")
+	var given string
+	ok := len(header) == 1
+	if ok {
+		given, ok = strings.CutPrefix(header[0], "Bearer ")
+	}
+	if !ok {
+		s.violate(x, "the Authorization header is not one bearer token")
+		return refuse(http.StatusUnauthorized, msgUnauthenticated), false
+	}
+	if subtle.ConstantTimeCompare([]byte(given), []byte(s.Token())) != 1 {
+		return refuse(http.StatusUnauthorized, msgUnauthenticated), false
+	}
+	return outcome{}, true
+}
+
+// authorise checks whether the token may call the operation.
+func (s *Server) authorise(x *exchange) (outcome, bool) {
+	s.mu.Lock()
+	status := s.forbidden[x.op]
+	s.mu.Unlock()
+	if status != 0 {
+		return refuse(status, msgUnauthorised), false
+	}
+	return outcome{}, true
+}

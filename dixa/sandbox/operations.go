@@ -1,0 +1,104 @@
+package sandbox
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Operation names an operation of the API.
+type Operation string
+
+// The operations.
+const (
+	FindEndUsers      Operation = "find_end_users"     // GET /v1/endusers with email, phone or externalId
+	ListEndUsers      Operation = "list_end_users"     // GET /v1/endusers
+	CreateEndUser     Operation = "create_end_user"    // POST /v1/endusers
+	CreateEndUsers    Operation = "create_end_users"   // POST /v1/endusers/bulk
+	GetEndUser        Operation = "get_end_user"       // GET /v1/endusers/{userId}
+	ListConversations Operation = "list_conversations" // GET /v1/endusers/{userId}/conversations
+	GetConversation   Operation = "get_conversation"   // GET /v1/conversations/{conversationId}
+	ListMessages      Operation = "list_messages"      // GET /v1/conversations/{conversationId}/messages
+	Import            Operation = "import"             // POST /v1/conversations/import
+	PatchAttributes   Operation = "patch_attributes"   // PATCH /v1/conversations/{conversationId}/custom-attributes
+	ListAttributes    Operation = "list_attributes"    // GET /v1/custom-attributes
+	ListQueues        Operation = "list_queues"        // GET /v1/queues
+	GetOrganization   Operation = "get_organization"   // GET /v1/organization
+	ListWebhooks      Operation = "list_webhooks"      // GET /v1/webhooks
+	// Unknown is every other request: answered 404, and a violation.
+	Unknown Operation = "unknown"
+)
+
+var handlers = map[Operation]func(*Server, *exchange) outcome{
+	FindEndUsers:      (*Server).listEndUsers,
+	ListEndUsers:      (*Server).listEndUsers,
+	CreateEndUser:     (*Server).createEndUser,
+	CreateEndUsers:    (*Server).createEndUsers,
+	GetEndUser:        (*Server).getEndUser,
+	ListConversations: (*Server).listConversations,
+	GetConversation:   (*Server).getConversation,
+	ListMessages:      (*Server).listMessages,
+	Import:            (*Server).importConversation,
+	PatchAttributes:   (*Server).patchAttributes,
+	ListAttributes:    (*Server).listAttributes,
+	ListQueues:        (*Server).listQueues,
+	GetOrganization:   (*Server).getOrganization,
+	ListWebhooks:      (*Server).listWebhooks,
+}
+
+// route finds the operation of a request and its path parameter.
+func route(r *http.Request) (op Operation, id string) {
+	parts := strings.Split(r.URL.Path, "/")
+	if len(parts) < 3 || parts[0] != "" || parts[1] != "v1" {
+		return Unknown, ""
+	}
+	if len(parts) > 3 {
+		id = parts[3]
+	}
+	shape := r.Method + " " + strings.TrimPrefix(pattern(r.URL.Path), "/v1/")
+	switch shape {
+	case "GET endusers":
+		if hasFilter(r) {
+			return FindEndUsers, ""
+		}
+		return ListEndUsers, ""
+	case "POST endusers":
+		return CreateEndUser, ""
+	case "POST endusers/bulk":
+		return CreateEndUsers, ""
+	case "GET endusers/{}":
+		return GetEndUser, id
+	case "GET endusers/{}/conversations":
+		return ListConversations, id
+	case "POST conversations/import":
+		return Import, ""
+	case "GET conversations/{}":
+		return GetConversation, id
+	case "GET conversations/{}/messages":
+		return ListMessages, id
+	case "PATCH conversations/{}/custom-attributes":
+		return PatchAttributes, id
+	case "GET custom-attributes":
+		return ListAttributes, ""
+	case "GET queues":
+		return ListQueues, ""
+	case "GET organization":
+		return GetOrganization, ""
+	case "GET webhooks":
+		return ListWebhooks, ""
+	}
+	return Unknown, ""
+}
+
+// pattern returns a path with its parameter as {}.
+func pattern(path string) string {
+	parts := strings.Split(path, "/")
+	if len(parts) > 3 && (parts[2] == "endusers" || parts[2] == "conversations") && parts[3] != "bulk" && parts[3] != "import" {
+		parts[3] = "{}"
+	}
+	return strings.Join(parts, "/")
+}
+
+func hasFilter(r *http.Request) bool {
+	q := r.URL.Query()
+	return q.Has("email") || q.Has("phone") || q.Has("externalId")
+}

@@ -1,0 +1,309 @@
+// Package sandbox is the Dixa API in memory: a strict stand-in for tests, for the demo and for rehearsals.
+//
+// What the vendor's description allows, it accepts; what it does not allow, it refuses and notes as a contract
+// violation (see Server.Violations). A refusal that only the state of the organisation explains (an end-user that
+// exists already, an unknown conversation, an option that an attribute does not have) is no violation. Some things
+// that the API accepts silently are violations too, such as messages in the wrong order: see the notes in import.go.
+//
+// The package decodes and encodes everything by itself and shares nothing with the API client, so that a field name
+// that is wrong in the client is wrong here.
+package sandbox
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options configure a Server. The zero value is an unlimited, prompt and faultless Dixa with the default organisation.
+type Options struct {
+	// Rate and Burst are the token bucket of the API: tokens a second and capacity. Rate 0: unlimited; Burst 0: 4.
+	// Dixa's own are 10 and 4. Requests without the right token do not take from the bucket.
+	Rate  float64
+	Burst int
+	// RetryAfter makes 429s of the bucket carry Retry-After, in seconds, rounded up.
+	RetryAfter bool
+
+	// Latency and Jitter make every request that the bucket lets through wait Latency±Jitter, uniformly, before it is
+	// handled. A client that goes away meanwhile does not stop the request from taking effect.
+	Latency, Jitter time.Duration
+	// LatencyBefore puts the wait in front of the bucket instead, like a network on the way, for every request.
+	LatencyBefore bool
+
+	// ListLag is how long a new conversation stays invisible in the list of its end-user's conversations.
+	ListLag time.Duration
+	// EndUserLag is how long a new end-user stays invisible in look-ups and in the list of end-users. It can be got by its
+	// id, and have conversations, at once.
+	EndUserLag time.Duration
+	// PageLimit is the page size when the client names none, and the largest: a client that asks for more gets this many.
+	// Default 100.
+	PageLimit int
+
+	// Seed decides every random choice: ids, jitter, probabilities. 0: 1. The ids of two servers with one seed are alike.
+	Seed uint64
+	// Faults are the faults to begin with; see SetFaults.
+	Faults []Fault
+
+	// Token is the bearer token that is accepted; any other is answered 401. Default: Token(AgentID, OrganizationID).
+	Token string
+	// AgentID is the bot user. Default DefaultAgentID.
+	AgentID string
+	// OrganizationID is the organisation of the token. Default DefaultOrganizationID.
+	OrganizationID string
+	// Agents are further agents that exist beside AgentID.
+	Agents []string
+	// UnassignableAgents exist, but a conversation cannot be assigned to them: such an import has the partial error
+	// "The conversation could not be assigned".
+	UnassignableAgents []string
+	// Forbidden names operations that the token may not call, with the status to answer: 401 or 403.
+	Forbidden map[Operation]int
+
+	// Attributes are the custom attributes that are defined. Default (nil): DefaultAttributes().
+	Attributes []Attribute
+	// Queues of the organisation. Default (nil): DefaultQueues().
+	Queues []Queue
+	// Webhooks are the webhook subscriptions of the organisation. Default: none.
+	Webhooks []Webhook
+
+	// FirstConversationID is the id of the first conversation. Default: above 5,000,000,000 and chosen by Seed, so that ids
+	// of a rehearsal are not those of an organisation.
+	FirstConversationID int64
+	// UniqueExternalID makes externalId unique among end-users, as email and phone always are.
+	UniqueExternalID bool
+	// PartialErrorEvery gives every n-th import the partial error "The conversation could not be assigned". 0: none.
+	PartialErrorEvery int
+
+	// RecordRequests keeps a log of requests, the latest MaxRequests of them (default 100,000); see Requests.
+	RecordRequests bool
+	MaxRequests    int
+	// OnRequest, if set, is called with every API request that has arrived, before anything is decided about it; n counts
+	// the requests of the operation from 1. It may block.
+	OnRequest func(op Operation, n int)
+	// Log receives violations at info and requests at debug level. nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// The defaults of Options.AgentID and Options.OrganizationID.
+const (
+	DefaultAgentID        = "7d1f3c52-1f0c-4b52-9c0e-5a4f2f6f9b10"
+	DefaultOrganizationID = "2b0c7e64-53a1-4f0e-8f6d-0d9a6d3b7c21"
+)
+
+// maxBody is the size in bytes from which on a request body is refused. The vendor documents no limit.
+const maxBody = 64 << 20
+
+func (o Options) withDefaults() Options {
+	if o.Burst <= 0 {
+		o.Burst = 4
+	}
+	if o.PageLimit <= 0 {
+		o.PageLimit = 100
+	}
+	if o.Seed == 0 {
+		o.Seed = 1
+	}
+	if o.AgentID == "" {
+		o.AgentID = DefaultAgentID
+	}
+	if o.OrganizationID == "" {
+		o.OrganizationID = DefaultOrganizationID
+	}
+	if o.Token == "" {
+		o.Token = Token(o.AgentID, o.OrganizationID)
+	}
+	if o.Attributes == nil {
+		o.Attributes = DefaultAttributes()
+	}
+	if o.Queues == nil {
+		o.Queues = DefaultQueues()
+	}
+	if o.MaxRequests <= 0 {
+		o.MaxRequests = 100_000
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Server is the API as an http.Handler. Its methods are safe for concurrent use. Besides the API it serves a small
+// interface for other processes under /_sandbox/; see admin.go.
+type Server struct {
+	opts   Options
+	bucket *bucket
+	notes  *notebook
+	ledger *ledger
+
+	mu        sync.Mutex
+	random    *rand.Rand
+	token     string
+	agents    map[string]agentKind
+	forbidden map[Operation]int
+	down      int
+	faults    []*armedFault
+	fired     map[string]int
+	data      *organisation
+	imports   int
+}
+
+// New returns a Server.
+func New(opts Options) *Server {
+	opts = opts.withDefaults()
+	s := &Server{
+		opts:      opts,
+		bucket:    newBucket(opts.Rate, opts.Burst),
+		notes:     &notebook{log: opts.Log},
+		ledger:    newLedger(opts),
+		random:    rand.New(rand.NewPCG(opts.Seed, opts.Seed)),
+		token:     opts.Token,
+		agents:    map[string]agentKind{},
+		forbidden: map[Operation]int{},
+		fired:     map[string]int{},
+	}
+	for _, id := range append([]string{opts.AgentID}, opts.Agents...) {
+		s.agents[strings.ToLower(id)] = assignable
+	}
+	for _, id := range opts.UnassignableAgents {
+		s.agents[strings.ToLower(id)] = unassignable
+	}
+	for op, status := range opts.Forbidden {
+		s.forbidden[op] = status
+	}
+	first := opts.FirstConversationID
+	if first <= 0 {
+		first = 5_000_000_000 + s.random.Int64N(1_000_000_000)
+	}
+	s.data = newOrganisation(first)
+	s.SetFaults(opts.Faults)
+	return s
+}
+
+// exchange is one request on its way through the server.
+type exchange struct {
+	op      Operation
+	id      string // the path parameter
+	request *http.Request
+	body    []byte
+	// externalID is that of an import, for the log of requests.
+	externalID string
+	throttled  bool
+}
+
+// ServeHTTP serves the API and, under /_sandbox/, the interface for other processes.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, adminPrefix) {
+		s.serveAdmin(w, r)
+		return
+	}
+	began := time.Now()
+	x := &exchange{request: r}
+	x.op, x.id = route(r)
+	// Read to the end first: only then does net/http notice that a client has gone away.
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		if r.Context().Err() == nil {
+			http.Error(w, `{"message":"Request body too large"}`, http.StatusRequestEntityTooLarge)
+		}
+		return
+	}
+	x.body = body
+	n := s.ledger.arrived(x.op)
+	if s.opts.OnRequest != nil {
+		s.opts.OnRequest(x.op, n)
+	}
+	out := s.decide(x)
+	s.ledger.decided(x, began, out)
+	if s.opts.Log.Enabled(context.Background(), slog.LevelDebug) {
+		s.opts.Log.Debug("request", "operation", string(x.op), "status", out.status, "took", time.Since(began))
+	}
+	out.deliver(w, r)
+}
+
+// decide handles the request: whatever effect it has, it has had when decide returns.
+func (s *Server) decide(x *exchange) outcome {
+	s.mu.Lock()
+	down := s.down
+	s.mu.Unlock()
+	if down != 0 {
+		return outage(down)
+	}
+	if s.opts.LatencyBefore {
+		s.lag()
+	}
+	if denied, ok := s.authenticate(x); !ok {
+		return denied
+	}
+	if wait, ok := s.bucket.take(); !ok {
+		x.throttled = true
+		if !s.opts.RetryAfter {
+			wait = 0
+		}
+		return tooMany(wait)
+	}
+	if !s.opts.LatencyBefore {
+		s.lag()
+	}
+	fault := s.fire(x)
+	if fault != nil && fault.Kind.before() {
+		x.throttled = fault.Kind == Throttle
+		return fault.instead()
+	}
+	answer := s.handle(x)
+	if fault != nil {
+		return fault.after(answer)
+	}
+	return answer
+}
+
+func (s *Server) handle(x *exchange) outcome {
+	if denied, ok := s.authorise(x); !ok {
+		return denied
+	}
+	h, ok := handlers[x.op]
+	if !ok {
+		s.violate(x, "no such operation: "+x.request.Method+" "+pattern(x.request.URL.Path))
+		return refuse(http.StatusNotFound, msgNotFound)
+	}
+	return h(s, x)
+}
+
+// lag waits as long as Latency and Jitter say. It does not listen to the request: a server that works on something
+// does not stop because the client has hung up.
+func (s *Server) lag() {
+	d := s.opts.Latency
+	if j := s.opts.Jitter; j > 0 {
+		s.mu.Lock()
+		d += time.Duration(s.random.Int64N(int64(2*j)+1)) - j
+		s.mu.Unlock()
+	}
+	if d > 0 {
+		time.Sleep(d)
+	}
+}
+
+// SetDown begins or ends an outage: every request is answered with status and a page of HTML, or, when status is -1,
+// its connection is dropped. 0 ends the outage.
+func (s *Server) SetDown(status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = status
+}
+
+// Reset forgets end-users, conversations, counts, recorded requests and violations, ends an outage and replaces the
+// faults by those of the Options. Ids go on where they were, so that none is given twice.
+func (s *Server) Reset() {
+	s.mu.Lock()
+	s.data = newOrganisation(s.data.nextID)
+	s.down = 0
+	s.imports = 0
+	s.fired = map[string]int{}
+	s.mu.Unlock()
+	s.SetFaults(s.opts.Faults)
+	s.ledger.reset()
+	s.notes.reset()
+}
