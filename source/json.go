@@ -2,8 +2,8 @@ package source
 
 import (
 	"bytes"
-	"encoding/json"
-	"strings"
+	"encoding/hex"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -93,11 +93,7 @@ func (m *members) next() (name, value []byte, ok bool) {
 	if end-i < 2 {
 		return nil, nil, false
 	}
-	name = b[i+1 : end-1]
-	if bytes.IndexByte(name, '\\') >= 0 {
-		s, _ := unquote(b[i:end])
-		name = []byte(s)
-	}
+	name = inside(b[i:end])
 	i = afterSpace(b, end)
 	if i >= len(b) || b[i] != ':' {
 		return nil, nil, false
@@ -134,10 +130,91 @@ func unquote(value []byte) (text string, ok bool) {
 	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
 		return string(inner), true
 	}
-	if err := json.Unmarshal(value, &text); err != nil {
-		return "", false
+	return string(unescape(inner)), true
+}
+
+// inside returns what unquote does for words and times, as bytes of the record where it can, and nil for other values.
+func inside(value []byte) []byte {
+	if len(value) < 2 || value[0] != '"' {
+		return nil
 	}
-	return strings.ReplaceAll(text, "\x00", "\uFFFD"), true
+	inner := value[1 : len(value)-1]
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return inner
+	}
+	return unescape(inner)
+}
+
+// unescape does what encoding/json does with the inside of a string, save that it replaces NUL.
+func unescape(inner []byte) []byte {
+	text := make([]byte, 0, len(inner))
+	for i := 0; i < len(inner); {
+		switch c := inner[i]; {
+		case c == '\\' && i+1 < len(inner):
+			n := 2
+			switch e := inner[i+1]; e {
+			case 'b':
+				text = append(text, '\b')
+			case 'f':
+				text = append(text, '\f')
+			case 'n':
+				text = append(text, '\n')
+			case 'r':
+				text = append(text, '\r')
+			case 't':
+				text = append(text, '\t')
+			case 'u':
+				var r rune
+				r, n = escapedRune(inner[i:])
+				text = utf8.AppendRune(text, r)
+			default:
+				text = append(text, e)
+			}
+			i += n
+		case c < utf8.RuneSelf:
+			end := i + 1
+			for end < len(inner) && inner[end] != '\\' && inner[end] < utf8.RuneSelf {
+				end++
+			}
+			text = append(text, inner[i:end]...)
+			i = end
+		default:
+			r, n := utf8.DecodeRune(inner[i:])
+			text = utf8.AppendRune(text, r)
+			i += n
+		}
+	}
+	return text
+}
+
+// escapedRune returns the character that an escape such as \u00e6 or \ud83d\ude00 stands for, and the escape's length.
+// NUL and a surrogate without its other half become U+FFFD.
+func escapedRune(b []byte) (r rune, n int) {
+	r, ok := hexRune(b)
+	switch {
+	case !ok:
+		return utf8.RuneError, 2
+	case utf16.IsSurrogate(r):
+		low, _ := hexRune(b[6:])
+		if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+			return r, 12
+		}
+	case r == 0:
+		r = utf8.RuneError
+	}
+	return r, 6
+}
+
+// hexRune reads an escape of the form \uXXXX.
+func hexRune(b []byte) (r rune, ok bool) {
+	var code [2]byte
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, false
+	}
+	if _, err := hex.Decode(code[:], b[2:6]); err != nil {
+		return 0, false
+	}
+	return rune(code[0])<<8 | rune(code[1]), true
 }
 
 // integer says whether a value is a number without fraction and exponent.

@@ -28,7 +28,7 @@ func (d *decoder) messages(value []byte) ([]message, *RejectError) {
 	if value[0] != '[' {
 		return nil, reject(RejectInvalidField, "messages is no array: write the messages as an array of objects")
 	}
-	var messages []message
+	messages := make([]message, 0, 16)
 	all := elements{value}
 	for {
 		value, ok := all.next()
@@ -119,9 +119,8 @@ func (d *decoder) message(value []byte, i int) (m message, failure *RejectError)
 
 // decodeRole returns "" for messages that are not sent.
 func decodeRole(value []byte, i int) (Role, *RejectError) {
-	if len(value) > 2 && value[0] == '"' {
-		role, _ := unquote(value)
-		switch role {
+	if given(value) {
+		switch string(inside(value)) {
 		case "user", "customer", "end_user":
 			return RoleUser, nil
 		case "bot", "assistant":
@@ -139,10 +138,13 @@ func decodeFormat(value []byte, i int) (Format, *RejectError) {
 	if !given(value) {
 		return FormatText, nil
 	}
-	text, _ := unquote(value)
-	switch format := Format(text); format {
-	case FormatText, FormatHTML, FormatMarkdown:
-		return format, nil
+	switch Format(inside(value)) {
+	case FormatText:
+		return FormatText, nil
+	case FormatHTML:
+		return FormatHTML, nil
+	case FormatMarkdown:
+		return FormatMarkdown, nil
 	}
 	return "", reject(RejectInvalidField, "messages[%d].format is none of text, html and markdown: correct it or leave it out", i)
 }

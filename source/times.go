@@ -25,14 +25,7 @@ func decodeTime(value []byte) (millis int64, code RejectCode, problem string) {
 	if number(value) {
 		return decodeUnix(value)
 	}
-	if value[0] != '"' {
-		return 0, RejectInvalidTime, timeCure
-	}
-	inner := value[1 : len(value)-1]
-	if bytes.IndexByte(inner, '\\') >= 0 {
-		s, _ := unquote(value)
-		inner = []byte(s)
-	}
+	inner := inside(value)
 	t, ok := parseRFC3339(inner)
 	if !ok {
 		if _, ok := parseRFC3339(append(bytes.Clone(inner), 'Z')); ok {
