@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 )
@@ -15,9 +16,12 @@ import (
 //	GET  /_sandbox/conversations  all conversations, one JSON object a line
 //	GET  /_sandbox/endusers       all end-users, likewise
 //	POST /_sandbox/reset          see Server.Reset
-//	POST /_sandbox/faults         replaces the faults by a JSON list (see adminFault)
+//	POST /_sandbox/faults         replaces the faults by a JSON list (see jsonFault)
 //	POST /_sandbox/mutate         changes one thing (see adminChange)
 const adminPrefix = "/_sandbox/"
+
+// maxAdminBody is the largest request in bytes.
+const maxAdminBody = 1 << 20
 
 // adminState is the answer to GET /_sandbox/state.
 type adminState struct {
@@ -39,8 +43,8 @@ type adminSecond struct {
 	Accepted int       `json:"accepted"`
 }
 
-// adminFault is a Fault as JSON: {"operation": "import", "kind": "drop_after", "nth": 3}.
-type adminFault struct {
+// jsonFault is a Fault as JSON: {"operation": "import", "kind": "drop_after", "nth": 3}.
+type jsonFault struct {
 	Name        string    `json:"name"`
 	Operation   Operation `json:"operation"`
 	Kind        FaultKind `json:"kind"`
@@ -84,7 +88,7 @@ func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
 		s.Reset()
 		w.WriteHeader(http.StatusNoContent)
 	case "POST faults":
-		faults, err := readFaults(w, r)
+		faults, err := ReadFaults(http.MaxBytesReader(w, r.Body, maxAdminBody))
 		if err != nil {
 			writeJSON(w, http.StatusBadRequest, obj{"message": err.Error()})
 			return
@@ -93,7 +97,7 @@ func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	case "POST mutate":
 		var c adminChange
-		if err := readJSON(w, r, &c); err != nil {
+		if err := readJSON(http.MaxBytesReader(w, r.Body, maxAdminBody), &c); err != nil {
 			writeJSON(w, http.StatusBadRequest, obj{"message": err.Error()})
 			return
 		}
@@ -150,7 +154,8 @@ func (s *Server) apply(c adminChange) bool {
 	case "assign":
 		return s.Assign(c.Conversation, c.Agent)
 	case "set_attribute":
-		return s.SetAttribute(c.Conversation, c.Attribute, c.Value)
+		value, ok := attributeValue(c.Value)
+		return ok && s.SetAttribute(c.Conversation, c.Attribute, value)
 	case "delete_conversation":
 		return s.DeleteConversation(c.Conversation)
 	case "delete_end_user":
@@ -161,20 +166,38 @@ func (s *Server) apply(c adminChange) bool {
 	return true
 }
 
-func readFaults(w http.ResponseWriter, r *http.Request) ([]Fault, error) {
-	var list []adminFault
-	if err := readJSON(w, r, &list); err != nil {
+// attributeValue turns JSON into what SetAttribute takes.
+func attributeValue(v any) (any, bool) {
+	list, ok := v.([]any)
+	if !ok {
+		_, ok = v.(string)
+		return v, ok || v == nil
+	}
+	texts := make([]string, len(list))
+	for i := range list {
+		if texts[i], ok = list[i].(string); !ok {
+			return nil, false
+		}
+	}
+	return texts, true
+}
+
+// ReadFaults reads a JSON list of faults, as POST /_sandbox/faults takes it: objects with name, operation, kind, status, nth,
+// probability, times, duration (such as "2s") and match (a part of the request's body), all but kind optional.
+func ReadFaults(r io.Reader) ([]Fault, error) {
+	var list []jsonFault
+	if err := readJSON(r, &list); err != nil {
 		return nil, err
 	}
 	faults := make([]Fault, len(list))
 	for i, f := range list {
-		if !f.Kind.valid() {
+		if !f.Kind.Valid() {
 			return nil, fmt.Errorf("fault %d: unknown kind %q", i, f.Kind)
 		}
 		faults[i] = Fault{
 			Name: f.Name, Operation: f.Operation, Kind: f.Kind, Status: f.Status, Nth: f.Nth, Probability: f.Probability, Times: f.Times,
 		}
-		if _, ok := handlers[f.Operation]; !ok && f.Operation != "" {
+		if f.Operation != "" && !f.Operation.Valid() {
 			return nil, fmt.Errorf("fault %d: unknown operation %q", i, f.Operation)
 		}
 		if f.Duration != "" {
@@ -192,11 +215,11 @@ func readFaults(w http.ResponseWriter, r *http.Request) ([]Fault, error) {
 	return faults, nil
 }
 
-func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
+func readJSON(r io.Reader, v any) error {
+	dec := json.NewDecoder(r)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
-		return fmt.Errorf("read the request: %w", err)
+		return fmt.Errorf("read JSON: %w", err)
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func (s *Server) listConversations(x *exchange) outcome {
 		data[i] = showConversation(c)
 		last = c.ID
 	}
-	return answer(http.StatusOK, obj{"data": data, "meta": meta(x, q, resource, p, last, more)})
+	return showPage(x, q, resource, data, p, last, more)
 }
 
 func (s *Server) getConversation(x *exchange) outcome {

@@ -52,7 +52,7 @@ func (s *Server) listEndUsers(x *exchange) outcome {
 		data[i] = showEndUser(u.EndUser)
 		last = u.seq
 	}
-	return answer(http.StatusOK, obj{"data": data, "meta": meta(x, q, "endusers", p, last, more)})
+	return showPage(x, q, "endusers", data, p, last, more)
 }
 
 // judgeFilter notes filters that the API accepts but that cannot find what they mean.
@@ -132,9 +132,12 @@ func (s *Server) createEndUsers(x *exchange) outcome {
 	}
 	var d decoder
 	var users []EndUser
-	if d.object(&v, "body", []string{"data"}, nil) {
+	if d.object(&v, "body", nil, []string{"data"}) {
 		for _, item := range d.list(&v, "body", "data") {
 			users = append(users, d.endUser(&item, "data[]"))
+		}
+		if len(users) == 0 {
+			d.note("body.data is empty")
 		}
 	}
 	if refused, ok := s.settle(x, &d); !ok {

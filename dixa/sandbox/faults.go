@@ -36,7 +36,8 @@ func (k FaultKind) before() bool {
 	return false
 }
 
-func (k FaultKind) valid() bool {
+// Valid says whether there is such a kind of faults.
+func (k FaultKind) Valid() bool {
 	switch k {
 	case ErrorAfter, DropAfter, HangAfter, BrokenBody, CutBody, EmptyBody, SlowBody, HTMLAfter:
 		return true
@@ -76,7 +77,7 @@ func (s *Server) SetFaults(faults []Fault) {
 	armed := make([]*armedFault, len(faults))
 	names := map[string]bool{}
 	for i, f := range faults {
-		if !f.Kind.valid() {
+		if !f.Kind.Valid() {
 			panic(fmt.Sprintf("sandbox: unknown kind of fault %q", f.Kind))
 		}
 		if f.Name == "" {

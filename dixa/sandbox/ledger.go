@@ -18,7 +18,7 @@ type Request struct {
 	ExternalID string
 }
 
-// Second is how many requests were accepted in one second.
+// Second is how many requests the bucket let through in one second.
 type Second struct {
 	Second   time.Time
 	Accepted int
@@ -64,8 +64,9 @@ func (l *ledger) decided(x *exchange, began time.Time, out outcome) {
 	defer l.mu.Unlock()
 	if x.throttled {
 		l.throttled++
-	} else {
-		l.accepted(began)
+	}
+	if !x.acceptedAt.IsZero() {
+		l.accepted(x.acceptedAt)
 	}
 	if !l.record {
 		return
@@ -121,7 +122,7 @@ func (s *Server) Throttled() int {
 	return s.ledger.throttled
 }
 
-// PerSecond returns how many requests were not throttled in each of the last seconds in which there were any.
+// PerSecond returns how many requests the bucket let through in each of the last seconds in which there were any.
 func (s *Server) PerSecond() []Second {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()

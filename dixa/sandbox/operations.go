@@ -28,6 +28,9 @@ const (
 	Unknown Operation = "unknown"
 )
 
+// Valid says whether there is such an operation; Unknown is none.
+func (op Operation) Valid() bool { _, ok := handlers[op]; return ok }
+
 var handlers = map[Operation]func(*Server, *exchange) outcome{
 	FindEndUsers:      (*Server).listEndUsers,
 	ListEndUsers:      (*Server).listEndUsers,
@@ -94,6 +97,20 @@ func pattern(path string) string {
 	parts := strings.Split(path, "/")
 	if len(parts) > 3 && (parts[2] == "endusers" || parts[2] == "conversations") && parts[3] != "bulk" && parts[3] != "import" {
 		parts[3] = "{}"
+	}
+	return strings.Join(parts, "/")
+}
+
+// plainPath returns the beginning of a path with whatever does not look like the name of a resource as {}.
+func plainPath(path string) string {
+	parts := strings.Split(path, "/")
+	if len(parts) > 6 {
+		parts = append(parts[:6], "...")
+	}
+	for i, part := range parts {
+		if strings.Trim(part, "abcdefghijklmnopqrstuvwxyz-") != "" && part != "v1" && part != "..." || len(part) > 30 {
+			parts[i] = "{}"
+		}
 	}
 	return strings.Join(parts, "/")
 }

@@ -90,15 +90,22 @@ func cutPage[T any](list []T, key func(T) int64, visible func(T) bool, p pageReq
 	return page, false
 }
 
-// meta returns the links of a page. The next one is relative to the host and repeats the filter. On the last page it
-// is null or absent, for both occur.
-func meta(x *exchange, q url.Values, resource string, p pageRequest, last int64, more bool) obj {
-	if !more {
-		if last%2 == 0 {
-			return obj{}
-		}
-		return obj{"next": nil, "previous": nil}
+// showPage returns a page of a list whose last entry has the key last. The link to the next page is relative to the host
+// and repeats the filter. On the last page it is null or absent, or there are no links at all, for all of these occur.
+func showPage(x *exchange, q url.Values, resource string, data []obj, p pageRequest, last int64, more bool) outcome {
+	page := obj{"data": data}
+	switch {
+	case more:
+		page["meta"] = obj{"next": nextPage(x, q, resource, p, last)}
+	case last%3 == 0:
+		page["meta"] = obj{}
+	case last%3 == 1:
+		page["meta"] = obj{"next": nil, "previous": nil}
 	}
+	return answer(http.StatusOK, page)
+}
+
+func nextPage(x *exchange, q url.Values, resource string, p pageRequest, last int64) string {
 	raw, err := json.Marshal(pageKey{Resource: resource, PageLimit: p.limit, After: last})
 	if err != nil {
 		panic("encode a page key: " + err.Error()) // cannot happen
@@ -109,5 +116,5 @@ func meta(x *exchange, q url.Values, resource string, p pageRequest, last int64,
 			next[name] = values
 		}
 	}
-	return obj{"next": x.request.URL.EscapedPath() + "?" + next.Encode()}
+	return x.request.URL.EscapedPath() + "?" + next.Encode()
 }

@@ -75,7 +75,8 @@ type Options struct {
 	FirstConversationID int64
 	// UniqueExternalID makes externalId unique among end-users, as email and phone always are.
 	UniqueExternalID bool
-	// PartialErrorEvery gives every n-th import the partial error "The conversation could not be assigned". 0: none.
+	// PartialErrorEvery gives every n-th import, if it has an assignment, the partial error "The conversation could not be
+	// assigned". 0: none.
 	PartialErrorEvery int
 
 	// RecordRequests keeps a log of requests, the latest MaxRequests of them (default 100,000); see Requests.
@@ -191,6 +192,8 @@ type exchange struct {
 	body    []byte
 	// externalID is that of an import, for the log of requests.
 	externalID string
+	// acceptedAt is when the bucket let the request through; zero if it did not, or never saw it.
+	acceptedAt time.Time
 	throttled  bool
 }
 
@@ -245,12 +248,15 @@ func (s *Server) decide(x *exchange) outcome {
 		}
 		return tooMany(wait)
 	}
+	x.acceptedAt = time.Now()
 	if !s.opts.LatencyBefore {
 		s.lag()
 	}
 	fault := s.fire(x)
 	if fault != nil && fault.Kind.before() {
-		x.throttled = fault.Kind == Throttle
+		if fault.Kind == Throttle {
+			x.throttled, x.acceptedAt = true, time.Time{}
+		}
 		return fault.instead()
 	}
 	answer := s.handle(x)
@@ -266,7 +272,7 @@ func (s *Server) handle(x *exchange) outcome {
 	}
 	h, ok := handlers[x.op]
 	if !ok {
-		s.violate(x, "no such operation: "+x.request.Method+" "+pattern(x.request.URL.Path))
+		s.violate(x, "no such operation: "+x.request.Method+" "+plainPath(x.request.URL.Path))
 		return refuse(http.StatusNotFound, msgNotFound)
 	}
 	return h(s, x)
@@ -295,7 +301,8 @@ func (s *Server) SetDown(status int) {
 }
 
 // Reset forgets end-users, conversations, counts, recorded requests and violations, ends an outage and replaces the
-// faults by those of the Options. Ids go on where they were, so that none is given twice.
+// faults by those of the Options. Ids go on where they were, so that none is given twice. The token, the agents, what is
+// forbidden and the attributes stay.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	s.data = newOrganisation(s.data.nextID)
