@@ -76,6 +76,9 @@ type Result struct {
 	// Other is, for Found, the conversation id that stood there already and is another one; both are then recorded as a
 	// partial error of the kind duplicate, the status is Partial at the end whoever finishes it.
 	Other int64
+	// Holder is, for Found, the other transcript of the source that has this conversation already. The conversation is not
+	// recorded twice: the change is not applied, and the transcript is InDoubt, unclaimed, until a person has looked.
+	Holder string
 }
 
 // PartialErrorKind sorts partial errors.

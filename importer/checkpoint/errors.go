@@ -8,6 +8,9 @@ import (
 // ErrSchemaMissing says that the database holds no checkpoint yet.
 var ErrSchemaMissing = errors.New("the database holds no checkpoint tables: run `dixa-import migrate`")
 
+// ErrDiskFull says that SQLite could not write. What was committed before is safe.
+var ErrDiskFull = errors.New("the disk of the checkpoint database is full or faulty: make room on it, then run again")
+
 // SchemaError says that the schema in the database is not the one that this program works with.
 type SchemaError struct{ Have, Want int64 }
 

@@ -1,0 +1,239 @@
+package checkpoint
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// codeConversationTaken is the error code of a transcript whose conversation belongs to another transcript already.
+const codeConversationTaken = "conversation_taken"
+
+// sendMark says what a write does to send_before.
+type sendMark int
+
+const (
+	keepSend  sendMark = iota
+	setSend            // to the database's clock plus sendFor
+	clearSend          // there is no request
+)
+
+// record is a row of transcripts as it was read under a lock, and what becomes of it. Both stores read records, have them
+// changed here, and write those that are dirty.
+type record struct {
+	Row
+	file    string
+	partial []PartialError
+
+	fresh        bool // it is not in the database yet
+	dirty        bool
+	partialDirty bool // the partial errors are to be replaced by partial
+	found        bool // imported_at is to be set
+	send         sendMark
+	sendFor      time.Duration
+}
+
+// newRecord returns the record that a first claim creates.
+func newRecord(run int64, req ClaimRequest) *record {
+	return &record{
+		Row: Row{ID: req.ID, Status: Pending, ContentHash: req.ContentHash, ClosedAt: req.ClosedAt, RunID: run,
+			Claim: 1, ClaimedBy: run},
+		file: req.File, fresh: true, dirty: true,
+	}
+}
+
+// claim claims an existing record and returns the number of the claim, or 0. alive holds the runs that are alive.
+func (r *record) claim(run int64, req ClaimRequest, alive map[int64]bool) int64 {
+	if r.ClaimedBy == run && r.Claim == max(req.Seen, 0)+1 {
+		return r.Claim // claimed before; the answer was lost
+	}
+	if r.Claim != req.Seen || r.Status == Complete || r.Status == Partial {
+		return 0
+	}
+	if r.ClaimedBy != 0 && r.ClaimedBy != run && alive[r.ClaimedBy] {
+		return 0
+	}
+	r.dirty = true
+	r.Claim++
+	r.ClaimedBy, r.RunID = run, run
+	if r.Status == Sending || r.Status == Imported {
+		return r.Claim
+	}
+	r.Status, r.ErrorCode, r.Error = Pending, "", ""
+	r.ContentHash, r.ClosedAt, r.file = req.ContentHash, req.ClosedAt, req.File
+	r.send = clearSend
+	r.partial, r.partialDirty = nil, true
+	return r.Claim
+}
+
+// apply applies a change that checkChanges has accepted.
+func (r *record) apply(run int64, c Change, holders map[int64]string) Result {
+	if c.Event == Found {
+		return r.applyFound(c, holders)
+	}
+	t, _ := TransitionOf(c.Event)
+	if r.Claim != c.Claim {
+		return Result{}
+	}
+	to := t.To
+	if to == "" {
+		to = r.Status
+	}
+	if t.Ends && r.ClaimedBy == 0 {
+		return Result{Applied: r.ended(t, c)}
+	}
+	// What does not end the claim may be repeated; a repeated Send must set send_before anew.
+	if r.ClaimedBy != run || !slices.Contains(t.From, r.Status) && (t.Ends || r.Status != to) {
+		return Result{}
+	}
+	r.dirty = true
+	r.Status, r.RunID = to, run
+	r.EndUserID, r.Attempts = c.EndUserID, c.Attempts
+	r.ErrorCode, r.Error = c.ErrorCode, c.Error
+	r.ContentHash, r.ClosedAt = c.ContentHash, c.ClosedAt
+	r.replacePartial(c.PartialErrors)
+	if r.Status == Complete && len(r.partial) > 0 {
+		r.Status = Partial
+	}
+	if t.Ends {
+		r.ClaimedBy = 0
+	}
+	switch {
+	case c.Event == Send || c.Event == SendAgain:
+		r.send, r.sendFor = setSend, c.SendFor
+	case r.Status != Sending:
+		r.send = clearSend
+	}
+	return Result{Applied: true}
+}
+
+// ended says whether the record is as the change, which ends the claim, would have left it.
+func (r *record) ended(t Transition, c Change) bool {
+	status := r.Status == t.To || t.To == Complete && r.Status == Partial
+	if t.To == "" {
+		status = slices.Contains(t.From, r.Status)
+	}
+	return status && r.EndUserID == c.EndUserID && r.Attempts == c.Attempts && r.ErrorCode == c.ErrorCode && r.Error == c.Error
+}
+
+// applyFound records a conversation. holders says which transcripts of the source have the conversations of this write.
+func (r *record) applyFound(c Change, holders map[int64]string) Result {
+	if r.ConversationID == c.ConversationID {
+		return Result{Applied: true}
+	}
+	if r.ConversationID != 0 {
+		r.addDuplicate(c.ConversationID)
+		return Result{Applied: true, Other: r.ConversationID}
+	}
+	r.dirty = true
+	if c.EndUserID != "" {
+		r.EndUserID = c.EndUserID
+	}
+	r.Attempts = max(r.Attempts, c.Attempts)
+	r.send = clearSend
+	if holder, ok := holders[c.ConversationID]; ok && holder != r.ID {
+		// Sent again it might be there twice, and the conversation cannot be recorded twice: a person has to look.
+		r.Status, r.ClaimedBy = InDoubt, 0
+		r.ErrorCode = codeConversationTaken
+		r.Error = fmt.Sprintf("conversation %d belongs to transcript %q already: look at both in Dixa", c.ConversationID, holder)
+		return Result{Holder: holder}
+	}
+	holders[c.ConversationID] = r.ID
+	r.Status, r.ConversationID, r.found = Imported, c.ConversationID, true
+	r.ErrorCode, r.Error = c.ErrorCode, c.Error
+	if c.ContentHash != "" {
+		r.ContentHash = c.ContentHash
+	}
+	if !c.ClosedAt.IsZero() {
+		r.ClosedAt = c.ClosedAt
+	}
+	r.replacePartial(c.PartialErrors)
+	return Result{Applied: true}
+}
+
+// addDuplicate records, once, that there is another conversation; what was complete is partial then.
+func (r *record) addDuplicate(other int64) {
+	p := PartialError{
+		Kind:    KindDuplicate,
+		Message: fmt.Sprintf("Dixa has two conversations of this transcript: %d and %d", r.ConversationID, other),
+	}
+	if !slices.Contains(r.partial, p) {
+		r.partial = append(r.partial, p)
+		r.dirty, r.partialDirty = true, true
+	}
+	if r.Status == Complete {
+		r.Status, r.dirty = Partial, true
+	}
+}
+
+// replacePartial replaces the partial errors unless there is nothing to replace them by. Duplicates stay: another process
+// may have recorded them.
+func (r *record) replacePartial(with []PartialError) {
+	if with == nil {
+		return
+	}
+	list := slices.Clone(with)
+	for _, p := range r.partial {
+		if p.Kind == KindDuplicate && !slices.Contains(list, p) {
+			list = append(list, p)
+		}
+	}
+	if !slices.Equal(list, r.partial) {
+		r.partial, r.partialDirty = list, true
+	}
+}
+
+// needsPartial says whether one of the changes depends on, or changes, the partial errors recorded.
+func needsPartial(changes []Change) bool {
+	return slices.ContainsFunc(changes, func(c Change) bool {
+		return c.PartialErrors != nil || c.Event == Found || c.Event == Finish
+	})
+}
+
+// foundConversations returns the conversations that the changes record.
+func foundConversations(changes []Change) []int64 {
+	var ids []int64
+	for _, c := range changes {
+		if c.Event == Found {
+			ids = append(ids, c.ConversationID)
+		}
+	}
+	return ids
+}
+
+// applyAll applies changes to the records in their order and returns the results and the records to write, by id.
+func applyAll(records map[string]*record, run int64, changes []Change, holders map[int64]string) ([]Result, []*record) {
+	results := make([]Result, len(changes))
+	for i, c := range changes {
+		if r := records[c.ID]; r != nil {
+			results[i] = r.apply(run, c, holders)
+		}
+	}
+	return results, dirtyRecords(records)
+}
+
+// claimAll claims records, adding those that are not there, and returns the numbers of the claims and the records to write.
+func claimAll(records map[string]*record, run int64, requests []ClaimRequest, alive map[int64]bool) ([]int64, []*record) {
+	claims := make([]int64, len(requests))
+	for i, req := range requests {
+		switch r := records[req.ID]; {
+		case r != nil:
+			claims[i] = r.claim(run, req, alive)
+		case req.Seen < 0:
+			records[req.ID] = newRecord(run, req)
+			claims[i] = 1
+		}
+	}
+	return claims, dirtyRecords(records)
+}
+
+func dirtyRecords(records map[string]*record) []*record {
+	var dirty []*record
+	for _, r := range records {
+		if r.dirty {
+			dirty = append(dirty, r)
+		}
+	}
+	slices.SortFunc(dirty, func(a, b *record) int { return compareStrings(a.ID, b.ID) })
+	return dirty
+}

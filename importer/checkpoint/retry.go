@@ -1,0 +1,65 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// errNoAnswer says that the database did not answer within the time that the store gives it.
+var errNoAnswer = errors.New("the checkpoint database did not answer in time")
+
+// retryableStates are the SQLSTATEs, or their classes, of a database that is away or of a transaction that lost a race.
+var retryableStates = []string{
+	"08",    // connection exceptions, also those that poolers report
+	"53",    // too many connections, out of memory, disk full
+	"57P01", // admin_shutdown
+	"57P02", // crash_shutdown
+	"57P03", // cannot_connect_now
+	"57P05", // idle_session_timeout
+	"25P03", // idle_in_transaction_session_timeout
+	"25006", // read_only_sql_transaction: a standby, during failover
+	"40001", // serialization_failure
+	"40P01", // deadlock_detected
+}
+
+// Retryable says whether an error of a Store is worth another try: the database is away, or the transaction lost a race.
+// Every method may then be called again as it was. A cancelled context is not retryable.
+func Retryable(err error) bool {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrDiskFull) {
+		return false
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		for _, state := range retryableStates {
+			if strings.HasPrefix(pg.Code, state) {
+				return true
+			}
+		}
+		return false
+	}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		primary := lite.Code() & 0xff
+		return primary == sqlite3.SQLITE_BUSY || primary == sqlite3.SQLITE_LOCKED
+	}
+	for _, target := range []error{errNoAnswer, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return dns.IsTemporary || dns.IsTimeout // a name that is not known is a wrong URL
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return true
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return true
+	}
+	return pgconn.SafeToRetry(err) // such as a connection that was found closed before anything was sent
+}

@@ -1,0 +1,253 @@
+package checkpoint
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"dixa-import/migrations"
+
+	"github.com/gofrs/flock"
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	sqliteReaders = 4
+	// sqliteChunk is how many values an IN list has at most. Shorter lists are filled up to one of sqliteSizes, so that few
+	// statements serve all lengths.
+	sqliteChunk = 512
+)
+
+var sqliteSizes = []int{1, 8, 64, sqliteChunk}
+
+// sqliteStore is a Store in a SQLite file. One connection writes; other processes may read meanwhile. Times are the
+// process's, as SQLite has no clock of its own.
+type sqliteStore struct {
+	path string
+
+	read      *sql.DB
+	readStmts statements
+
+	write      *sql.DB
+	conn       *sql.Conn     // the only connection of write
+	turn       chan struct{} // holds a token while conn is in use
+	writeStmts statements
+
+	mu   sync.Mutex
+	lock *flock.Flock
+	runs map[int64]bool // started here and not finished; while there are any, lock is held
+}
+
+var _ Store = (*sqliteStore)(nil)
+
+func openSQLite(ctx context.Context, path string, opts Options) (_ Store, err error) {
+	if err := prepareFile(path, opts.Create); err != nil {
+		return nil, err
+	}
+	s := &sqliteStore{path: path, turn: make(chan struct{}, 1), runs: map[int64]bool{},
+		lock: flock.New(path+".lock", flock.SetPermissions(0o600))}
+	defer func() {
+		if err != nil {
+			err = s.wrap("open", errors.Join(err, s.Close()))
+		}
+	}()
+	if s.write, err = sql.Open("sqlite", sqliteDSN(path, "journal_mode(wal)", "synchronous(full)")); err != nil {
+		return nil, err
+	}
+	s.write.SetMaxOpenConns(1)
+	if s.conn, err = s.write.Conn(ctx); err != nil {
+		return nil, err
+	}
+	if s.read, err = sql.Open("sqlite", sqliteDSN(path, "query_only(1)")); err != nil {
+		return nil, err
+	}
+	s.read.SetMaxOpenConns(sqliteReaders)
+	s.read.SetMaxIdleConns(sqliteReaders)
+	s.readStmts.prepare = s.read.PrepareContext
+	s.writeStmts.prepare = s.conn.PrepareContext
+	return s, nil
+}
+
+// prepareFile makes sure that the file is there. It holds identifiers of customers, so that a new one is the owner's alone;
+// SQLite gives the files beside it the same permissions.
+func prepareFile(path string, create bool) error {
+	fi, err := os.Stat(path)
+	switch {
+	case err == nil && fi.IsDir():
+		return fmt.Errorf("the SQLite database %s is a folder: name a file in it", path)
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("open the SQLite database: %w", err)
+	case !create:
+		return fmt.Errorf("there is no SQLite database %s: check the path, or create it with `dixa-import migrate`", path)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("create the SQLite database %s: its folder does not exist", path)
+	}
+	if err != nil {
+		return fmt.Errorf("create the SQLite database: %w", err)
+	}
+	return f.Close()
+}
+
+func sqliteDSN(path string, pragmas ...string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // a drive letter
+	}
+	query := url.Values{"mode": {"rw"}, "_busy_timeout": {"5000"}, "_pragma": pragmas}
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: query.Encode()}).String()
+}
+
+// Close gives up the lock, moves what is in the write-ahead log into the file and closes it.
+func (s *sqliteStore) Close() error {
+	var errs []error
+	if s.read != nil {
+		s.readStmts.close()
+		errs = append(errs, s.read.Close())
+	}
+	if s.conn != nil {
+		s.turn <- struct{}{}
+		s.writeStmts.close()
+		// Another process that reads may keep a part of the log alive; that is no error.
+		_, _ = s.conn.ExecContext(context.Background(), "pragma wal_checkpoint(truncate)")
+		errs = append(errs, s.conn.Close())
+		<-s.turn
+	}
+	if s.write != nil {
+		errs = append(errs, s.write.Close())
+	}
+	errs = append(errs, s.lock.Close())
+	return s.wrap("close", errors.Join(errs...))
+}
+
+const sqliteSchemaVersion = `select coalesce(max(version_id), 0) from goose_db_version where is_applied`
+
+// schemaVersion returns the version of the schema, 0 if there is none.
+func (s *sqliteStore) schemaVersion(ctx context.Context) (have, want int64, err error) {
+	if want, err = migrations.Latest(migrations.SQLite()); err != nil {
+		return 0, 0, err
+	}
+	var there bool
+	err = s.read.QueryRowContext(ctx, `select exists (select 1 from sqlite_master where type = 'table' and name = 'goose_db_version')`).Scan(&there)
+	if err == nil && there {
+		err = s.read.QueryRowContext(ctx, sqliteSchemaVersion).Scan(&have)
+	}
+	return have, want, s.wrap("read the schema version", err)
+}
+
+func (s *sqliteStore) CheckSchema(ctx context.Context) error {
+	have, want, err := s.schemaVersion(ctx)
+	return checkVersion(have, want, err)
+}
+
+func (s *sqliteStore) Migrate(ctx context.Context) (from, to int64, err error) {
+	from, want, err := s.schemaVersion(ctx)
+	if err != nil || from == want {
+		return from, from, err
+	}
+	if from > want {
+		return from, from, &SchemaError{Have: from, Want: want}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.acquire(); err != nil {
+		return 0, 0, err
+	}
+	defer s.releaseIfIdle()
+	db, err := sql.Open("sqlite", sqliteDSN(s.path, "synchronous(full)"))
+	if err != nil {
+		return 0, 0, s.wrap("migrate", err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, migrations.SQLite(), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return 0, 0, s.wrap("migrate", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return 0, 0, s.wrap("migrate", err)
+	}
+	return from, want, nil
+}
+
+// checkVersion compares the version of a schema with the one that this program needs.
+func checkVersion(have, want int64, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case have == 0:
+		return ErrSchemaMissing
+	case have != want:
+		return &SchemaError{Have: have, Want: want}
+	}
+	return nil
+}
+
+// acquire takes the lock that lets one process work at a time. The system frees it when the process dies. s.mu is held.
+func (s *sqliteStore) acquire() error {
+	if s.lock.Locked() {
+		return nil
+	}
+	ok, err := s.lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock the SQLite database: %w", err)
+	}
+	if !ok {
+		return &BusyError{Path: s.path}
+	}
+	return nil
+}
+
+// releaseIfIdle gives up the lock unless a run needs it. s.mu is held.
+func (s *sqliteStore) releaseIfIdle() {
+	if len(s.runs) == 0 {
+		_ = s.lock.Unlock() // closing the file, at the latest, frees it
+	}
+}
+
+// wrap says what was being done when a SQLite error happened.
+func (s *sqliteStore) wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch lite.Code() & 0xff {
+		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:
+			return fmt.Errorf("%s checkpoint %s: %w (%w)", doing, s.path, ErrDiskFull, err)
+		case sqlite3.SQLITE_NOTADB:
+			return fmt.Errorf("%s checkpoint: %s is not a SQLite database", doing, s.path)
+		}
+	}
+	return fmt.Errorf("%s checkpoint %s: %w", doing, s.path, err)
+}
+
+// sqliteTime writes a time as the schema holds it, the zero time as null.
+func sqliteTime(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Format(sqliteTimeLayout)
+}
+
+const sqliteTimeLayout = "2006-01-02T15:04:05.000Z"
+
+// parseSQLiteTime reads what sqliteTime wrote; "" is the zero time.
+func parseSQLiteTime(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	return time.Parse(sqliteTimeLayout, s)
+}

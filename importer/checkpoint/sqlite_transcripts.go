@@ -1,0 +1,299 @@
+package checkpoint
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+const sqliteRowColumns = `transcript_id, status, coalesce(conversation_id, 0), coalesce(end_user_id, ''), attempts,
+	coalesce(error_code, ''), coalesce(error, ''), coalesce(content_hash, ''), coalesce(closed_at, ''), coalesce(run_id, 0),
+	coalesce(imported_at, ''), created_at, updated_at, coalesce(send_before, ''), claim, coalesce(claimed_by, 0), coalesce(file, '')`
+
+// scanSQLiteRow reads sqliteRowColumns.
+func scanSQLiteRow(rows *sql.Rows, now time.Time) (*record, error) {
+	var r record
+	var times [5]string
+	err := rows.Scan(&r.ID, &r.Status, &r.ConversationID, &r.EndUserID, &r.Attempts, &r.ErrorCode, &r.Error, &r.ContentHash,
+		&times[0], &r.RunID, &times[1], &times[2], &times[3], &times[4], &r.Claim, &r.ClaimedBy, &r.file)
+	if err != nil {
+		return nil, err
+	}
+	var sendBefore time.Time
+	for i, t := range []*time.Time{&r.ClosedAt, &r.ImportedAt, &r.CreatedAt, &r.UpdatedAt, &sendBefore} {
+		if *t, err = parseSQLiteTime(times[i]); err != nil {
+			return nil, err
+		}
+	}
+	if !sendBefore.IsZero() {
+		r.SendIn = sendBefore.Sub(now)
+	}
+	return &r, nil
+}
+
+// sqliteLookup reads rows, of which there must be no more than one for each id.
+const sqliteLookup = `select ` + sqliteRowColumns + ` from transcripts where source = ? and transcript_id in (in)`
+
+func (s *sqliteStore) Lookup(ctx context.Context, source string, run int64, ids []string) (map[string]Row, error) {
+	found := make(map[string]Row, len(ids))
+	err := s.reading(ctx, "read", func(tx sqliteTx) error {
+		alive, err := sqliteAlive(tx)
+		if err != nil {
+			return err
+		}
+		return queryIn(tx, func(rows *sql.Rows) error {
+			r, err := scanSQLiteRow(rows, tx.now)
+			if err == nil {
+				r.Held = r.ClaimedBy != run && alive[r.ClaimedBy]
+				found[r.ID] = r.Row
+			}
+			return err
+		}, sqliteLookup, cleanIDs(ids), source)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return byAsked(ids, found), nil
+}
+
+const sqliteUnfinished = `select ` + sqliteRowColumns + ` from transcripts
+	where source = ?1 and transcript_id > ?2 and status in ('pending', 'sending', 'imported') and status <> 'pending'
+		and (claimed_by is null or claimed_by <> ?3 and claimed_by not in
+			(select id from runs where finished_at is null and lease_until > ?4))
+	order by transcript_id limit ?5`
+
+func (s *sqliteStore) Unfinished(ctx context.Context, source string, run int64, after string, limit int) ([]Row, error) {
+	var found []Row
+	err := s.reading(ctx, "read", func(tx sqliteTx) error {
+		return tx.query(func(rows *sql.Rows) error {
+			r, err := scanSQLiteRow(rows, tx.now)
+			if err == nil {
+				found = append(found, r.Row)
+			}
+			return err
+		}, sqliteUnfinished, source, clean(after), run, sqliteTime(tx.now), limit)
+	})
+	return found, err
+}
+
+func (s *sqliteStore) Claim(ctx context.Context, source string, run int64, requests []ClaimRequest) ([]int64, error) {
+	if len(requests) == 0 {
+		return nil, nil
+	}
+	requests, ids := cleanRequests(requests)
+	var claims []int64
+	err := s.writing(ctx, "claim transcripts in", func(tx sqliteTx) error {
+		alive, err := sqliteAlive(tx)
+		if err != nil {
+			return err
+		}
+		records, err := sqliteRecords(tx, source, ids)
+		if err != nil {
+			return err
+		}
+		var dirty []*record
+		claims, dirty = claimAll(records, run, requests, alive)
+		return sqliteSave(tx, source, dirty)
+	})
+	return claims, err
+}
+
+func (s *sqliteStore) Write(ctx context.Context, source string, run int64, changes []Change) ([]Result, error) {
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	changes, err := checkChanges(changes)
+	if err != nil {
+		return nil, err
+	}
+	var results []Result
+	err = s.writing(ctx, "write", func(tx sqliteTx) error {
+		ids := changedIDs(changes)
+		records, err := sqliteRecords(tx, source, ids)
+		if err != nil {
+			return err
+		}
+		if needsPartial(changes) {
+			if err := sqliteLoadPartial(tx, source, ids, records); err != nil {
+				return err
+			}
+		}
+		holders, err := sqliteHolders(tx, source, foundConversations(changes))
+		if err != nil {
+			return err
+		}
+		var dirty []*record
+		results, dirty = applyAll(records, run, changes, holders)
+		return sqliteSave(tx, source, dirty)
+	})
+	return results, err
+}
+
+func sqliteRecords(tx sqliteTx, source string, ids []string) (map[string]*record, error) {
+	records := make(map[string]*record, len(ids))
+	err := queryIn(tx, func(rows *sql.Rows) error {
+		r, err := scanSQLiteRow(rows, tx.now)
+		if err == nil {
+			records[r.ID] = r
+		}
+		return err
+	}, sqliteLookup, ids, source)
+	return records, err
+}
+
+const sqliteLivingRuns = `select id from runs where finished_at is null and lease_until > ?`
+
+// sqliteAlive returns the runs that are alive. Whoever holds the lock has ended the leases of the runs before it.
+func sqliteAlive(tx sqliteTx) (map[int64]bool, error) {
+	alive := map[int64]bool{}
+	err := tx.query(func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		alive[id] = true
+		return err
+	}, sqliteLivingRuns, sqliteTime(tx.now))
+	return alive, err
+}
+
+const sqliteConversationHolders = `select conversation_id, transcript_id from transcripts where source = ? and conversation_id in (in)`
+
+// sqliteHolders returns which transcripts of the source have these conversations.
+func sqliteHolders(tx sqliteTx, source string, conversations []int64) (map[int64]string, error) {
+	holders := map[int64]string{}
+	err := queryIn(tx, func(rows *sql.Rows) error {
+		var conversation int64
+		var id string
+		err := rows.Scan(&conversation, &id)
+		holders[conversation] = id
+		return err
+	}, sqliteConversationHolders, conversations, source)
+	return holders, err
+}
+
+const (
+	sqliteInsert = `insert into transcripts (source, transcript_id, status, content_hash, closed_at, run_id, claim, claimed_by, file,
+		created_at, updated_at) values (?1, ?2, ?3, nullif(?4, ''), ?5, ?6, ?7, ?8, nullif(?9, ''), ?10, ?10)`
+	sqliteUpdate = `update transcripts set status = ?3, conversation_id = nullif(?4, 0), end_user_id = nullif(?5, ''), attempts = ?6,
+		error_code = nullif(?7, ''), error = nullif(?8, ''), content_hash = nullif(?9, ''), closed_at = ?10, run_id = ?11, claim = ?12,
+		claimed_by = nullif(?13, 0), file = nullif(?14, ''), send_before = case when ?15 then ?16 else send_before end,
+		imported_at = case when ?17 then ?18 else imported_at end, updated_at = ?18
+		where source = ?1 and transcript_id = ?2`
+)
+
+// sqliteSave writes records.
+func sqliteSave(tx sqliteTx, source string, records []*record) error {
+	now := sqliteTime(tx.now)
+	for _, r := range records {
+		var err error
+		if r.fresh {
+			_, err = tx.exec(sqliteInsert, source, r.ID, r.Status, r.ContentHash, sqliteTime(r.ClosedAt), r.RunID, r.Claim, r.ClaimedBy,
+				r.file, now)
+		} else {
+			var sendBefore any
+			if r.send == setSend {
+				sendBefore = sqliteTime(tx.now.Add(r.sendFor))
+			}
+			_, err = tx.exec(sqliteUpdate, source, r.ID, r.Status, r.ConversationID, r.EndUserID, r.Attempts, r.ErrorCode, r.Error,
+				r.ContentHash, sqliteTime(r.ClosedAt), r.RunID, r.Claim, r.ClaimedBy, r.file, r.send != keepSend, sendBefore, r.found, now)
+		}
+		if err == nil && r.partialDirty {
+			err = sqliteSavePartial(tx, source, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	sqliteDeletePartial = `delete from partial_errors where source = ? and transcript_id = ?`
+	sqliteInsertPartial = `insert into partial_errors (source, transcript_id, ordinal, kind, message, message_external_id, attribute)
+		values (?, ?, ?, ?, ?, nullif(?, ''), nullif(?, ''))`
+)
+
+func sqliteSavePartial(tx sqliteTx, source string, r *record) error {
+	if _, err := tx.exec(sqliteDeletePartial, source, r.ID); err != nil {
+		return err
+	}
+	for i, p := range r.partial {
+		if _, err := tx.exec(sqliteInsertPartial, source, r.ID, i+1, p.Kind, p.Message, p.MessageExternalID, p.Attribute); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const sqlitePartial = `select transcript_id, kind, message, coalesce(message_external_id, ''), coalesce(attribute, '')
+	from partial_errors where source = ? and transcript_id in (in) order by transcript_id, ordinal`
+
+func sqliteLoadPartial(tx sqliteTx, source string, ids []string, records map[string]*record) error {
+	return queryIn(tx, func(rows *sql.Rows) error {
+		var id string
+		var p PartialError
+		err := rows.Scan(&id, &p.Kind, &p.Message, &p.MessageExternalID, &p.Attribute)
+		if r := records[id]; r != nil {
+			r.partial = append(r.partial, p)
+		}
+		return err
+	}, sqlitePartial, ids, source)
+}
+
+func (s *sqliteStore) PartialErrors(ctx context.Context, source, id string) ([]PartialError, error) {
+	r := &record{}
+	err := s.reading(ctx, "read", func(tx sqliteTx) error {
+		id = clean(id)
+		return sqliteLoadPartial(tx, source, []string{id}, map[string]*record{id: r})
+	})
+	return r.partial, err
+}
+
+const sqliteConversations = `select conversation_id from transcripts where (source = ?1 or source in (select other.source
+	from sources other join sources mine using (base_url, organisation) where mine.source = ?1)) and conversation_id in (in)`
+
+func (s *sqliteStore) Conversations(ctx context.Context, source string, ids []int64) (map[int64]bool, error) {
+	held := map[int64]bool{}
+	err := s.reading(ctx, "read", func(tx sqliteTx) error {
+		return queryIn(tx, func(rows *sql.Rows) error {
+			var id int64
+			err := rows.Scan(&id)
+			held[id] = true
+			return err
+		}, sqliteConversations, ids, source)
+	})
+	return held, err
+}
+
+const sqliteClearRejected = `delete from transcripts where source = ? and file = ? and status = 'rejected' and run_id <> ?`
+
+func (s *sqliteStore) ClearRejected(ctx context.Context, source string, run int64, file string) error {
+	return s.writing(ctx, "clear rejected records in", func(tx sqliteTx) error {
+		_, err := tx.exec(sqliteClearRejected, source, clean(file), run)
+		return err
+	})
+}
+
+const sqliteTouch = `update transcripts set run_id = ?, updated_at = ?
+	where source = ? and status = 'rejected' and file is not null and transcript_id in (in)`
+
+func (s *sqliteStore) Touch(ctx context.Context, source string, run int64, ids []string) error {
+	return s.writing(ctx, "write", func(tx sqliteTx) error {
+		return execIn(tx, sqliteTouch, cleanIDs(ids), run, sqliteTime(tx.now), source)
+	})
+}
+
+const sqliteTotals = `select source, status, coalesce(error_code, ''), count(*) from transcripts
+	where (?1 = '' or source = ?1) and (?2 = 0 or run_id = ?2) group by 1, 2, 3 order by 1, 2, 3`
+
+func (s *sqliteStore) Totals(ctx context.Context, source string, run int64) ([]Total, error) {
+	var totals []Total
+	err := s.reading(ctx, "count", func(tx sqliteTx) error {
+		return tx.query(func(rows *sql.Rows) error {
+			var t Total
+			err := rows.Scan(&t.Source, &t.Status, &t.ErrorCode, &t.Count)
+			totals = append(totals, t)
+			return err
+		}, sqliteTotals, source, run)
+	})
+	return totals, err
+}

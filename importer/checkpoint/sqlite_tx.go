@@ -1,0 +1,163 @@
+package checkpoint
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+)
+
+// statements keeps prepared statements by their text.
+type statements struct {
+	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
+
+	mu sync.Mutex
+	m  map[string]*sql.Stmt
+}
+
+func (s *statements) get(ctx context.Context, query string) (*sql.Stmt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stmt, ok := s.m[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := s.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if s.m == nil {
+		s.m = map[string]*sql.Stmt{}
+	}
+	s.m[query] = stmt
+	return stmt, nil
+}
+
+func (s *statements) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, stmt := range s.m {
+		stmt.Close()
+	}
+	s.m = nil
+}
+
+// sqliteTx runs prepared statements, in a transaction if it writes.
+type sqliteTx struct {
+	ctx   context.Context
+	stmts *statements
+	now   time.Time // the time of everything in it
+}
+
+func (tx sqliteTx) exec(query string, args ...any) (changed int64, err error) {
+	stmt, err := tx.stmts.get(tx.ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := stmt.ExecContext(tx.ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// query calls scan for each row.
+func (tx sqliteTx) query(scan func(*sql.Rows) error, query string, args ...any) error {
+	stmt, err := tx.stmts.get(tx.ctx, query)
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.QueryContext(tx.ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// queryIn runs a query that has a list of values, "(in)" in its text, as often as the length of the list needs. args come
+// before the list.
+func queryIn[T any](tx sqliteTx, scan func(*sql.Rows) error, query string, list []T, args ...any) error {
+	for len(list) > 0 {
+		n := min(len(list), sqliteChunk)
+		if err := tx.query(scan, inList(query, n), appendFilled(args, list[:n])...); err != nil {
+			return err
+		}
+		list = list[n:]
+	}
+	return nil
+}
+
+// execIn is queryIn for statements without rows.
+func execIn[T any](tx sqliteTx, query string, list []T, args ...any) error {
+	for len(list) > 0 {
+		n := min(len(list), sqliteChunk)
+		if _, err := tx.exec(inList(query, n), appendFilled(args, list[:n])...); err != nil {
+			return err
+		}
+		list = list[n:]
+	}
+	return nil
+}
+
+func inList(query string, n int) string {
+	return strings.Replace(query, "(in)", "(?"+strings.Repeat(",?", listSize(n)-1)+")", 1)
+}
+
+func listSize(n int) int {
+	for _, size := range sqliteSizes {
+		if n <= size {
+			return size
+		}
+	}
+	return n
+}
+
+// appendFilled appends the list to the arguments, its last value as often as the size of the list in the statement needs.
+func appendFilled[T any](args []any, list []T) []any {
+	size := listSize(len(list))
+	all := make([]any, 0, len(args)+size)
+	all = append(all, args...)
+	for i := range size {
+		all = append(all, list[min(i, len(list)-1)])
+	}
+	return all
+}
+
+// reading runs f with a connection for reading.
+func (s *sqliteStore) reading(ctx context.Context, doing string, f func(tx sqliteTx) error) error {
+	return s.wrap(doing, f(sqliteTx{ctx, &s.readStmts, time.Now()}))
+}
+
+// writing runs f in a transaction, which is durable when writing returns.
+func (s *sqliteStore) writing(ctx context.Context, doing string, f func(tx sqliteTx) error) error {
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.turn }()
+	// Whether a commit or rollback that the context interrupted took place would be unknown.
+	uncancelled := sqliteTx{ctx: context.WithoutCancel(ctx), stmts: &s.writeStmts}
+	tx := sqliteTx{ctx, &s.writeStmts, time.Now()}
+	if _, err := tx.exec("begin immediate"); err != nil {
+		return s.wrap(doing, err)
+	}
+	err := f(tx)
+	if err == nil {
+		_, err = uncancelled.exec("commit")
+	}
+	if err == nil {
+		return nil
+	}
+	if _, rollbackErr := uncancelled.exec("rollback"); rollbackErr != nil && !strings.Contains(rollbackErr.Error(), "no transaction is active") {
+		err = errors.Join(err, rollbackErr)
+	}
+	return s.wrap(doing, err)
+}

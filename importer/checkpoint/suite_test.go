@@ -1,0 +1,294 @@
+package checkpoint
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"dixa-import/importer/checkpoint/pgtest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/jackc/pgx/v5"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.M{M: m}) }
+
+const bot = "bot"
+
+var t0 = time.Date(2026, 11, 19, 8, 0, 0, 0, time.UTC)
+
+// fixture is a store with an empty checkpoint, and a way past it.
+type fixture struct {
+	Store
+	url string
+	db  *sql.DB
+}
+
+var backends = map[string]func(t testing.TB) string{
+	"postgres": func(t testing.TB) string { return pgtest.New(t) },
+	"sqlite":   func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "checkpoint.db") },
+}
+
+// each runs a test on both stores.
+func each(t *testing.T, f func(t *testing.T, s *fixture)) {
+	t.Parallel()
+	for name, newURL := range backends {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(t, setup(t, newURL(t)))
+		})
+	}
+}
+
+func setup(t testing.TB, url string) *fixture {
+	t.Helper()
+	s := &fixture{Store: open(t, url), url: url}
+	if _, _, err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.db = raw(t, url)
+	return s
+}
+
+// open opens another store of the same checkpoint.
+func open(t testing.TB, url string) Store {
+	t.Helper()
+	s, err := Open(t.Context(), url, Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func raw(t testing.TB, url string) *sql.DB {
+	t.Helper()
+	driver, dsn := "pgx", url
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		driver, dsn = "sqlite", sqliteDSN(path)
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func (s *fixture) sqlite() bool { return strings.HasPrefix(s.url, "sqlite:") }
+
+// sql runs a statement written for Postgres; what little differs is translated for SQLite.
+func (s *fixture) sql(t testing.TB, query string, args ...any) {
+	t.Helper()
+	if s.sqlite() {
+		for i := range args {
+			query = strings.ReplaceAll(query, fmt.Sprintf("$%d", i+1), fmt.Sprintf("?%d", i+1))
+		}
+		query = strings.ReplaceAll(query, "dixa_import.", "")
+		query = strings.ReplaceAll(query, "now() - interval '1 second'", "'2020-01-01T00:00:00.000Z'")
+	}
+	if _, err := s.db.ExecContext(t.Context(), query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// expire makes the lease of a run end, as if it had been killed.
+func (s *fixture) expire(t testing.TB, run int64) {
+	t.Helper()
+	s.sql(t, "update dixa_import.runs set lease_until = now() - interval '1 second' where id = $1", run)
+}
+
+func (s *fixture) start(t testing.TB) int64 {
+	t.Helper()
+	run, err := s.StartRun(t.Context(), bot, "run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
+func (s *fixture) row(t testing.TB, id string) Row {
+	t.Helper()
+	rows, err := s.Lookup(t.Context(), bot, 0, []string{id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows[id]
+}
+
+func (s *fixture) claim(t testing.TB, run int64, id string, seen int64) int64 {
+	t.Helper()
+	claims, err := s.Claim(t.Context(), bot, run, []ClaimRequest{{ID: id, Seen: seen, ContentHash: "h", ClosedAt: t0}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return claims[0]
+}
+
+func (s *fixture) do(t testing.TB, run int64, changes ...Change) []Result {
+	t.Helper()
+	results, err := s.Write(t.Context(), bot, run, changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(results) != len(changes) {
+		t.Fatalf("%d results of %d changes", len(results), len(changes))
+	}
+	return results
+}
+
+func (s *fixture) partial(t testing.TB, id string) []PartialError {
+	t.Helper()
+	list, err := s.PartialErrors(t.Context(), bot, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func equal(t testing.TB, what string, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), ignoreClock); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// ignoreClock ignores what the database's clock decides.
+var ignoreClock = cmpopts.IgnoreFields(Row{}, "ImportedAt", "CreatedAt", "UpdatedAt", "SendIn")
+
+func TestLife(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		before := time.Now().Add(-time.Minute)
+		run := s.start(t)
+		if got := s.row(t, "a"); got != (Row{}) {
+			t.Errorf("unknown transcript: %+v", got)
+		}
+		claim := s.claim(t, run, "a", -1)
+		want := Row{ID: "a", Status: Pending, ContentHash: "h", ClosedAt: t0, RunID: run, Claim: 1, ClaimedBy: run, Held: true}
+		equal(t, "claimed", s.row(t, "a"), want)
+
+		c := Change{ID: "a", Claim: claim, Event: Send, EndUserID: "u", Attempts: 1, ContentHash: "h", ClosedAt: t0, SendFor: 10 * time.Second}
+		equal(t, "send", s.do(t, run, c), []Result{{Applied: true}})
+		want.Status, want.EndUserID, want.Attempts = Sending, "u", 1
+		got := s.row(t, "a")
+		equal(t, "sending", got, want)
+		if got.SendIn <= 5*time.Second || got.SendIn > 10*time.Second {
+			t.Errorf("SendIn is %v of 10s", got.SendIn)
+		}
+
+		c.Event, c.ConversationID, c.PartialErrors = Found, 100, []PartialError{
+			{Kind: KindAttachment, Message: "Invalid attachment url", MessageExternalID: "bot/a:2"}, {Kind: KindAssignment, Message: "not assigned"}}
+		c.ErrorCode, c.Error = "code", "text"
+		equal(t, "found", s.do(t, run, c), []Result{{Applied: true}})
+		want.Status, want.ConversationID, want.ErrorCode, want.Error = Imported, 100, "code", "text"
+		equal(t, "imported", s.row(t, "a"), want)
+		equal(t, "partial errors", s.partial(t, "a"), c.PartialErrors)
+
+		c = Change{ID: "a", Claim: claim, Event: FinishPartial, EndUserID: "u", Attempts: 1, ContentHash: "h", ClosedAt: t0}
+		equal(t, "finish", s.do(t, run, c), []Result{{Applied: true}})
+		want.Status, want.ErrorCode, want.Error, want.ClaimedBy, want.Held = Partial, "", "", 0, false
+		got = s.row(t, "a")
+		equal(t, "partial", got, want)
+		equal(t, "partial errors kept", len(s.partial(t, "a")), 2)
+		for name, at := range map[string]time.Time{"imported": got.ImportedAt, "created": got.CreatedAt, "updated": got.UpdatedAt} {
+			if at.Before(before) || at.After(time.Now().Add(time.Minute)) {
+				t.Errorf("%s at %v", name, at)
+			}
+		}
+		if got.SendIn != 0 {
+			t.Errorf("SendIn is %v of a transcript that is not sent", got.SendIn)
+		}
+		equal(t, "claim of what is done", s.claim(t, run, "a", claim), int64(0))
+	})
+}
+
+func TestManyAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		run := s.start(t)
+		const n = 1300
+		var ids []string
+		var requests []ClaimRequest
+		for i := range n {
+			ids = append(ids, fmt.Sprintf("t-%d", (i*7919)%n))
+			requests = append(requests, ClaimRequest{ID: ids[i], Seen: -1, ContentHash: fmt.Sprint(i)})
+		}
+		claims, err := s.Claim(t.Context(), bot, run, requests)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var changes []Change
+		for i, claim := range claims {
+			equal(t, "claim", claim, int64(1))
+			c := Change{ID: ids[i], Claim: claim, Event: Send, Attempts: 1, EndUserID: "u" + ids[i]}
+			found, finish := c, c
+			found.Event, found.ConversationID = Found, int64(1000+i)
+			finish.Event = Finish
+			changes = append(changes, c, found, finish)
+		}
+		for i, r := range s.do(t, run, changes...) {
+			if !r.Applied {
+				t.Fatalf("%+v was not applied", changes[i])
+			}
+		}
+		rows, err := s.Lookup(t.Context(), bot, run, append(ids, "unknown"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "rows", len(rows), n)
+		for i, id := range ids {
+			if r := rows[id]; r.Status != Complete || r.ConversationID != int64(1000+i) || r.EndUserID != "u"+id {
+				t.Fatalf("%s: %+v", id, r)
+			}
+		}
+		totals, err := s.Totals(t.Context(), bot, run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "totals", totals, []Total{{Source: bot, Status: Complete, Count: n}})
+	})
+}
+
+// TestUnstorableText has what Postgres refuses and Dixa, or the name of a file, may hold.
+func TestUnstorableText(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		run := s.start(t)
+		id := "bad\xff.jsonl:1\x00"
+		claim := s.claim(t, run, id, -1)
+		s.do(t, run, Change{ID: id, Claim: claim, Event: Reject, ErrorCode: "x\x00", Error: "broken \xff\x00"})
+		got := s.row(t, id)
+		equal(t, "status", got.Status, Rejected)
+		equal(t, "error", got.Error, "broken \uFFFD\uFFFD")
+		long := Identifier{ExternalID, strings.Repeat("x", 5000)}
+		user := EndUser{ID: "u", Identifiers: []Identifier{long, {Email, "a\x00"}}}
+		if err := s.SaveEndUsers(t.Context(), "org", []EndUser{user}); err != nil {
+			t.Fatal(err)
+		}
+		found, err := s.FindEndUsers(t.Context(), "org", user.Identifiers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "found", found, map[Identifier]string{long: "u", {Email, "a\x00"}: "u"})
+	})
+}
+
+func connectPostgres(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
