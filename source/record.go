@@ -21,6 +21,7 @@ type Record struct {
 	EndOfFile bool
 
 	raw     []byte
+	row     *row // what raw is built from when somebody asks for it, of a Postgres row
 	decoded *Transcript
 	failure *RejectError
 	decode  func(*Record) (*Transcript, *RejectError)
@@ -34,8 +35,14 @@ func (r *Record) Key() string {
 	return r.ID
 }
 
-// Raw returns the source record as one line of JSON in the transcript format, or the bytes of a line that is no JSON.
-func (r *Record) Raw() []byte { return r.raw }
+// Raw returns the source record as one line of JSON in the transcript format, or the bytes of a line that is no JSON. Of a
+// line that is too long there is nothing.
+func (r *Record) Raw() []byte {
+	if r.row != nil {
+		r.raw, r.row = r.row.json(), nil
+	}
+	return r.raw
+}
 
 // Transcript decodes the record, once; later calls return the same. The error is a *RejectError. When the record turns
 // out to be broken beyond its id (invalid JSON, an unusable id), ID is emptied, so that Key is its place from then on.

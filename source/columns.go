@@ -1,0 +1,129 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// The columns of a query that are read.
+const (
+	columnID         = "id"
+	columnClosedAt   = "closed_at"
+	columnMessages   = "messages"
+	columnCreatedAt  = "created_at"
+	columnAttributes = "attributes"
+	columnExternalID = "end_user_external_id"
+	columnEmail      = "end_user_email"
+	columnPhone      = "end_user_phone"
+	columnName       = "end_user_name"
+)
+
+// rule says which types a column may have.
+type rule struct {
+	required bool
+	types    []uint32 // nil: any
+	cure     string
+}
+
+var textTypes = []uint32{pgtype.TextOID, pgtype.VarcharOID}
+
+var numberTypes = []uint32{pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.NumericOID, pgtype.Float4OID, pgtype.Float8OID}
+
+var timeTypes = []uint32{pgtype.TimestamptzOID, pgtype.TimestampOID}
+
+var rules = map[string]rule{
+	columnID: {true, []uint32{pgtype.TextOID, pgtype.VarcharOID, pgtype.BPCharOID, pgtype.UUIDOID, pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID},
+		"make it text, an integer or a uuid, such as s.id::text as id"},
+	columnClosedAt: {true, timeTypes,
+		"make it timestamptz, such as s.ended_at::timestamptz as closed_at"},
+	columnMessages: {true, append([]uint32{pgtype.JSONOID, pgtype.JSONBOID}, textTypes...),
+		"make it json or jsonb, such as (select jsonb_agg(...) from ...) as messages"},
+	columnCreatedAt: {false, slices.Concat(timeTypes, textTypes, numberTypes),
+		"make it timestamptz, such as s.started_at::timestamptz as created_at"},
+	columnAttributes: {false, append([]uint32{pgtype.JSONOID, pgtype.JSONBOID}, textTypes...),
+		"make it json or jsonb, such as jsonb_build_object(...) as attributes"},
+	columnExternalID: {},
+	columnEmail:      {},
+	columnPhone:      {},
+	columnName:       {},
+}
+
+// column is a column of the query that is read.
+type column struct {
+	name string
+	oid  uint32
+}
+
+// describe asks the database for the columns of the query, without running it, and checks them.
+func (s *Postgres) describe(ctx context.Context) error {
+	conn, err := s.acquire(ctx)
+	if err != nil {
+		return s.failure("connect to the source database", err)
+	}
+	sql, _ := s.wrap("t.*", "limit 0", time.Time{})
+	description, err := conn.Prepare(ctx, "", sql, nil)
+	s.release(conn, err)
+	if err != nil {
+		return s.failure("check the query of the source", err)
+	}
+	return s.take(description.Fields)
+}
+
+func (s *Postgres) take(fields []pgconn.FieldDescription) error {
+	var problems []error
+	seen := map[string]bool{}
+	for _, f := range fields {
+		r, known := rules[f.Name]
+		switch {
+		case !known:
+			if !slices.Contains(s.unknown, f.Name) {
+				s.unknown = append(s.unknown, f.Name)
+			}
+			continue
+		case seen[f.Name]:
+			problems = append(problems, fmt.Errorf("the query returns the column %s twice: keep one of them", f.Name))
+			continue
+		case r.types != nil && !slices.Contains(r.types, f.DataTypeOID):
+			problems = append(problems, fmt.Errorf("the query's column %s has the wrong type: %s", f.Name, r.cure))
+		}
+		seen[f.Name] = true
+		s.columns = append(s.columns, column{f.Name, f.DataTypeOID})
+	}
+	for _, name := range []string{columnID, columnClosedAt, columnMessages} {
+		if !seen[name] {
+			problems = append(problems, fmt.Errorf("the query returns no column %s: %s", name, rules[name].cure))
+		}
+	}
+	slices.SortFunc(s.columns, func(a, b column) int { return strings.Compare(a.name, b.name) })
+	slices.Sort(s.unknown)
+	return errors.Join(problems...)
+}
+
+// position returns where a column is among those read, -1 if the query does not have it.
+func (s *Postgres) position(name string) int {
+	return slices.IndexFunc(s.columns, func(c column) bool { return c.name == name })
+}
+
+// typeOf returns the SQL type in which values of an id or time column are compared, so that its index can be used.
+func (s *Postgres) typeOf(name string) string {
+	switch s.columns[s.position(name)].oid {
+	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID:
+		return "bigint"
+	case pgtype.UUIDOID:
+		return "uuid"
+	case pgtype.BPCharOID:
+		return "bpchar"
+	case pgtype.TimestamptzOID:
+		return "timestamptz"
+	case pgtype.TimestampOID:
+		return "timestamp"
+	}
+	return "text"
+}

@@ -1,0 +1,193 @@
+package source
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"slices"
+	"time"
+)
+
+// postgresPath is the Path of the rows' places.
+const postgresPath = "postgres"
+
+// row is a row of the query: a value for each of the columns that are read, nil for NULL. Times are in Postgres' binary
+// form, which depends on no setting of the session, all else is text.
+type row struct {
+	columns []column
+	values  [][]byte
+}
+
+func (s *Postgres) record(values [][]byte) *Record {
+	w := row{columns: s.columns, values: values}
+	r := &Record{Hash: w.hash(), row: &w, decode: s.decode}
+	r.Place = Place{Path: postgresPath, Key: r.Hash.String()[:12]}
+	if id := string(w.get(columnID)); checkID(id) == "" {
+		r.ID = id
+	}
+	closedAt := w.get(columnClosedAt)
+	r.Open = closedAt == nil
+	if micros := decodeMicros(closedAt); micros != math.MaxInt64 && micros != math.MinInt64 {
+		r.ClosedAt = fromMicros(micros)
+	}
+	return r
+}
+
+func (s *Postgres) decode(r *Record) (*Transcript, *RejectError) {
+	return decodeRecord(r, s.config.Now())
+}
+
+// get returns the value of a column, nil if it is NULL or the query does not have it.
+func (w *row) get(name string) []byte {
+	for i, c := range w.columns {
+		if c.name == name {
+			return w.values[i]
+		}
+	}
+	return nil
+}
+
+// hash covers the columns in the order of their names, each with its length, so that no two rows look alike. Columns
+// that are NULL are left out: a column that is added to the query changes nothing where it is empty.
+func (w *row) hash() Hash {
+	h := sha256.New()
+	var size [binary.MaxVarintLen64]byte
+	write := func(b []byte) {
+		_, _ = h.Write(size[:binary.PutUvarint(size[:], uint64(len(b)))])
+		_, _ = h.Write(b)
+	}
+	for i, c := range w.columns {
+		if w.values[i] != nil {
+			write([]byte(c.name))
+			write(w.values[i])
+		}
+	}
+	var sum Hash
+	h.Sum(sum[:0])
+	return sum
+}
+
+// json returns the row as a line in the transcript format.
+func (w *row) json() []byte {
+	var b bytes.Buffer
+	separator := byte('{')
+	field := func(name string, value []byte) {
+		b.WriteByte(separator)
+		separator = ','
+		b.WriteString(`"` + name + `":`)
+		b.Write(value)
+	}
+	for _, name := range []string{columnID, columnCreatedAt, columnClosedAt} {
+		if value := w.value(name); value != nil {
+			field(name, value)
+		}
+	}
+	if user := w.endUser(); user != nil {
+		field("end_user", user)
+	}
+	for _, name := range []string{columnMessages, columnAttributes} {
+		if value := w.value(name); value != nil {
+			field(name, value)
+		}
+	}
+	if separator == '{' {
+		b.WriteByte('{')
+	}
+	b.WriteByte('}')
+	return b.Bytes()
+}
+
+func (w *row) endUser() []byte {
+	var b bytes.Buffer
+	for _, f := range []struct{ column, field string }{
+		{columnExternalID, "external_id"}, {columnEmail, "email"}, {columnPhone, "phone"}, {columnName, "name"},
+	} {
+		text := w.get(f.column)
+		if text == nil {
+			continue
+		}
+		if b.Len() == 0 {
+			b.WriteByte('{')
+		} else {
+			b.WriteByte(',')
+		}
+		b.WriteString(`"` + f.field + `":`)
+		b.Write(quoted(text))
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	b.WriteByte('}')
+	return b.Bytes()
+}
+
+// value returns a column as a JSON value without line breaks, nil for NULL.
+func (w *row) value(name string) []byte {
+	i := slices.IndexFunc(w.columns, func(c column) bool { return c.name == name })
+	if i < 0 || w.values[i] == nil {
+		return nil
+	}
+	value, oid := w.values[i], w.columns[i].oid
+	switch {
+	case name == columnID:
+		return quoted(value)
+	case slices.Contains(timeTypes, oid):
+		return quoted(timeText(decodeMicros(value)))
+	case slices.Contains(numberTypes, oid) && json.Valid(value): // NaN and infinity are no JSON
+		return value
+	case name == columnMessages || name == columnAttributes:
+		if slices.Contains(textTypes, oid) && !json.Valid(value) {
+			return quoted(value)
+		}
+		return oneLine(value)
+	}
+	return quoted(value)
+}
+
+// oneLine replaces line breaks, which JSON has only between its tokens.
+func oneLine(value []byte) []byte {
+	return bytes.ReplaceAll(bytes.ReplaceAll(value, []byte{'\n'}, []byte{' '}), []byte{'\r'}, []byte{' '})
+}
+
+func quoted(text []byte) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(string(text)) // a string always has a JSON form
+	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'})
+}
+
+// postgresEpoch is 2000-01-01T00:00:00Z in microseconds since 1970.
+const postgresEpoch = 946_684_800_000_000
+
+// decodeMicros reads the binary form of a time: microseconds since 2000. The largest and smallest numbers are infinity
+// and -infinity; NULL reads as the latter.
+func decodeMicros(value []byte) int64 {
+	if len(value) != 8 {
+		return math.MinInt64
+	}
+	return int64(binary.BigEndian.Uint64(value))
+}
+
+// encodeMicros returns the binary form of a time, -infinity for the zero time.
+func encodeMicros(t time.Time) []byte {
+	micros := int64(math.MinInt64)
+	if !t.IsZero() {
+		micros = t.UnixMicro() - postgresEpoch
+	}
+	return binary.BigEndian.AppendUint64(nil, uint64(micros))
+}
+
+func fromMicros(micros int64) time.Time { return time.UnixMicro(micros + postgresEpoch).UTC() }
+
+func timeText(micros int64) []byte {
+	switch micros {
+	case math.MaxInt64:
+		return []byte("infinity")
+	case math.MinInt64:
+		return []byte("-infinity")
+	}
+	return fromMicros(micros).AppendFormat(nil, "2006-01-02T15:04:05.999999Z07:00")
+}
