@@ -345,9 +345,9 @@ func TestAHangingServer(t *testing.T) {
 						_ = http.NewResponseController(w).Flush()
 					}
 					<-r.Context().Done()
-				}, func(cfg *Config) { cfg.Timeout, cfg.MaxAttempts = 50*time.Millisecond, 2 })
+				}, func(cfg *Config) { cfg.Timeout, cfg.MaxAttempts = 250*time.Millisecond, 2 })
 				err := k.call(t.Context(), c)
-				if err == nil || !strings.Contains(err.Error(), "no complete answer within 50ms") {
+				if err == nil || !strings.Contains(err.Error(), "no complete answer within 250ms") {
 					t.Fatalf("error %v", err)
 				}
 				if errors.Is(err, context.DeadlineExceeded) {
