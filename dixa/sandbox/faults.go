@@ -56,7 +56,7 @@ type Fault struct {
 	// Match chooses among the requests of the operation by their body. nil: all.
 	Match func(body []byte) bool
 	// Nth makes the fault fire on the n-th request that matches, from 1, counted since the fault was set; with Times above
-	// 1, on those after it too. 0: by Probability.
+	// 1, on the Times-1 after it too. 0: by Probability.
 	Nth int
 	// Probability of firing, drawn for each request that matches. 0 without Nth: always.
 	Probability float64
@@ -148,7 +148,7 @@ func (s *Server) fire(x *exchange) *Fault {
 
 func (s *Server) wants(f *armedFault) bool {
 	if f.Nth > 0 {
-		return f.seen >= f.Nth && f.fired < max(f.Times, 1)
+		return f.seen >= f.Nth && f.seen < f.Nth+max(f.Times, 1)
 	}
 	if f.Times > 0 && f.fired >= f.Times {
 		return false

@@ -193,7 +193,7 @@ func (d *decoder) message(v *value, in *importRequest, m *Message) {
 	for i := range files {
 		d.attachment(&files[i], in, m)
 	}
-	if len(files) == 0 && strings.TrimSpace(m.Text) == "" && in.problem == "" {
+	if d.refusal == "" && len(files) == 0 && strings.TrimSpace(m.Text) == "" && in.problem == "" {
 		in.problem = msgMessage
 		d.note(at + " has neither text nor attachment")
 	}

@@ -198,3 +198,9 @@ func TestHappyPath(t *testing.T) {
 	equal(t, "attachments", attributes["attachments"], any([]any{map[string]any{"url": "https://cdn.example.org/label.pdf", "prettyName": "Label"}}))
 	noViolations(t, s)
 }
+
+func newGet(target, token string) (*http.Request, *httptest.ResponseRecorder) {
+	r := httptest.NewRequest("GET", target, nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	return r, httptest.NewRecorder()
+}

@@ -138,7 +138,8 @@ func (d *decoder) time(v *value, at, name string) time.Time {
 		return time.Time{}
 	}
 	if m.kind == kindString && len(m.text) == len(timeSent) && m.text[19] == '.' {
-		if t, err := time.Parse(timeSent, m.text); err == nil {
+		// The zero time is what a client sends that forgot to set one.
+		if t, err := time.Parse(timeSent, m.text); err == nil && !t.IsZero() {
 			return t
 		}
 	}
