@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -234,6 +235,6 @@ func dirtyRecords(records map[string]*record) []*record {
 			dirty = append(dirty, r)
 		}
 	}
-	slices.SortFunc(dirty, func(a, b *record) int { return compareStrings(a.ID, b.ID) })
+	slices.SortFunc(dirty, func(a, b *record) int { return strings.Compare(a.ID, b.ID) })
 	return dirty
 }

@@ -3,8 +3,263 @@ package checkpoint
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"dixa-import/migrations"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
 )
 
-func openPostgres(context.Context, string) (Store, error) {
-	return nil, errors.New("this version keeps checkpoints in SQLite only: write sqlite:PATH")
+const (
+	// postgresPatience is how long one call may take before the database counts as away. Without it a network that drops
+	// packets would hold a call for a quarter of an hour.
+	postgresPatience = 30 * time.Second
+	connectPatience  = 10 * time.Second
+	rollbackPatience = 5 * time.Second
+
+	// postgresRaces is how often a transaction is repeated that lost a race with another process.
+	postgresRaces = 5
+)
+
+// errRaced says that another process changed what a transaction had read; made again, it succeeds.
+var errRaced = errors.New("another process changed the same rows again and again")
+
+// postgresStore is a Store in Postgres. Any number of processes may use it at once, also through a pooler in transaction
+// mode: it keeps nothing in the session.
+type postgresStore struct {
+	pool *pgxpool.Pool
+}
+
+var _ Store = (*postgresStore)(nil)
+
+func openPostgres(ctx context.Context, databaseURL string) (Store, error) {
+	if _, err := url.Parse(databaseURL); err != nil {
+		// The error quotes the URL and the password in it.
+		return nil, errors.New("the Postgres URL cannot be read: characters such as @ / : # % in user or password must be percent-encoded")
+	}
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		if cause := errors.Unwrap(err); cause != nil {
+			err = cause // without the URL
+		}
+		return nil, fmt.Errorf("read the parameters of the Postgres URL: %w", err)
+	}
+	// Statements with names, and their cache, would be lost when a pooler gives the next transaction another session.
+	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectPatience
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, wrapPostgres("open", err)
+	}
+	s := &postgresStore{pool: pool}
+	if err := s.call(ctx, "open", pool.Ping); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *postgresStore) Close() error {
+	s.pool.Close()
+	return nil
+}
+
+// call runs f with the time that a call may take, and wraps its error.
+func (s *postgresStore) call(ctx context.Context, doing string, f func(ctx context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, postgresPatience)
+	defer cancel()
+	err := f(limited)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		err = fmt.Errorf("%w: %w", errNoAnswer, err)
+	}
+	return wrapPostgres(doing, err)
+}
+
+// query calls scan for each row.
+func (s *postgresStore) query(ctx context.Context, doing string, scan func(pgx.Rows) error, sql string, args ...any) error {
+	return s.call(ctx, doing, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		return eachRow(scan)(rows)
+	})
+}
+
+// eachRow makes of a function for one row one for all rows, as pgx.Batch wants it.
+func eachRow(scan func(pgx.Rows) error) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		defer rows.Close()
+		for rows.Next() {
+			if err := scan(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}
+}
+
+// postgresDurable makes the commit wait until it is on disk, whatever the server's default is. It is no session state.
+const postgresDurable = `set local synchronous_commit = on`
+
+// writing runs a transaction of two round trips: read queues what is to be locked and read, and write, which sees what the
+// callbacks of read were given, queues what is to be written. Without read it is one round trip.
+func (s *postgresStore) writing(ctx context.Context, doing string, read, write func(b *pgx.Batch) error) error {
+	return s.call(ctx, doing, func(ctx context.Context) error {
+		conn, err := s.pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Release()
+		err = inTransaction(ctx, conn.Conn(), read, write)
+		if err != nil && !conn.Conn().IsClosed() && conn.Conn().PgConn().TxStatus() != 'I' {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackPatience)
+			defer cancel()
+			// Should this fail, releasing the connection closes it.
+			_, _ = conn.Exec(ctx, "rollback")
+		}
+		return err
+	})
+}
+
+func inTransaction(ctx context.Context, conn *pgx.Conn, read, write func(b *pgx.Batch) error) error {
+	b := &pgx.Batch{}
+	b.Queue("begin")
+	b.Queue(postgresDurable)
+	if read != nil {
+		if err := read(b); err != nil {
+			return err
+		}
+		if err := conn.SendBatch(ctx, b).Close(); err != nil {
+			return err
+		}
+		b = &pgx.Batch{}
+	}
+	if err := write(b); err != nil {
+		return err
+	}
+	b.Queue("commit")
+	return conn.SendBatch(ctx, b).Close()
+}
+
+// racing repeats a transaction that returns errRaced, or that finds a unique key taken since it looked.
+func racing(f func() error) (err error) {
+	for range postgresRaces {
+		err = f()
+		pg, ok := errors.AsType[*pgconn.PgError](err)
+		if !errors.Is(err, errRaced) && (!ok || pg.Code != "23505") {
+			return err
+		}
+	}
+	return err
+}
+
+// wrapPostgres says what was being done when an error happened, without any value of a row.
+func wrapPostgres(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch {
+		case strings.HasPrefix(pg.Code, "22"): // its message quotes the value
+			return fmt.Errorf("%s checkpoint: Postgres refused a value (SQLSTATE %s)", doing, pg.Code)
+		case pg.Code == "42P01" || pg.Code == "3F000": // undefined_table, invalid_schema_name
+			return fmt.Errorf("%s checkpoint: %w", doing, ErrSchemaMissing)
+		}
+	}
+	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return fmt.Errorf("%s checkpoint: connect to Postgres at %s, database %q: %w", doing, connect.Config.Host,
+			connect.Config.Database, oneLine{connect.Unwrap()})
+	}
+	return fmt.Errorf("%s checkpoint: %w", doing, err)
+}
+
+// oneLine is an error that pgx spreads over lines, one for each address it tried.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+func (e oneLine) Unwrap() error { return e.error }
+
+const (
+	postgresHasSchema  = `select to_regnamespace('dixa_import') is not null`
+	postgresHasVersion = `select to_regclass('dixa_import.goose_db_version') is not null`
+	postgresVersion    = `select coalesce(max(version_id), 0) from dixa_import.goose_db_version where is_applied`
+	// postgresMigrating is the key of the lock under which one process migrates. It lasts as long as its transaction, and so
+	// works through a pooler.
+	postgresMigrating = `select pg_advisory_xact_lock(7238136413950871)`
+)
+
+// schemaVersion returns the version of the schema, 0 if there is none.
+func (s *postgresStore) schemaVersion(ctx context.Context) (have, want int64, err error) {
+	if want, err = migrations.Latest(migrations.Postgres()); err != nil {
+		return 0, 0, err
+	}
+	err = s.call(ctx, "read the schema version of the", func(ctx context.Context) error {
+		var there bool
+		if err := s.pool.QueryRow(ctx, postgresHasVersion).Scan(&there); err != nil || !there {
+			return err
+		}
+		return s.pool.QueryRow(ctx, postgresVersion).Scan(&have)
+	})
+	return have, want, err
+}
+
+func (s *postgresStore) CheckSchema(ctx context.Context) error {
+	have, want, err := s.schemaVersion(ctx)
+	return checkVersion(have, want, err)
+}
+
+func (s *postgresStore) Migrate(ctx context.Context) (from, to int64, err error) {
+	lock, err := s.pool.Begin(ctx)
+	if err != nil {
+		return 0, 0, wrapPostgres("migrate the", err)
+	}
+	defer lock.Rollback(context.WithoutCancel(ctx))
+	if _, err := lock.Exec(ctx, postgresMigrating); err != nil {
+		return 0, 0, wrapPostgres("migrate the", err)
+	}
+	from, want, err := s.schemaVersion(ctx)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case from > want:
+		return from, from, &SchemaError{Have: from, Want: want}
+	case from == want:
+		return from, from, nil
+	}
+	if err := s.migrate(ctx); err != nil {
+		return 0, 0, wrapPostgres("migrate the", err)
+	}
+	return from, want, nil
+}
+
+func (s *postgresStore) migrate(ctx context.Context) error {
+	var there bool
+	// Who may use the schema need not be allowed to create one.
+	if err := s.pool.QueryRow(ctx, postgresHasSchema).Scan(&there); err != nil {
+		return err
+	}
+	if !there {
+		if _, err := s.pool.Exec(ctx, "create schema dixa_import"); err != nil {
+			return err
+		}
+	}
+	db := stdlib.OpenDB(*s.pool.Config().ConnConfig)
+	defer db.Close()
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Postgres(),
+		goose.WithTableName("dixa_import.goose_db_version"), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
 }

@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
 // maxIdentifier is the longest identifier that is stored as it is, in bytes: an index entry of Postgres takes 2704.
 const maxIdentifier = 1024
-
-func compareStrings(a, b string) int { return strings.Compare(a, b) }
 
 // clean makes text storable: Postgres takes neither NUL bytes nor invalid UTF-8, and one such text would fail the writes of
 // all the transcripts beside it.
@@ -117,6 +114,3 @@ func byAsked(ids []string, rows map[string]Row) map[string]Row {
 	}
 	return rows
 }
-
-// microseconds rounds a duration down to what Postgres can hold.
-func microseconds(d time.Duration) int64 { return d.Microseconds() }

@@ -1,6 +1,5 @@
 -- +goose Up
-create schema if not exists dixa_import;
-
+-- The schema itself is there already: goose keeps its versions in it.
 create table dixa_import.sources (
     source       text collate "C" primary key,
     base_url     text not null,

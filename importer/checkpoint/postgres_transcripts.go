@@ -1,0 +1,271 @@
+package checkpoint
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const postgresRowColumns = `transcript_id, status, coalesce(conversation_id, 0), coalesce(end_user_id, ''), attempts,
+	coalesce(error_code, ''), coalesce(error, ''), coalesce(content_hash, ''), closed_at, coalesce(run_id, 0), imported_at,
+	created_at, updated_at, (extract(epoch from send_before - clock_timestamp()) * 1000000)::bigint, claim,
+	coalesce(claimed_by, 0), coalesce(file, '')`
+
+// scanPostgresRow reads postgresRowColumns.
+func scanPostgresRow(rows pgx.Rows) (*record, error) {
+	var r record
+	var closed, imported *time.Time
+	var sendIn *int64
+	err := rows.Scan(&r.ID, &r.Status, &r.ConversationID, &r.EndUserID, &r.Attempts, &r.ErrorCode, &r.Error, &r.ContentHash,
+		&closed, &r.RunID, &imported, &r.CreatedAt, &r.UpdatedAt, &sendIn, &r.Claim, &r.ClaimedBy, &r.file)
+	if err != nil {
+		return nil, err
+	}
+	r.ClosedAt, r.ImportedAt = utc(closed), utc(imported)
+	r.CreatedAt, r.UpdatedAt = r.CreatedAt.UTC(), r.UpdatedAt.UTC()
+	if sendIn != nil {
+		r.SendIn = time.Duration(*sendIn) * time.Microsecond
+	}
+	return &r, nil
+}
+
+func utc(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// nullTime writes the zero time as null.
+func nullTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+const (
+	postgresLookup = `select ` + postgresRowColumns + `, claimed_by is not null and claimed_by <> $3::bigint and claimed_by in
+		(select id from dixa_import.runs where finished_at is null and lease_until > clock_timestamp())
+		from dixa_import.transcripts where source = $1::text and transcript_id = any($2::text[])`
+
+	// The rows are locked in the order of their ids, so that processes wait for each other and never in a circle.
+	postgresLock = `select ` + postgresRowColumns + ` from dixa_import.transcripts
+		where source = $1::text and transcript_id = any($2::text[]) order by transcript_id for update`
+
+	postgresUnfinished = `select ` + postgresRowColumns + ` from dixa_import.transcripts
+		where source = $1::text and transcript_id > $2::text and unfinished and status in ('sending', 'imported')
+			and (claimed_by is null or claimed_by <> $3::bigint and claimed_by not in
+				(select id from dixa_import.runs where finished_at is null and lease_until > clock_timestamp()))
+		order by transcript_id limit $4::bigint`
+)
+
+func (s *postgresStore) Lookup(ctx context.Context, source string, run int64, ids []string) (map[string]Row, error) {
+	found := make(map[string]Row, len(ids))
+	err := s.query(ctx, "read", func(rows pgx.Rows) error {
+		var held bool
+		r, err := scanPostgresRow(extended{rows, &held})
+		if err == nil {
+			r.Held = held
+			found[r.ID] = r.Row
+		}
+		return err
+	}, postgresLookup, source, cleanIDs(ids), run)
+	if err != nil {
+		return nil, err
+	}
+	return byAsked(ids, found), nil
+}
+
+// extended reads one column more than its caller asks for.
+type extended struct {
+	pgx.Rows
+	last any
+}
+
+func (e extended) Scan(dest ...any) error { return e.Rows.Scan(append(dest, e.last)...) }
+
+func (s *postgresStore) Unfinished(ctx context.Context, source string, run int64, after string, limit int) ([]Row, error) {
+	var found []Row
+	err := s.query(ctx, "read", func(rows pgx.Rows) error {
+		r, err := scanPostgresRow(rows)
+		if err == nil {
+			found = append(found, r.Row)
+		}
+		return err
+	}, postgresUnfinished, source, clean(after), run, limit)
+	return found, err
+}
+
+// postgresClaimed says which of the transcripts that were new have a first claim of the run: those that another process
+// inserted meanwhile have another one's.
+const postgresClaimed = `select transcript_id from dixa_import.transcripts
+	where source = $1::text and transcript_id = any($2::text[]) and claim = 1 and claimed_by = $3::bigint`
+
+func (s *postgresStore) Claim(ctx context.Context, source string, run int64, requests []ClaimRequest) ([]int64, error) {
+	if len(requests) == 0 {
+		return nil, nil
+	}
+	requests, ids := cleanRequests(requests)
+	records, alive, inserted := map[string]*record{}, map[int64]bool{}, map[string]bool{}
+	var claims []int64
+	err := s.writing(ctx, "claim transcripts in the", func(b *pgx.Batch) error {
+		queueLock(b, source, ids, records)
+		queueAlive(b, alive)
+		return nil
+	}, func(b *pgx.Batch) error {
+		var dirty []*record
+		claims, dirty = claimAll(records, run, requests, alive)
+		var fresh []string
+		for _, r := range dirty {
+			if r.fresh {
+				fresh = append(fresh, r.ID)
+			}
+		}
+		queueSave(b, source, dirty)
+		if len(fresh) > 0 {
+			b.Queue(postgresClaimed, source, fresh, run).Query(eachRow(func(rows pgx.Rows) error {
+				var id string
+				err := rows.Scan(&id)
+				inserted[id] = true
+				return err
+			}))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, req := range requests {
+		if records[req.ID] != nil && records[req.ID].fresh && !inserted[req.ID] {
+			claims[i] = 0
+		}
+	}
+	return claims, nil
+}
+
+const postgresHolders = `select conversation_id, transcript_id from dixa_import.transcripts
+	where source = $1::text and conversation_id = any($2::bigint[])`
+
+func (s *postgresStore) Write(ctx context.Context, source string, run int64, changes []Change) ([]Result, error) {
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	changes, err := checkChanges(changes)
+	if err != nil {
+		return nil, err
+	}
+	ids, conversations := changedIDs(changes), foundConversations(changes)
+	var results []Result
+	err = racing(func() error {
+		records, holders := map[string]*record{}, map[int64]string{}
+		return s.writing(ctx, "write the", func(b *pgx.Batch) error {
+			queueLock(b, source, ids, records)
+			if needsPartial(changes) {
+				queueLoadPartial(b, source, ids, records)
+			}
+			if len(conversations) > 0 {
+				b.Queue(postgresHolders, source, conversations).Query(eachRow(func(rows pgx.Rows) error {
+					var conversation int64
+					var id string
+					err := rows.Scan(&conversation, &id)
+					holders[conversation] = id
+					return err
+				}))
+			}
+			return nil
+		}, func(b *pgx.Batch) error {
+			var dirty []*record
+			results, dirty = applyAll(records, run, changes, holders)
+			queueSave(b, source, dirty)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// queueLock locks the transcripts and reads them into records.
+func queueLock(b *pgx.Batch, source string, ids []string, records map[string]*record) {
+	b.Queue(postgresLock, source, ids).Query(eachRow(func(rows pgx.Rows) error {
+		r, err := scanPostgresRow(rows)
+		if err == nil {
+			records[r.ID] = r
+		}
+		return err
+	}))
+}
+
+const postgresLivingRuns = `select id from dixa_import.runs where finished_at is null and lease_until > clock_timestamp()`
+
+// queueAlive reads which runs are alive. It comes after the lock: a row that another run claims meanwhile is seen with
+// that run.
+func queueAlive(b *pgx.Batch, alive map[int64]bool) {
+	b.Queue(postgresLivingRuns).Query(eachRow(func(rows pgx.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		alive[id] = true
+		return err
+	}))
+}
+
+const postgresConversations = `select conversation_id from dixa_import.transcripts
+	where conversation_id = any($2::bigint[]) and (source = $1::text or source in (select other.source from dixa_import.sources other
+		join dixa_import.sources mine using (base_url, organisation) where mine.source = $1::text))`
+
+func (s *postgresStore) Conversations(ctx context.Context, source string, ids []int64) (map[int64]bool, error) {
+	held := map[int64]bool{}
+	if len(ids) == 0 {
+		return held, nil
+	}
+	err := s.query(ctx, "read", func(rows pgx.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		held[id] = true
+		return err
+	}, postgresConversations, source, ids)
+	return held, err
+}
+
+const postgresClearRejected = `delete from dixa_import.transcripts
+	where source = $1::text and file = $2::text and status = 'rejected' and run_id <> $3::bigint`
+
+func (s *postgresStore) ClearRejected(ctx context.Context, source string, run int64, file string) error {
+	return s.writing(ctx, "clear rejected records in the", nil, func(b *pgx.Batch) error {
+		b.Queue(postgresClearRejected, source, clean(file), run)
+		return nil
+	})
+}
+
+const postgresTouch = `update dixa_import.transcripts t set run_id = $3::bigint, updated_at = now()
+	from (select transcript_id from dixa_import.transcripts where source = $1::text and transcript_id = any($2::text[])
+		and status = 'rejected' and file is not null order by transcript_id for update) as met
+	where t.source = $1::text and t.transcript_id = met.transcript_id`
+
+func (s *postgresStore) Touch(ctx context.Context, source string, run int64, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return s.writing(ctx, "write the", nil, func(b *pgx.Batch) error {
+		b.Queue(postgresTouch, source, cleanIDs(ids), run)
+		return nil
+	})
+}
+
+const postgresTotals = `select source, status, coalesce(error_code, ''), count(*) from dixa_import.transcripts
+	where ($1::text = '' or source = $1::text) and ($2::bigint = 0 or run_id = $2::bigint)
+	group by 1, 2, 3 order by source, status collate "C", coalesce(error_code, '') collate "C"`
+
+func (s *postgresStore) Totals(ctx context.Context, source string, run int64) ([]Total, error) {
+	var totals []Total
+	err := s.query(ctx, "count the", func(rows pgx.Rows) error {
+		var t Total
+		err := rows.Scan(&t.Source, &t.Status, &t.ErrorCode, &t.Count)
+		totals = append(totals, t)
+		return err
+	}, postgresTotals, source, run)
+	return totals, err
+}
