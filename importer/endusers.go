@@ -1,0 +1,416 @@
+package importer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"dixa-import/dixa"
+	"dixa-import/importer/checkpoint"
+)
+
+// resolver finds the end-user of a transcript, or creates it, once for each person whoever else meets it meanwhile.
+type resolver struct {
+	im *Importer
+
+	mu    sync.Mutex
+	busy  map[checkpoint.Identifier]chan struct{} // closed when the identifier is free again
+	cache idCache
+}
+
+func newResolver(im *Importer) *resolver {
+	return &resolver{im: im, busy: map[checkpoint.Identifier]chan struct{}{}}
+}
+
+// userError says why a transcript has no end-user.
+type userError struct {
+	code    string
+	err     error
+	passing bool // worth another run
+}
+
+func (e *userError) Error() string { return e.err.Error() }
+
+// resolve is the step that finds or creates the end-user.
+func (im *Importer) resolve(ctx context.Context, t *task) (step, error) {
+	id, created, err := im.users.resolve(ctx, t)
+	var failure *userError
+	switch {
+	case errors.As(err, &failure) && failure.passing:
+		return im.settle(t, checkpoint.Release, failure.code, failure.Error())
+	case errors.As(err, &failure):
+		return im.settle(t, checkpoint.Fail, failure.code, failure.Error())
+	case err != nil:
+		return stepEnd, err
+	}
+	t.row.EndUserID, t.newcomer = id, created
+	if im.cfg.Reconcile && !created {
+		return im.lookFirst(ctx, t)
+	}
+	return stepSend, nil
+}
+
+// resolve returns the end-user's id, and whether it was created for this transcript.
+func (u *resolver) resolve(ctx context.Context, t *task) (id string, created bool, err error) {
+	p := t.person
+	if id = u.cached(p.ids); id != "" {
+		return id, false, nil
+	}
+	free, err := u.lock(t, p.all())
+	if err != nil {
+		return "", false, err
+	}
+	defer free()
+	if id = u.cached(p.ids); id != "" {
+		return id, false, nil
+	}
+	var known map[checkpoint.Identifier]string
+	err = u.store("read end-users", func(ctx context.Context) (err error) {
+		known, err = u.im.cfg.Store.FindEndUsers(ctx, u.im.organisation, p.ids)
+		return err
+	})
+	if err != nil {
+		return "", false, err
+	}
+	for _, ident := range p.ids {
+		if id = known[ident]; id != "" {
+			u.remember(id, ident)
+			return id, false, nil
+		}
+	}
+	if id, err = u.lookUp(p.ids); err != nil || id != "" {
+		return id, false, err
+	}
+	return u.create(ctx, t)
+}
+
+// lookUp asks Dixa for the identifiers in their order, and records whose they are: the one that was found, and those before
+// it, which Dixa does not know and which the transcript says belong to the same person.
+func (u *resolver) lookUp(ids []checkpoint.Identifier) (string, error) {
+	for i, ident := range ids {
+		id, err := u.ask(ident)
+		if err != nil {
+			return "", err
+		}
+		if id != "" {
+			return id, u.save(id, ids[:i+1])
+		}
+	}
+	return "", nil
+}
+
+// ask looks one identifier up in Dixa. Only an end-user that really has it counts, the oldest of several.
+func (u *resolver) ask(ident checkpoint.Identifier) (string, error) {
+	kind := map[checkpoint.IdentifierKind]dixa.IdentifierKind{
+		checkpoint.Email: dixa.ByEmail, checkpoint.Phone: dixa.ByPhone, checkpoint.ExternalID: dixa.ByExternalID}[ident.Kind]
+	users, err := u.im.cfg.API.FindEndUsers(u.im.fetching, kind, ident.Value)
+	if err != nil {
+		return "", u.im.userErrorOf(err)
+	}
+	users = slices.DeleteFunc(users, func(e dixa.EndUser) bool { return e.ID == "" || !hasIdentifier(e, ident) })
+	if len(users) == 0 {
+		return "", nil
+	}
+	oldest := slices.MinFunc(users, func(a, b dixa.EndUser) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt.Time), cmp.Compare(a.ID, b.ID))
+	})
+	return oldest.ID, nil
+}
+
+func hasIdentifier(e dixa.EndUser, ident checkpoint.Identifier) bool {
+	switch ident.Kind {
+	case checkpoint.Email:
+		same := func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), ident.Value) }
+		return same(e.Email) || slices.ContainsFunc(e.AdditionalEmails, same)
+	case checkpoint.Phone:
+		same := func(s string) bool { return digits(s) == digits(ident.Value) }
+		return same(e.PhoneNumber) || slices.ContainsFunc(e.AdditionalPhoneNumbers, same)
+	default:
+		return e.ExternalID == ident.Value
+	}
+}
+
+func digits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// create reserves the person's identifiers, so that nobody else creates it, and creates it.
+func (u *resolver) create(ctx context.Context, t *task) (id string, created bool, err error) {
+	ids := sorted(t.person.all())
+	doubt := false
+	for {
+		var r []checkpoint.Reservation
+		err := u.store("reserve an end-user", func(ctx context.Context) (err error) {
+			r, err = u.im.cfg.Store.ReserveEndUsers(ctx, u.im.organisation, u.im.id, [][]checkpoint.Identifier{ids})
+			return err
+		})
+		if err != nil {
+			return "", false, err
+		}
+		if r[0].EndUserID != "" {
+			return r[0].EndUserID, false, u.save(r[0].EndUserID, t.person.ids)
+		}
+		if r[0].Granted {
+			doubt = r[0].Doubt
+			break
+		}
+		t.leave() // another run is creating the person
+		if !pauseFor(u.im.fetching, pollEvery) {
+			return "", false, errStopped
+		}
+	}
+	for attempt := 1; ; attempt++ {
+		if doubt {
+			if id, err = u.lookOver(t); err != nil || id != "" {
+				return id, false, err
+			}
+		}
+		if u.im.fetching.Err() != nil {
+			return "", false, u.release(ids, errStopped)
+		}
+		id, err = u.createOnce(ctx, t)
+		if err == nil {
+			return id, true, u.save(id, ids)
+		}
+		var failure *userError
+		switch {
+		case errors.Is(err, errCreationInDoubt) && attempt < u.im.cfg.MaxAttempts:
+			doubt = true
+			continue
+		case errors.Is(err, errCreationInDoubt): // the reservation stays: whoever comes next looks first
+			return "", false, &userError{code: codeUnavailable, passing: true, err: errors.New("no clear answer to the creation of the end-user")}
+		case errors.Is(err, errPersonExists):
+			return u.existing(t)
+		case errors.As(err, &failure), isFatal(err):
+			return "", false, u.release(ids, err)
+		}
+		return "", false, err
+	}
+}
+
+var (
+	errCreationInDoubt = errors.New("the end-user may have been created")
+	errPersonExists    = errors.New("the end-user exists")
+)
+
+func (u *resolver) createOnce(ctx context.Context, t *task) (string, error) {
+	user, err := u.im.cfg.API.CreateEndUser(ctx, t.person.newEndUser())
+	switch {
+	case err == nil:
+		return user.ID, nil
+	case dixa.AlreadyExists(err):
+		return "", errPersonExists
+	case !dixa.NotApplied(err):
+		u.im.log.Warn("the creation of an end-user is in doubt", "transcript", t.key, "error", err.Error())
+		return "", errCreationInDoubt
+	}
+	return "", u.im.userErrorOf(err)
+}
+
+// existing finds the end-user that Dixa says exists: by any identifier, and for a while, because lists may lag.
+func (u *resolver) existing(t *task) (string, bool, error) {
+	id, err := u.lookOver(t)
+	if err != nil || id != "" {
+		return id, false, err
+	}
+	return "", false, u.release(sorted(t.person.all()), &userError{code: codeEndUserConflict,
+		err: errors.New("Dixa refuses to create the end-user (it exists, or an identifier is invalid) and does not find it by any identifier: " +
+			"look in Dixa for an end-user with this email or phone number and correct it, or correct the record")})
+}
+
+// lookOver looks for a person by all identifiers, at least three times over Settle.
+func (u *resolver) lookOver(t *task) (string, error) {
+	begin := time.Now()
+	for looks := 1; ; looks++ {
+		id, err := u.lookUp(t.person.all())
+		if err != nil || id != "" {
+			return id, err
+		}
+		if looks >= minLooks && time.Since(begin) >= u.im.cfg.Settle {
+			return "", nil
+		}
+		t.leave()
+		if !pauseFor(u.im.fetching, u.im.cfg.Settle/(minLooks-1)) {
+			return "", errStopped
+		}
+	}
+}
+
+// save records whose the identifiers are.
+func (u *resolver) save(id string, ids []checkpoint.Identifier) error {
+	err := u.keep("record an end-user", func(ctx context.Context) error {
+		return u.im.cfg.Store.SaveEndUsers(ctx, u.im.organisation, []checkpoint.EndUser{{ID: id, Identifiers: ids}})
+	})
+	if err == nil {
+		u.remember(id, ids...)
+	}
+	return err
+}
+
+// release gives a reservation back and returns why, or that it could not.
+func (u *resolver) release(ids []checkpoint.Identifier, why error) error {
+	return errors.Join(why, u.keep("give a reservation back", func(ctx context.Context) error {
+		return u.im.cfg.Store.ReleaseEndUsers(ctx, u.im.organisation, u.im.id, ids)
+	}))
+}
+
+// forget drops an end-user that Dixa does not know any more.
+func (u *resolver) forget(id string) error {
+	u.mu.Lock()
+	u.cache.drop(id)
+	u.mu.Unlock()
+	return u.keep("forget an end-user", func(ctx context.Context) error {
+		return u.im.cfg.Store.ForgetEndUser(ctx, u.im.organisation, id)
+	})
+}
+
+// store reads, or writes what may be left undone when the run stops.
+func (u *resolver) store(doing string, do func(context.Context) error) error {
+	if err := u.im.patiently(u.im.fetching, doing, do); err != nil {
+		return u.im.stoppedOr(fatal(err))
+	}
+	return nil
+}
+
+// keep writes what is known and must not be lost, even while the run stops.
+func (u *resolver) keep(doing string, do func(context.Context) error) error {
+	if err := u.im.patiently(u.im.writer.ctx, doing, do); err != nil {
+		return fatal(err)
+	}
+	return nil
+}
+
+// lock takes the identifiers of a person for one task; the others wait, in the order of the identifiers, so that none wait for
+// each other. Waiting for long does not occupy a worker.
+func (u *resolver) lock(t *task, ids []checkpoint.Identifier) (free func(), err error) {
+	ids = sorted(ids)
+	mine := make(chan struct{})
+	taken := 0
+	free = func() {
+		u.mu.Lock()
+		for _, id := range ids[:taken] {
+			delete(u.busy, id)
+		}
+		u.mu.Unlock()
+		close(mine)
+	}
+	// All of a person's identifiers share one channel: whoever waits for one of them waits for the person.
+	for taken < len(ids) {
+		u.mu.Lock()
+		other, busy := u.busy[ids[taken]]
+		if !busy {
+			u.busy[ids[taken]] = mine
+			taken++
+		}
+		u.mu.Unlock()
+		if !busy {
+			continue
+		}
+		if err := u.await(t, other); err != nil {
+			free()
+			return nil, err
+		}
+	}
+	return free, nil
+}
+
+func (u *resolver) await(t *task, other <-chan struct{}) error {
+	patience := time.NewTimer(time.Second)
+	defer patience.Stop()
+	for {
+		select {
+		case <-other:
+			return nil
+		case <-patience.C:
+			t.leave()
+		case <-u.im.fetching.Done():
+			return errStopped
+		}
+	}
+}
+
+func sorted(ids []checkpoint.Identifier) []checkpoint.Identifier {
+	ids = slices.Clone(ids)
+	slices.SortFunc(ids, func(a, b checkpoint.Identifier) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Value, b.Value))
+	})
+	return slices.Compact(ids)
+}
+
+func (u *resolver) cached(ids []checkpoint.Identifier) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, ident := range ids {
+		if id := u.cache.get(ident); id != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+func (u *resolver) remember(id string, ids ...checkpoint.Identifier) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, ident := range ids {
+		u.cache.put(ident, id)
+	}
+}
+
+// userErrorOf sorts the refusal of a look-up or a creation.
+func (im *Importer) userErrorOf(err error) error {
+	switch {
+	case im.fetching.Err() != nil && ctxError(err) != nil:
+		return errStopped
+	case stopsRun(err):
+		return fatalAnswer(err)
+	case dixa.Transient(err):
+		return &userError{code: codeUnavailable, passing: true, err: err}
+	}
+	return &userError{code: codeEndUserRefused, err: fmt.Errorf("%w: correct the end-user's fields in the record", err)}
+}
+
+// idCache remembers end-users in two generations, so that it is bounded and keeps what is used.
+type idCache struct {
+	young, old map[checkpoint.Identifier]string
+}
+
+// cacheGeneration is how many identifiers a generation holds; two of them take about 6 MiB.
+const cacheGeneration = 16 << 10
+
+func (c *idCache) get(ident checkpoint.Identifier) string {
+	if id := c.young[ident]; id != "" {
+		return id
+	}
+	id := c.old[ident]
+	if id != "" {
+		c.put(ident, id)
+	}
+	return id
+}
+
+func (c *idCache) put(ident checkpoint.Identifier, id string) {
+	if c.young == nil || len(c.young) >= cacheGeneration {
+		c.young, c.old = make(map[checkpoint.Identifier]string), c.young
+	}
+	c.young[ident] = id
+}
+
+func (c *idCache) drop(id string) {
+	for _, generation := range []map[checkpoint.Identifier]string{c.young, c.old} {
+		for ident, owner := range generation {
+			if owner == id {
+				delete(generation, ident)
+			}
+		}
+	}
+}

@@ -1,0 +1,271 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dixa-import/dixa"
+	"dixa-import/importer/checkpoint"
+)
+
+// openTasks bounds the transcripts that are claimed and not settled beyond those that workers are busy with: those that
+// wait for a reconcile, or for somebody else's end-user.
+const openTasks = 512
+
+// Importer makes one run. Its methods may be called from several goroutines.
+type Importer struct {
+	cfg Config
+	log *slog.Logger
+
+	id           int64 // of the run
+	organisation string
+	attributes   attributes
+	users        *resolver
+	writer       *writer
+	known        conversations // what conversations turned out to be
+
+	started   time.Time
+	tally     tally
+	seen      *idSet
+	backlog   backlog
+	tasks     sync.WaitGroup
+	slots     chan struct{} // one for each busy worker
+	open      chan struct{} // one for each task that is not settled
+	inFlight  atomic.Int64
+	doubts    atomic.Int64
+	upTo      atomic.Pointer[time.Time] // everything closed before it has been sifted
+	fetching  context.Context           // ends when no new work is to begin; the context of Run ends work itself
+	halt      context.CancelCauseFunc   // ends fetching
+	abandon   context.CancelFunc        // ends work
+	ready     chan struct{}             // closed when halt may be called
+	stopEarly sync.Once
+}
+
+// errStopped is why work ends that was not begun when the run was told to stop.
+var errStopped = errors.New("the run is stopping")
+
+// stopError is the cause of a stop that somebody wanted.
+type stopError struct{ reason string }
+
+func (e *stopError) Error() string { return e.reason }
+
+// New prepares a run.
+func New(cfg Config) (*Importer, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Importer{
+		cfg: cfg, log: cfg.Logger, seen: newIDSet(), ready: make(chan struct{}),
+		slots: make(chan struct{}, cfg.Workers), open: make(chan struct{}, cfg.Workers+openTasks),
+	}, nil
+}
+
+// Stop ends the run early: nothing new begins, what is on its way is finished within Config.DrainTimeout. The reason is
+// what the summary says. Only the first call counts.
+func (im *Importer) Stop(reason string) {
+	im.stopEarly.Do(func() {
+		select {
+		case <-im.ready:
+			im.halt(&stopError{reason})
+		default:
+			go func() {
+				<-im.ready
+				im.halt(&stopError{reason})
+			}()
+		}
+	})
+}
+
+// Progress tells how far the run is.
+func (im *Importer) Progress() Progress {
+	select {
+	case <-im.ready:
+	default:
+		return Progress{}
+	}
+	stats := im.cfg.API.Stats()
+	return Progress{
+		Counts: im.counts(), Source: im.cfg.Reader.Progress(), Throttled: stats.Throttled,
+		InFlight: im.inFlight.Load(), Doubts: im.doubts.Load(), Elapsed: time.Since(im.started),
+	}
+}
+
+func (im *Importer) counts() checkpoint.Counts {
+	c := im.tally.counts()
+	c.Requests = im.cfg.API.Stats().Requests
+	return c
+}
+
+// Run makes the run, once. It returns an error when the run could not start or go on; the summary is valid all the same
+// if its Run is not 0. When ctx is cancelled, work in flight is abandoned at once: what is on its way stays in doubt.
+func (im *Importer) Run(ctx context.Context) (Summary, error) {
+	im.started = time.Now()
+	ctx, im.abandon = context.WithCancel(ctx)
+	defer im.abandon()
+	im.fetching, im.halt = context.WithCancelCause(ctx)
+	defer im.halt(nil)
+	close(im.ready)
+	if err := im.prepare(im.fetching); err != nil {
+		return Summary{}, im.causeOf(err)
+	}
+	err := im.patiently(im.fetching, "start a run", func(ctx context.Context) (err error) {
+		im.id, err = im.cfg.Store.StartRun(ctx, im.cfg.Source, im.cfg.Command)
+		return err
+	})
+	if err != nil {
+		return Summary{}, im.causeOf(err)
+	}
+	im.log = im.log.With("run", im.id)
+	im.users = newResolver(im)
+	drained := context.AfterFunc(im.fetching, func() { // the drain has its time, then work is abandoned
+		select {
+		case <-time.After(im.cfg.DrainTimeout):
+			im.abandon()
+		case <-ctx.Done():
+		}
+	})
+	defer drained()
+	im.work(ctx)
+	return im.finish(ctx)
+}
+
+// work does everything between the start and the end of a run.
+func (im *Importer) work(ctx context.Context) {
+	im.writer = startWriter(ctx, im)
+	beat, still := context.WithCancel(context.WithoutCancel(ctx))
+	var heart sync.WaitGroup
+	heart.Go(func() { im.heartbeat(beat) })
+
+	err := im.sift(ctx)
+	im.tasks.Wait()
+	if err == nil {
+		err = im.sweep(ctx)
+		im.tasks.Wait()
+	}
+	if err != nil && im.fetching.Err() == nil {
+		im.halt(err)
+	}
+	im.tally.leave(im.backlog.drop())
+	im.writer.stop()
+	still()
+	heart.Wait()
+}
+
+// finish records the end of the run and tells what it did.
+func (im *Importer) finish(ctx context.Context) (Summary, error) {
+	cause := context.Cause(im.fetching)
+	s := Summary{Run: im.id, Counts: im.counts(), Duplicates: im.tally.duplicates.Load(), Changed: im.tally.changed.Load(),
+		Throttled: im.cfg.API.Stats().Throttled, Causes: im.tally.causesCopy(), Duration: time.Since(im.started)}
+	var stop *stopError
+	switch {
+	case im.fetching.Err() == nil && !im.tally.incomplete():
+		s.Outcome = OutcomeOK
+	case im.fetching.Err() == nil:
+		s.Outcome = OutcomeIncomplete
+	case errors.As(cause, &stop) || errors.Is(cause, context.Canceled):
+		s.Outcome, s.Reason, cause = OutcomeStopped, cause.Error(), nil
+	default:
+		s.Outcome, s.Reason = OutcomeAborted, cause.Error()
+	}
+	if s.Outcome == OutcomeOK || s.Outcome == OutcomeIncomplete {
+		cause = nil
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if s.Outcome != OutcomeAborted {
+		im.advanceWatermark(end)
+	}
+	err := im.cfg.Store.FinishRun(end, im.id, string(s.Outcome), s.Counts)
+	if err != nil && cause == nil {
+		s.Outcome, s.Reason = OutcomeAborted, fmt.Sprintf("record the end of the run: %v", err)
+		cause = fmt.Errorf("record the end of the run: %w", err)
+	}
+	im.log.Info("run ended", "outcome", s.Outcome, "read", s.Counts.Read, "imported", s.Counts.Imported,
+		"partial", s.Counts.Partial, "failed", s.Counts.Failed, "rejected", s.Counts.Rejected, "requests", s.Counts.Requests)
+	return s, cause
+}
+
+// abort ends the run because it cannot go on. What was not sent goes back to pending.
+func (im *Importer) abort(err error) {
+	if im.fetching.Err() == nil {
+		im.log.Error("the run cannot go on", "reason", err.Error())
+	}
+	im.halt(err)
+}
+
+// causeOf replaces the error of a context that ended by the reason for its end.
+func (im *Importer) causeOf(err error) error {
+	if cause := context.Cause(im.fetching); cause != nil && errors.Is(err, context.Canceled) {
+		return cause
+	}
+	return err
+}
+
+// prepare asks Dixa what must be known before the first transcript, and ties the source to its organisation.
+func (im *Importer) prepare(ctx context.Context) error {
+	var err error
+	if im.organisation, err = im.askOrganisation(ctx); err != nil {
+		return err
+	}
+	if im.attributes, err = im.resolveAttributes(ctx); err != nil {
+		return err
+	}
+	bind := checkpoint.Binding{BaseURL: im.cfg.BaseURL, Organisation: im.organisation}
+	return im.patiently(ctx, "read the checkpoint", func(ctx context.Context) error {
+		return im.cfg.Store.Bind(ctx, im.cfg.Source, bind, im.cfg.Rebind)
+	})
+}
+
+// askOrganisation returns the organisation of the token: as Dixa says, else as the token says, else the bot itself stands
+// for it. A token that Dixa does not accept at all is found out here.
+func (im *Importer) askOrganisation(ctx context.Context) (string, error) {
+	org, err := im.cfg.API.GetOrganization(ctx)
+	if err == nil && org.ID != "" {
+		return org.ID, nil
+	}
+	if err != nil && !refusedOptional(err) {
+		return "", fmt.Errorf("ask Dixa for the organisation of the token: %w", err)
+	}
+	if _, err := im.cfg.API.FindEndUsers(ctx, dixa.ByExternalID, im.cfg.Source+"/"); err != nil {
+		return "", fatalAnswer(fmt.Errorf("try the token: %w", err))
+	}
+	im.log.Warn("the token may not read the organisation: the source is tied to what the token says of itself")
+	if im.cfg.TokenOrganization != "" {
+		return im.cfg.TokenOrganization, nil
+	}
+	return im.cfg.AgentID, nil
+}
+
+// heartbeat renews the run's lease and its figures, and moves the watermark.
+func (im *Importer) heartbeat(ctx context.Context) {
+	tick := time.NewTicker(checkpoint.Lease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := im.cfg.Store.RenewRun(ctx, im.id, im.counts()); err != nil && ctx.Err() == nil {
+			im.log.Warn("the lease could not be renewed", "error", err.Error())
+			continue
+		}
+		im.advanceWatermark(ctx)
+	}
+}
+
+func (im *Importer) advanceWatermark(ctx context.Context) {
+	upTo := im.upTo.Load()
+	if upTo == nil {
+		return
+	}
+	if _, err := im.cfg.Store.AdvanceWatermark(ctx, im.cfg.Source, *upTo); err != nil && ctx.Err() == nil {
+		im.log.Warn("the watermark could not be moved: the next run reads a little more", "error", err.Error())
+	}
+}

@@ -1,0 +1,532 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"dixa-import/importer/checkpoint"
+	"dixa-import/source"
+)
+
+const (
+	siftBatch  = 512  // records that are looked up together
+	claimBatch = 64   // transcripts that are claimed together
+	backlogMax = 2048 // records that wait for another run or for our own work, before reading waits for them
+)
+
+// pollEvery is how often the checkpoint is asked about records that somebody else holds.
+const pollEvery = 250 * time.Millisecond
+
+// backlog holds the records that cannot be decided yet: another run holds them, or we ourselves do under the same id.
+type backlog struct {
+	mu    sync.Mutex
+	items []*item
+}
+
+func (b *backlog) add(it *item) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	it.again = true
+	b.items = append(b.items, it)
+}
+
+func (b *backlog) take() []*item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	items := b.items
+	b.items = nil
+	return items
+}
+
+func (b *backlog) size() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.items)
+}
+
+// drop empties the backlog and says how many there were.
+func (b *backlog) drop() int { return len(b.take()) }
+
+// item is a record on its way through the sifter.
+type item struct {
+	rec   *source.Record
+	again bool // it was counted before
+}
+
+// sift reads the source to its end, or until fetching ends, and starts a task for each transcript that is to be worked
+// on. It returns the error that makes reading impossible.
+func (im *Importer) sift(ctx context.Context) error {
+	since, moves, err := im.readingStart(im.fetching)
+	if err != nil {
+		return im.causeOf(err)
+	}
+	records, failed := im.read(since)
+	s := &sifter{im: im, ctx: ctx}
+	for {
+		batch := nextBatch(im.fetching, records)
+		if err := s.sift(batch); err != nil {
+			return ignoreLimit(err)
+		}
+		if moves {
+			im.noteSifted(batch)
+		}
+		if len(batch) == 0 {
+			break
+		}
+		for im.backlog.size() > 0 {
+			if err := s.poll(); err != nil {
+				return ignoreLimit(err)
+			}
+			if im.backlog.size() < backlogMax || !pauseFor(im.fetching, pollEvery) {
+				break
+			}
+		}
+	}
+	if err := <-failed; err != nil && im.fetching.Err() == nil {
+		return err
+	}
+	return s.drainBacklog()
+}
+
+// errLimit says that the run has begun as many transcripts as it was told to.
+var errLimit = errors.New("the limit is reached")
+
+func ignoreLimit(err error) error {
+	if errors.Is(err, errLimit) || errors.Is(err, errStopped) {
+		return nil
+	}
+	return err
+}
+
+// readingStart returns where reading starts, and whether what is read moves the watermark.
+func (im *Importer) readingStart(ctx context.Context) (since time.Time, moves bool, err error) {
+	if im.cfg.Full {
+		return time.Time{}, true, nil
+	}
+	err = im.patiently(ctx, "read the watermark", func(ctx context.Context) (err error) {
+		since, err = im.cfg.Store.Watermark(ctx, im.cfg.Source)
+		return err
+	})
+	if err != nil {
+		return since, false, err
+	}
+	if !since.IsZero() {
+		since = since.Add(-im.cfg.Overlap)
+	}
+	if !im.cfg.Since.IsZero() {
+		return im.cfg.Since, !im.cfg.Since.After(since), nil
+	}
+	return since, true, nil
+}
+
+// read reads the source in a goroutine of its own. The error arrives after the records.
+func (im *Importer) read(since time.Time) (<-chan *source.Record, <-chan error) {
+	records, failed := make(chan *source.Record, 2*siftBatch), make(chan error, 1)
+	go func() {
+		defer close(records)
+		for rec, err := range im.cfg.Reader.Read(im.fetching, since) {
+			if err != nil {
+				failed <- fmt.Errorf("read the source: %w", err)
+				return
+			}
+			select {
+			case records <- rec:
+			case <-im.fetching.Done():
+				failed <- nil
+				return
+			}
+		}
+		failed <- nil
+	}()
+	return records, failed
+}
+
+// nextBatch waits for a record and takes what else is there. An empty batch is the end.
+func nextBatch(ctx context.Context, records <-chan *source.Record) []*item {
+	var batch []*item
+	select {
+	case rec, ok := <-records:
+		if !ok || ctx.Err() != nil {
+			return nil
+		}
+		batch = append(make([]*item, 0, siftBatch), &item{rec: rec})
+	case <-ctx.Done():
+		return nil
+	}
+	for len(batch) < siftBatch {
+		select {
+		case rec, ok := <-records:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, &item{rec: rec})
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+func (im *Importer) noteSifted(batch []*item) {
+	for i := len(batch) - 1; i >= 0; i-- {
+		if at := batch[i].rec.ClosedAt; !at.IsZero() {
+			im.upTo.Store(&at)
+			return
+		}
+	}
+}
+
+// sifter decides what becomes of records, batch by batch.
+type sifter struct {
+	im     *Importer
+	ctx    context.Context // of the work that it starts
+	rows   map[string]checkpoint.Row
+	claims []claim
+	met    []string          // keys of settled records that ClearRejected is to leave
+	asked  map[string]string // content hashes of the claims of this batch, by key
+	begun  int64             // transcripts that were begun, for the limit
+}
+
+// claim is the wish to work on a record.
+type claim struct {
+	it  *item
+	row checkpoint.Row // Claim -1: unknown so far
+}
+
+// sift decides one batch. Records that were counted before and could not be decided now stay in the backlog.
+func (s *sifter) sift(batch []*item) error {
+	decided, err := s.siftUntil(batch)
+	if err != nil {
+		for _, it := range batch[decided:] {
+			if it.again {
+				s.im.backlog.add(it)
+			}
+		}
+	}
+	return err
+}
+
+// siftUntil decides the items of a batch until there is an error and says how many it decided: those that are settled and
+// unchanged are counted by their quick scan alone, the others decoded.
+func (s *sifter) siftUntil(batch []*item) (decided int, err error) {
+	if len(batch) == 0 {
+		return 0, nil
+	}
+	s.rows, s.asked, s.claims = nil, map[string]string{}, s.claims[:0]
+	if err := s.lookup(batch); err != nil {
+		return 0, err
+	}
+	var moved []*item // known by their place, now that they are decoded
+	for _, it := range batch {
+		if it.rec.EndOfFile || s.settled(it.rec) {
+			continue
+		}
+		key := it.rec.Key()
+		if _, err := it.rec.Transcript(); err != nil && it.rec.Key() != key {
+			moved = append(moved, it)
+		}
+	}
+	if err := s.lookup(moved); err != nil {
+		return 0, err
+	}
+	for i, it := range batch {
+		if err := s.decide(it); err != nil {
+			return i, errors.Join(err, s.flush())
+		}
+		if len(s.claims) >= claimBatch {
+			if err := s.flush(); err != nil {
+				return i + 1, err
+			}
+		}
+	}
+	return len(batch), s.flush()
+}
+
+// lookup adds what the checkpoint knows of the items to rows.
+func (s *sifter) lookup(items []*item) error {
+	keys := make([]string, 0, len(items))
+	for _, it := range items {
+		if !it.rec.EndOfFile {
+			keys = append(keys, it.rec.Key())
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	var rows map[string]checkpoint.Row
+	err := s.im.patiently(s.im.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
+		rows, err = s.im.cfg.Store.Lookup(ctx, s.im.cfg.Source, s.im.id, keys)
+		return err
+	})
+	if err != nil {
+		return s.im.stoppedOr(err)
+	}
+	if s.rows == nil {
+		s.rows = rows
+		return nil
+	}
+	for k, row := range rows {
+		s.rows[k] = row
+	}
+	return nil
+}
+
+// settled says that a record was settled earlier and is the same since.
+func (s *sifter) settled(rec *source.Record) bool {
+	row, known := s.rows[rec.Key()]
+	if !known || row.ContentHash != rec.Hash.String() {
+		return false
+	}
+	switch row.Status {
+	case checkpoint.Skipped:
+		return row.ErrorCode != codeAnonymous || s.im.cfg.Anonymous == AnonymousSkip
+	case checkpoint.Complete, checkpoint.Partial, checkpoint.Failed, checkpoint.Rejected, checkpoint.InDoubt:
+		return true
+	}
+	return false
+}
+
+// decide counts a record, or puts it on the list of claims.
+func (s *sifter) decide(it *item) error {
+	t, rec := &s.im.tally, it.rec
+	if rec.EndOfFile {
+		return s.endOfFile(rec.Place.Path)
+	}
+	if !it.again {
+		t.read.Add(1)
+	}
+	settled, failed := s.settled(rec), false
+	row, known := s.rows[rec.Key()]
+	if !settled {
+		transcript, err := rec.Transcript()
+		failed = err != nil
+		if !failed && transcript.ClosedAt.IsZero() {
+			return s.decideOpen(it, known)
+		}
+	}
+	stillOpen := settled && row.ErrorCode == codeOpen // open chats do not take part in what follows
+	if rec.ID != "" && !it.again && !stillOpen && s.im.seen.add(rec.ID) {
+		first, ours := s.asked[rec.ID]
+		if !ours {
+			first = row.ContentHash
+		}
+		if known || ours {
+			return s.decideRepeated(it, first)
+		}
+	}
+	switch {
+	case settled && row.Status == checkpoint.Skipped:
+		t.skipped.Add(1)
+	case settled:
+		t.alreadyDone.Add(1)
+		s.touch(rec)
+	case row.Held, row.ClaimedBy == s.im.id && known:
+		s.im.backlog.add(it)
+	case row.Status == checkpoint.Complete, row.Status == checkpoint.Partial:
+		t.alreadyDone.Add(1)
+		t.changed.Add(1)
+	case row.Status == checkpoint.InDoubt:
+		t.alreadyDone.Add(1)
+	default:
+		return s.claim(it, known, failed)
+	}
+	return nil
+}
+
+// decideOpen counts a chat that is still open, and has it recorded if nothing is known of it.
+func (s *sifter) decideOpen(it *item, known bool) error {
+	if _, ours := s.asked[it.rec.Key()]; known || ours {
+		s.im.tally.skipped.Add(1)
+		return nil
+	}
+	return s.claim(it, false, true)
+}
+
+// decideRepeated takes the second closed record of an id: the first one stands.
+func (s *sifter) decideRepeated(it *item, first string) error {
+	if it.rec.Hash.String() == first {
+		s.im.tally.duplicate.Add(1)
+		return nil
+	}
+	it.rec.Reject(&source.RejectError{Code: source.RejectDuplicateID,
+		Reason: "an earlier record of this source has the same id and other content: give every transcript an id of its own, or remove one of the two"})
+	if err := s.lookup([]*item{it}); err != nil {
+		return err
+	}
+	if s.settled(it.rec) {
+		s.im.tally.alreadyDone.Add(1)
+		s.touch(it.rec)
+		return nil
+	}
+	row, known := s.rows[it.rec.Key()]
+	if row.Held || row.ClaimedBy == s.im.id && known {
+		s.im.backlog.add(it)
+		return nil
+	}
+	return s.claim(it, known, true)
+}
+
+// touch keeps the rejection of a record that is known by its place from being cleared at the end of its file.
+func (s *sifter) touch(rec *source.Record) {
+	if key := rec.Key(); s.rows[key].Status == checkpoint.Rejected && key == rec.Place.String() {
+		s.met = append(s.met, key)
+	}
+}
+
+// endOfFile forgets the rejections of earlier versions of a file, once those of this one are claimed.
+func (s *sifter) endOfFile(path string) error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return s.im.stoppedOr(s.im.patiently(s.im.fetching, "write the checkpoint", func(ctx context.Context) error {
+		return s.im.cfg.Store.ClearRejected(ctx, s.im.cfg.Source, s.im.id, path)
+	}))
+}
+
+// claim puts a record on the list. What is not imported (rejected, open) does not count towards the limit.
+func (s *sifter) claim(it *item, known, aside bool) error {
+	key := it.rec.Key()
+	if _, ours := s.asked[key]; ours { // such as an open chat and its closed version in one batch
+		s.im.backlog.add(it)
+		return nil
+	}
+	if s.im.cfg.Limit > 0 && !aside {
+		if s.begun >= s.im.cfg.Limit {
+			if !it.again {
+				s.im.tally.read.Add(-1)
+			}
+			return errLimit
+		}
+		s.begun++
+	}
+	row := s.rows[key]
+	if !known {
+		row = checkpoint.Row{ID: key, Claim: -1}
+	}
+	s.asked[key] = it.rec.Hash.String()
+	s.claims = append(s.claims, claim{it, row})
+	return nil
+}
+
+// flush claims what is on the list and starts the work on it.
+func (s *sifter) flush() error {
+	if met := s.met; len(met) > 0 {
+		s.met = nil
+		err := s.im.patiently(s.im.fetching, "write the checkpoint", func(ctx context.Context) error {
+			return s.im.cfg.Store.Touch(ctx, s.im.cfg.Source, s.im.id, met)
+		})
+		if err != nil {
+			s.im.leaveClaims(s.claims)
+			return s.im.stoppedOr(err)
+		}
+	}
+	if len(s.claims) == 0 {
+		return nil
+	}
+	claims := s.claims
+	s.claims = s.claims[:0]
+	requests := make([]checkpoint.ClaimRequest, len(claims))
+	for i, c := range claims {
+		rec := c.it.rec
+		requests[i] = checkpoint.ClaimRequest{ID: rec.Key(), Seen: c.row.Claim, ContentHash: rec.Hash.String(), ClosedAt: rec.ClosedAt}
+		if rec.ID == "" {
+			requests[i].File = rec.Place.Path
+		}
+		if t, err := rec.Transcript(); err == nil {
+			requests[i].ClosedAt = t.ClosedAt
+		}
+	}
+	var numbers []int64
+	err := s.im.patiently(s.im.fetching, "claim transcripts", func(ctx context.Context) (err error) {
+		numbers, err = s.im.cfg.Store.Claim(ctx, s.im.cfg.Source, s.im.id, requests)
+		return err
+	})
+	if err != nil {
+		s.im.leaveClaims(claims)
+		return s.im.stoppedOr(err)
+	}
+	for i, c := range claims {
+		if numbers[i] == 0 {
+			s.im.backlog.add(c.it)
+			continue
+		}
+		s.im.start(s.ctx, newTask(c.it.rec, claimed(c.row, requests[i], numbers[i])))
+	}
+	return nil
+}
+
+// leaveClaims puts records back that could not be claimed.
+func (im *Importer) leaveClaims(claims []claim) {
+	for _, c := range claims {
+		im.backlog.add(c.it)
+	}
+}
+
+// claimed is the row as the claim has left it.
+func claimed(row checkpoint.Row, r checkpoint.ClaimRequest, number int64) checkpoint.Row {
+	row.Claim = number
+	if row.Status == checkpoint.Sending || row.Status == checkpoint.Imported {
+		return row
+	}
+	row.Status, row.ContentHash, row.ClosedAt = checkpoint.Pending, r.ContentHash, r.ClosedAt
+	row.ErrorCode, row.Error = "", ""
+	return row
+}
+
+// poll decides the backlog once more.
+func (s *sifter) poll() error {
+	items := s.im.backlog.take()
+	for len(items) > 0 {
+		n := min(len(items), siftBatch)
+		if err := s.sift(items[:n]); err != nil {
+			for _, it := range items[n:] {
+				s.im.backlog.add(it)
+			}
+			return err
+		}
+		items = items[n:]
+	}
+	return nil
+}
+
+// drainBacklog waits until every record is decided: the transcripts that other runs hold, too.
+func (s *sifter) drainBacklog() error {
+	for {
+		if err := s.poll(); err != nil {
+			return ignoreLimit(err)
+		}
+		if s.im.backlog.size() > 0 {
+			if !pauseFor(s.im.fetching, pollEvery) {
+				return nil
+			}
+			continue
+		}
+		s.im.tasks.Wait() // a task that lost its claim puts its record back
+		if s.im.backlog.size() == 0 {
+			return nil
+		}
+	}
+}
+
+// stoppedOr replaces an error that comes from the end of fetching.
+func (im *Importer) stoppedOr(err error) error {
+	if err != nil && im.fetching.Err() != nil {
+		return errStopped
+	}
+	return err
+}
+
+// pauseFor waits and says whether it waited to the end.
+func pauseFor(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

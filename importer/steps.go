@@ -1,0 +1,90 @@
+package importer
+
+import (
+	"context"
+	"errors"
+
+	"dixa-import/importer/checkpoint"
+	"dixa-import/source"
+)
+
+// step is one step in the work on a transcript. It returns the step that comes next.
+type step int
+
+const (
+	stepValidate step = iota
+	stepResolve
+	stepSend
+	stepReconcile
+	stepAttributes
+	stepEnd
+)
+
+// steps are what is done with a claimed transcript. A step returns an error only when the transcript cannot be settled by
+// this run: the run stops, cannot go on, or another run has taken the transcript.
+//
+//	validate -> resolve -> send -> attributes -> end
+//	      \            \      \        ^
+//	       \            v      v       |
+//	        +---------> reconcile -----+   (not found: send again)
+var steps [stepEnd]struct {
+	name string
+	do   func(*Importer, context.Context, *task) (step, error)
+}
+
+func init() { // breaks the initialisation cycle between the table and the steps that read it
+	steps[stepValidate].name, steps[stepValidate].do = "validate", (*Importer).validate
+	steps[stepResolve].name, steps[stepResolve].do = "resolve the end-user", (*Importer).resolve
+	steps[stepSend].name, steps[stepSend].do = "import", (*Importer).send
+	steps[stepReconcile].name, steps[stepReconcile].do = "reconcile", (*Importer).reconcile
+	steps[stepAttributes].name, steps[stepAttributes].do = "set attributes", (*Importer).setAttributes
+}
+
+// The error codes that this package records in the checkpoint; the codes of rejections are source.RejectCode.
+const (
+	codeOpen            = "open"
+	codeAnonymous       = "anonymous"
+	codeDropped         = "dropped"
+	codeRefused         = "refused"           // Dixa refused the import
+	codeAgentUnknown    = "agent_unknown"     // Dixa does not know an agent that the transcript names
+	codeEndUserMissing  = "end_user_missing"  // Dixa does not know the end-user that it named itself
+	codeEndUserRefused  = "end_user_refused"  // Dixa refused to create the end-user
+	codeEndUserConflict = "end_user_conflict" // Dixa says that the end-user exists, and does not find it
+	codeUnavailable     = "unavailable"       // no answer from Dixa before the import was sent
+	codeNotFound        = "not_found"         // the last attempt left no conversation
+	codeUnreadable      = "unreadable"        // a look needs what the token may not read
+	codeEndUserGone     = "end_user_gone"     // the end-user of a transcript in doubt is not in Dixa any more
+	codeLookFailed      = "look_failed"       // Dixa did not answer the looks
+	codeSourceMissing   = "source_missing"    // the source does not hold the record any more
+	codeAttributes      = "attributes_unset"  // the attributes could not be set
+)
+
+// validate decides what there is to do: nothing for bad and open transcripts, and where to go on for those that an earlier
+// run has left in the middle.
+func (im *Importer) validate(_ context.Context, t *task) (step, error) {
+	var rejected *source.RejectError
+	if t.rec != nil {
+		transcript, err := t.rec.Transcript()
+		if err != nil && !errors.As(err, &rejected) {
+			return stepEnd, err
+		}
+		if err == nil && !transcript.ClosedAt.IsZero() {
+			t.transcript = transcript
+		}
+	}
+	switch {
+	case t.row.Status == checkpoint.Imported:
+		return stepAttributes, nil
+	case t.row.Status == checkpoint.Sending:
+		return stepReconcile, nil
+	case rejected != nil:
+		return im.settle(t, checkpoint.Reject, string(rejected.Code), t.rec.Place.String()+": "+rejected.Reason)
+	case t.transcript == nil:
+		return im.settle(t, checkpoint.Skip, codeOpen, "")
+	}
+	t.person = im.personOf(t.transcript)
+	if t.person.anonymous && im.cfg.Anonymous == AnonymousSkip {
+		return im.settle(t, checkpoint.Skip, codeAnonymous, "")
+	}
+	return stepResolve, nil
+}

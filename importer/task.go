@@ -1,0 +1,184 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"dixa-import/importer/checkpoint"
+	"dixa-import/source"
+)
+
+// task is the work on one claimed transcript.
+type task struct {
+	key        string
+	rec        *source.Record     // nil when the source does not hold it any more
+	transcript *source.Transcript // nil until validated, or when the record cannot be used any more
+	row        checkpoint.Row     // as the checkpoint has it
+	partial    []checkpoint.PartialError
+
+	person             person
+	newcomer           bool      // the end-user was created for this transcript: there is no conversation to find
+	withoutAttachments bool      // Dixa refused them once
+	renewed            bool      // the end-user was resolved anew because Dixa did not know it
+	due                time.Time // when a reconcile may begin
+	duplicate          bool      // two conversations were found
+
+	leave func() // gives the worker's place back; may be called again
+}
+
+func newTask(rec *source.Record, row checkpoint.Row) *task {
+	return &task{key: row.ID, rec: rec, row: row}
+}
+
+// change is an event with the row as the task knows it.
+func (t *task) change(e checkpoint.Event) checkpoint.Change {
+	return checkpoint.Change{ID: t.key, Claim: t.row.Claim, Event: e, ConversationID: t.row.ConversationID, EndUserID: t.row.EndUserID,
+		Attempts: t.row.Attempts, ErrorCode: t.row.ErrorCode, Error: t.row.Error, ContentHash: t.row.ContentHash, ClosedAt: t.row.ClosedAt}
+}
+
+// errLostClaim says that another run has taken the transcript.
+var errLostClaim = errors.New("another run has taken the transcript")
+
+// record writes changes of the task; all but Found must be applied for the task to go on.
+func (im *Importer) record(t *task, changes ...checkpoint.Change) (written, error) {
+	w := im.writer.do(changes...)
+	if w.err != nil {
+		im.abort(w.err)
+		return w, w.err
+	}
+	for i, c := range changes {
+		if c.Event != checkpoint.Found && !w.results[i].Applied {
+			return w, errLostClaim
+		}
+		tr, _ := checkpoint.TransitionOf(c.Event)
+		if tr.To != "" {
+			t.row.Status = tr.To
+		}
+		t.row.EndUserID, t.row.Attempts, t.row.ErrorCode, t.row.Error = c.EndUserID, c.Attempts, c.ErrorCode, c.Error
+		t.row.ContentHash, t.row.ClosedAt = c.ContentHash, c.ClosedAt
+	}
+	return w, nil
+}
+
+// start begins the work on a transcript as soon as a worker is free.
+func (im *Importer) start(ctx context.Context, t *task) {
+	for _, place := range []chan struct{}{im.open, im.slots} {
+		select {
+		case place <- struct{}{}:
+		case <-im.fetching.Done(): // its claim ends with the run
+			if place != im.open {
+				<-im.open
+			}
+			im.tally.pending.Add(1)
+			return
+		}
+	}
+	im.inFlight.Add(1)
+	left := false
+	t.leave = func() {
+		if !left {
+			left = true
+			<-im.slots
+		}
+	}
+	im.tasks.Go(func() {
+		defer func() {
+			t.leave()
+			<-im.open
+			im.inFlight.Add(-1)
+		}()
+		im.work1(ctx, t)
+	})
+}
+
+// work1 takes a transcript through its steps.
+func (im *Importer) work1(ctx context.Context, t *task) {
+	for at := stepValidate; at != stepEnd; {
+		next, err := steps[at].do(im, ctx, t)
+		if err != nil {
+			im.leaveTask(t, steps[at].name, err)
+			return
+		}
+		at = next
+	}
+	im.checkFailures()
+}
+
+// leaveTask ends a task that cannot go on in this run, or not as ours.
+func (im *Importer) leaveTask(t *task, step string, err error) {
+	log := im.log.With("transcript", t.key, "step", step)
+	switch {
+	case errors.Is(err, errLostClaim):
+		log.Warn("another run has taken the transcript")
+		if t.rec != nil {
+			im.backlog.add(&item{rec: t.rec})
+			return
+		}
+	case isFatal(err):
+		im.abort(err)
+	case im.fetching.Err() == nil && ctxError(err) == nil:
+		im.abort(fmt.Errorf("%s: %w", step, err))
+	}
+	im.tally.pending.Add(1)
+}
+
+func ctxError(err error) error {
+	if errors.Is(err, errStopped) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// settle records the last event of a task and counts it.
+func (im *Importer) settle(t *task, e checkpoint.Event, code, message string) (step, error) {
+	c := t.change(e)
+	c.ErrorCode, c.Error = code, message
+	if e == checkpoint.FinishPartial || e == checkpoint.Finish {
+		c.PartialErrors = t.partial
+	}
+	if _, err := im.record(t, c); err != nil {
+		return stepEnd, err
+	}
+	im.counted(t, e)
+	return stepEnd, nil
+}
+
+// counted counts a task whose last event is recorded.
+func (im *Importer) counted(t *task, e checkpoint.Event) {
+	count, level := &im.tally.pending, im.log.Warn
+	switch e {
+	case checkpoint.Finish:
+		count, level = &im.tally.imported, im.log.Debug
+	case checkpoint.FinishPartial:
+		count, level = &im.tally.partial, im.log.Info
+	case checkpoint.Fail:
+		count = &im.tally.failed
+	case checkpoint.Reject:
+		count = &im.tally.rejected
+	case checkpoint.Skip:
+		count, level = &im.tally.skipped, im.log.Debug
+	case checkpoint.GiveUp:
+		count = &im.tally.inDoubt
+	}
+	count.Add(1)
+	if e != checkpoint.Skip {
+		im.tally.cause(t.row.ErrorCode)
+	}
+	args := []any{"transcript", t.key, "status", string(t.row.Status)}
+	if t.row.ConversationID != 0 {
+		args = append(args, "conversation", t.row.ConversationID)
+	}
+	if t.row.ErrorCode != "" {
+		args = append(args, "code", t.row.ErrorCode, "error", t.row.Error)
+	}
+	level("transcript "+string(e), args...)
+}
+
+// checkFailures stops the run when too many transcripts have failed.
+func (im *Importer) checkFailures() {
+	if failed, worked := im.tally.worked(); im.cfg.MaxFailures.exceeded(failed, worked) {
+		im.Stop(fmt.Sprintf("%d of %d transcripts failed, which is as many as import.max_failures allows", failed, worked))
+	}
+}

@@ -1,0 +1,308 @@
+package importer_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"dixa-import/dixa"
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/checkpoint/pgtest"
+	"dixa-import/source"
+)
+
+func TestMain(m *testing.M) {
+	code := pgtest.Main(m)
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+const testSource = "bot"
+
+// world is a sandbox, a checkpoint and a folder for files.
+type world struct {
+	*testing.T
+	api   *sandbox.Server
+	http  *httptest.Server
+	url   string // of the checkpoint
+	files string
+	logs  *lockedBuffer
+
+	requests atomic.Int64
+	before   atomic.Pointer[func(n int64)] // called with the number of each request, from 1, before it is served
+}
+
+// ServeHTTP lets the sandbox serve a request.
+func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	n := w.requests.Add(1)
+	if before := w.before.Load(); before != nil {
+		(*before)(n)
+	}
+	w.api.ServeHTTP(rw, r)
+}
+
+func (w *world) onRequest(before func(n int64)) { w.before.Store(&before) }
+
+// stores are the kinds of checkpoints that every promise must hold on.
+var stores = []string{"sqlite", "postgres"}
+
+func onEveryStore(t *testing.T, test func(t *testing.T, store string)) {
+	for _, store := range stores {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			test(t, store)
+		})
+	}
+}
+
+func setup(t *testing.T, store string, opts sandbox.Options) *world {
+	t.Helper()
+	w := &world{T: t, api: sandbox.New(opts), files: t.TempDir(), logs: &lockedBuffer{}}
+	w.http = httptest.NewServer(w)
+	t.Cleanup(w.http.Close)
+	if store == "postgres" {
+		w.url = pgtest.New(t)
+	} else {
+		w.url = "sqlite:" + filepath.Join(t.TempDir(), "checkpoint.db")
+	}
+	s := w.open()
+	if _, _, err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log("log of the runs:\n" + w.logs.String())
+		}
+		for _, v := range w.api.Violations() {
+			t.Errorf("contract violation: %s", v)
+		}
+	})
+	return w
+}
+
+func (w *world) open() checkpoint.Store {
+	w.Helper()
+	s, err := checkpoint.Open(context.Background(), w.url, checkpoint.Options{Create: true})
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func (w *world) client(change func(*dixa.Config)) *dixa.Client {
+	w.Helper()
+	cfg := dixa.Config{BaseURL: w.http.URL, Token: w.api.Token(), Timeout: 400 * time.Millisecond, Backoff: time.Millisecond,
+		MaxAttempts: 3, Limiter: dixa.NewLimiter(0, 0)}
+	if change != nil {
+		change(&cfg)
+	}
+	c, err := dixa.New(cfg)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(c.Close)
+	return c
+}
+
+// file writes lines to a file and returns its path.
+func (w *world) file(name string, lines ...string) string {
+	w.Helper()
+	path := filepath.Join(w.files, name)
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		w.Fatal(err)
+	}
+	return path
+}
+
+func (w *world) jsonl(paths ...string) *source.JSONL {
+	w.Helper()
+	r, err := source.OpenJSONL(source.JSONLConfig{Paths: paths})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return r
+}
+
+// importer prepares a run with short times. The store is closed at the end of the test.
+func (w *world) importer(reader importer.Reader, change func(*importer.Config)) *importer.Importer {
+	w.Helper()
+	cfg := importer.Config{
+		Source: testSource, Reader: reader, BaseURL: w.http.URL, AgentID: sandbox.DefaultAgentID,
+		Region: "DK", RequestTimeout: 400 * time.Millisecond, Settle: 60 * time.Millisecond, SendWindow: 300 * time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelInfo})),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	if cfg.API == nil {
+		cfg.API = w.client(nil)
+	}
+	if cfg.Store == nil {
+		cfg.Store = w.open()
+	}
+	im, err := importer.New(cfg)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return im
+}
+
+// run makes a run to its end; its store is closed, as at the end of a process.
+func (w *world) run(reader importer.Reader, change func(*importer.Config)) (importer.Summary, error) {
+	w.Helper()
+	store := w.open()
+	defer func() { _ = store.Close() }()
+	s, err := w.importer(reader, func(c *importer.Config) {
+		c.Store = store
+		if change != nil {
+			change(c)
+		}
+	}).Run(context.Background())
+	checkCounts(w.T, s)
+	return s, err
+}
+
+func checkCounts(t *testing.T, s importer.Summary) {
+	t.Helper()
+	c := s.Counts
+	if sum := c.Imported + c.Partial + c.Failed + c.Rejected + c.Skipped + c.AlreadyDone + c.Duplicate + c.InDoubt + c.Pending; sum != c.Read {
+		t.Errorf("read %d records, but the outcomes add up to %d: %+v", c.Read, sum, c)
+	}
+}
+
+// mustRun makes a run that must end with the outcome.
+func (w *world) mustRun(want importer.Outcome, reader importer.Reader, change func(*importer.Config)) importer.Summary {
+	w.Helper()
+	s, err := w.run(reader, change)
+	if err != nil || s.Outcome != want {
+		w.Fatalf("run ended as %q (%s), error %v, want %q; counts %+v", s.Outcome, s.Reason, err, want, s.Counts)
+	}
+	return s
+}
+
+// row returns what the checkpoint knows of a transcript.
+func (w *world) row(id string) checkpoint.Row {
+	w.Helper()
+	s := w.open()
+	defer func() { _ = s.Close() }()
+	rows, err := s.Lookup(context.Background(), testSource, 0, []string{id})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return rows[id]
+}
+
+func (w *world) partialErrors(id string) []checkpoint.PartialError {
+	w.Helper()
+	s := w.open()
+	defer func() { _ = s.Close() }()
+	p, err := s.PartialErrors(context.Background(), testSource, id)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return p
+}
+
+// wantRow checks status and error code of a transcript, and that it has a conversation exactly if its status says so.
+func (w *world) wantRow(id string, status checkpoint.Status, code string) checkpoint.Row {
+	w.Helper()
+	row := w.row(id)
+	if row.Status != status || row.ErrorCode != code {
+		w.Errorf("transcript %s is %q (%s: %s), want %q (%s)", id, row.Status, row.ErrorCode, row.Error, status, code)
+	}
+	if (row.ConversationID != 0) != status.HasConversation() {
+		w.Errorf("transcript %s is %q with conversation %d", id, row.Status, row.ConversationID)
+	}
+	return row
+}
+
+// wantOnce checks that Dixa holds the transcript exactly once, and returns its conversation.
+func (w *world) wantOnce(id string) sandbox.Conversation {
+	w.Helper()
+	list := w.api.ConversationsByExternalID(testSource + "/" + id)
+	if len(list) != 1 {
+		w.Fatalf("Dixa has %d conversations of transcript %s, want 1", len(list), id)
+	}
+	return list[0]
+}
+
+func (w *world) wantFired(faults ...string) {
+	w.Helper()
+	fired := w.api.Fired()
+	for _, f := range faults {
+		if fired[f] == 0 {
+			w.Errorf("the fault %s did not fire: %v", f, fired)
+		}
+	}
+}
+
+// chat is a plain closed transcript; fields override or add to it, nil removes.
+func chat(id string, fields map[string]any) string {
+	record := map[string]any{
+		"id": id, "created_at": "2026-11-19T08:00:00Z", "closed_at": "2026-11-19T08:12:30Z",
+		"end_user": map[string]any{"external_id": "c-" + id, "name": "Ann Lee"},
+		"messages": []any{
+			map[string]any{"role": "user", "text": "Where is my order?", "created_at": "2026-11-19T08:00:01Z"},
+			map[string]any{"role": "bot", "text": "It ships **today**.", "format": "markdown", "created_at": "2026-11-19T08:00:03Z"},
+		},
+	}
+	for k, v := range fields {
+		if v == nil {
+			delete(record, k)
+			continue
+		}
+		record[k] = v
+	}
+	line, err := json.Marshal(record)
+	if err != nil {
+		panic(err)
+	}
+	return string(line)
+}
+
+func chats(n int) []string {
+	lines := make([]string, n)
+	for i := range lines {
+		lines[i] = chat(fmt.Sprintf("t-%d", i), map[string]any{"end_user": map[string]any{"external_id": fmt.Sprintf("c-%d", i%7)}})
+	}
+	return lines
+}
+
+type fields = map[string]any
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

@@ -1,0 +1,170 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"dixa-import/importer/checkpoint"
+)
+
+// writeBatch is how many changes one transaction takes at most.
+const writeBatch = 256
+
+// writer records the changes of all workers: while one transaction commits, the changes that come in gather for the next.
+// So a lone change waits for nobody, and many share one commit.
+type writer struct {
+	im   *Importer
+	in   chan write
+	done chan struct{}
+	ctx  context.Context // outlives the run's by flushTime, so that results in hand can be written
+}
+
+type write struct {
+	changes []checkpoint.Change
+	reply   chan<- written
+}
+
+type written struct {
+	results []checkpoint.Result
+	began   time.Time // when the transaction began that recorded the changes
+	err     error
+}
+
+// flushTime is how long results in hand may still be written after work was abandoned.
+const flushTime = 5 * time.Second
+
+func startWriter(ctx context.Context, im *Importer) *writer {
+	flush, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	w := &writer{im: im, in: make(chan write, writeBatch), done: make(chan struct{}), ctx: flush}
+	go func() {
+		defer close(w.done)
+		defer cancel()
+		timer := context.AfterFunc(ctx, func() {
+			select {
+			case <-time.After(flushTime):
+				cancel()
+			case <-flush.Done():
+			}
+		})
+		defer timer()
+		w.loop()
+	}()
+	return w
+}
+
+// stop waits until everything is written. Nobody may call do any more.
+func (w *writer) stop() {
+	close(w.in)
+	<-w.done
+}
+
+// do records changes, in their order and in one transaction, and returns what became of each. It goes on even if work is
+// abandoned: what is known is recorded.
+func (w *writer) do(changes ...checkpoint.Change) written {
+	reply := make(chan written, 1)
+	w.in <- write{changes, reply}
+	return <-reply
+}
+
+func (w *writer) loop() {
+	for first := range w.in {
+		batch := []write{first}
+		n := len(first.changes)
+	gather:
+		for n < writeBatch {
+			select {
+			case next, ok := <-w.in:
+				if !ok {
+					break gather
+				}
+				batch = append(batch, next)
+				n += len(next.changes)
+			default:
+				break gather
+			}
+		}
+		w.commit(batch, n)
+	}
+}
+
+func (w *writer) commit(batch []write, n int) {
+	changes := make([]checkpoint.Change, 0, n)
+	for _, b := range batch {
+		changes = append(changes, b.changes...)
+	}
+	var results []checkpoint.Result
+	var began time.Time
+	err := w.im.patiently(w.ctx, "write the checkpoint", func(ctx context.Context) (err error) {
+		began = time.Now()
+		results, err = w.im.cfg.Store.Write(ctx, w.im.cfg.Source, w.im.id, changes)
+		return err
+	})
+	for _, b := range batch {
+		if err != nil {
+			b.reply <- written{err: err}
+			continue
+		}
+		b.reply <- written{results: results[:len(b.changes)], began: began}
+		results = results[len(b.changes):]
+	}
+}
+
+// DatabaseError says that the checkpoint database could not be used, or stayed away for longer than the run may wait.
+type DatabaseError struct {
+	Doing string
+	Err   error
+}
+
+func (e *DatabaseError) Error() string {
+	var binding *checkpoint.BindingError
+	var busy *checkpoint.BusyError
+	if errors.As(e.Err, &binding) || errors.As(e.Err, &busy) {
+		return e.Err.Error() // these say all there is to say
+	}
+	return fmt.Sprintf("%s: %v; nothing is lost: mend the database and run again", e.Doing, e.Err)
+}
+
+func (e *DatabaseError) Unwrap() error { return e.Err }
+
+// databaseTimeout bounds one attempt at a statement, so that a connection that swallows everything is noticed.
+const databaseTimeout = 30 * time.Second
+
+// patiently does something with the checkpoint, again and again while the database is away, for DatabasePatience.
+func (im *Importer) patiently(ctx context.Context, doing string, do func(context.Context) error) error {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 3*time.Second
+	var since time.Time
+	for {
+		try, cancel := context.WithTimeout(ctx, databaseTimeout)
+		err := do(try)
+		cancel()
+		if err == nil {
+			if !since.IsZero() {
+				im.log.Info("the checkpoint database is back", "away", time.Since(since).Round(time.Second).String())
+			}
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !checkpoint.Retryable(err) && !errors.Is(err, context.DeadlineExceeded) {
+			return &DatabaseError{Doing: doing, Err: err}
+		}
+		if since.IsZero() {
+			since = time.Now()
+			im.log.Warn("the checkpoint database is away: waiting for it", "doing", doing, "error", err.Error())
+		}
+		if time.Since(since) > im.cfg.DatabasePatience {
+			return &DatabaseError{Doing: doing, Err: fmt.Errorf("the database was away for %v: %w", im.cfg.DatabasePatience, err)}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause.NextBackOff()):
+		}
+	}
+}
