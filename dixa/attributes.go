@@ -19,15 +19,15 @@ const EntityConversation = "Conversation"
 
 // AttributeDefinition is a custom attribute that an administrator of the organisation defined.
 type AttributeDefinition struct {
-	ID          string
-	EntityType  string // Conversation or Contact
-	Identifier  string
-	Label       string
-	Type        string   // AttributeText, AttributeSelect or another
-	Options     []Option // of a Select
-	Required    bool
-	Archived    bool
-	Deactivated bool
+	ID          string   `json:"id"`
+	EntityType  string   `json:"entityType"` // Conversation or Contact
+	Identifier  string   `json:"identifier"`
+	Label       string   `json:"label"`
+	Type        string   `json:"type"`              // AttributeText, AttributeSelect or another
+	Options     []Option `json:"options,omitempty"` // of a Select
+	Required    bool     `json:"isRequired"`
+	Archived    bool     `json:"isArchived"`
+	Deactivated bool     `json:"isDeactivated"`
 }
 
 // Option is a choice of a Select attribute.

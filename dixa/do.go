@@ -76,7 +76,7 @@ func do[T any](ctx context.Context, c *Client, in call[T]) (T, error) {
 			continue // the limiter makes everybody wait
 		}
 		doubtful = doubtful || !NotApplied(err)
-		if failures++; failures >= c.maxAttempts || !in.mayRepeat(err) || ctx.Err() != nil {
+		if failures++; failures >= c.maxAttempts || !in.mayRepeat(err) {
 			return zero, final(err, doubtful)
 		}
 		wait := waits.NextBackOff()
@@ -139,6 +139,11 @@ func (c *Client) exchange(parent context.Context, op Operation, method, target s
 	if err != nil {
 		return 0, nil, c.noAnswer(parent, ctx, op, err, written.Load())
 	}
+	if resp.StatusCode < 200 {
+		// 101: the body would be the connection itself, to be read for ever.
+		_ = resp.Body.Close()
+		return 0, nil, &APIError{Operation: op, Status: resp.StatusCode, Message: bareMessage(resp)}
+	}
 	defer func() {
 		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
 		_ = resp.Body.Close()
@@ -147,7 +152,7 @@ func (c *Client) exchange(parent context.Context, op Operation, method, target s
 	if resp.StatusCode == http.StatusTooManyRequests {
 		return 0, nil, c.pause(op, started, retryAfter(resp.Header, date))
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+	if resp.StatusCode > 299 {
 		return 0, nil, readAPIError(op, resp)
 	}
 	body, whole, err := readCapped(resp.Body, maxAnswerBody)

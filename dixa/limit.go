@@ -46,9 +46,9 @@ type RateLimiter struct {
 	changed     chan struct{} // closed when a pause begins or grows: all reservations are void
 }
 
-// NewLimiter returns a limiter for a server that takes rate requests a second and bursts of burst. With a burst below 2 it
-// stays a touch under the rate, because there the server would refuse whatever comes a little early. A rate of 0 or less
-// means no limit; a 429 still pauses everybody.
+// NewLimiter returns a limiter that lets rate requests a second leave for a server whose bucket holds burst of them. With a
+// burst below 2 it stays a touch under the rate, because there the server would refuse whatever comes a little early. A rate
+// of 0 or less means no limit; a 429 still pauses everybody.
 func NewLimiter(rate float64, burst int) *RateLimiter {
 	l := &RateLimiter{
 		reserve: 1,
@@ -87,7 +87,7 @@ func (l *RateLimiter) Wait(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		slot, wait, changed := l.take(time.Now())
+		slot, wait, changed := l.take()
 		if wait <= 0 {
 			return nil
 		}
@@ -115,9 +115,10 @@ func isClosed(c <-chan struct{}) bool {
 }
 
 // take reserves the next slot and says how long to wait for it, unless changed closes before.
-func (l *RateLimiter) take(now time.Time) (slot *rate.Reservation, wait time.Duration, changed <-chan struct{}) {
+func (l *RateLimiter) take() (slot *rate.Reservation, wait time.Duration, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := time.Now() // under the lock, because the bucket's time must not go back
 	from := l.notBefore(now)
 	l.bucket.SetLimitAt(from, rate.Limit(l.rate*l.factorAt(from)))
 	slot = l.bucket.ReserveN(from, 1)

@@ -264,6 +264,21 @@ func TestThePreviousErrorOfAnUnwrittenImport(t *testing.T) {
 	}
 }
 
+func TestAProtocolSwitchIsNotRead(t *testing.T) {
+	t.Parallel()
+	base := rawServer(t, func(conn *net.TCPConn, _ int) {
+		r := bufio.NewReader(conn)
+		if readRequest(r) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+			_, _ = r.ReadByte()
+		}
+	})
+	err := kinds["import"].call(t.Context(), newClient(t, base))
+	if api, ok := errors.AsType[*APIError](err); !ok || api.Status != 101 || NotApplied(err) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestHTTP2IsNotSpoken(t *testing.T) {
 	t.Parallel()
 	rec := &recorder{}
