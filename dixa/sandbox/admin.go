@@ -9,15 +9,7 @@ import (
 	"time"
 )
 
-// adminPrefix is where the interface for other processes is. It needs no token and is neither limited, delayed nor
-// counted:
-//
-//	GET  /_sandbox/state          counts, as JSON (see adminState)
-//	GET  /_sandbox/conversations  all conversations, one JSON object a line
-//	GET  /_sandbox/endusers       all end-users, likewise
-//	POST /_sandbox/reset          see Server.Reset
-//	POST /_sandbox/faults         replaces the faults by a JSON list (see jsonFault)
-//	POST /_sandbox/mutate         changes one thing (see adminChange)
+// adminPrefix is where the interface for other processes is; see Server.ServeHTTP.
 const adminPrefix = "/_sandbox/"
 
 // maxAdminBody is the largest request in bytes.
@@ -199,6 +191,9 @@ func ReadFaults(r io.Reader) ([]Fault, error) {
 		}
 		if f.Operation != "" && !f.Operation.Valid() {
 			return nil, fmt.Errorf("fault %d: unknown operation %q", i, f.Operation)
+		}
+		if f.Probability < 0 || f.Probability > 1 {
+			return nil, fmt.Errorf("fault %d: probability %v is not between 0 and 1", i, f.Probability)
 		}
 		if f.Duration != "" {
 			d, err := time.ParseDuration(f.Duration)

@@ -62,7 +62,7 @@ func TestAdminFaults(t *testing.T) {
 	equal(t, "fired", s.Fired(), map[string]int{"import:error_after": 1, "slow": 0})
 	equal(t, "second fault", s.faults[1].Fault, Fault{Name: "slow", Kind: SlowBody, Duration: 2 * time.Second, Nth: 3, Probability: 0.5, Times: 4})
 	for _, body := range []string{``, `{}`, `[{"kind":"explode"}]`, `[{"kind":"drop_after","operation":"close"}]`,
-		`[{"kind":"drop_after","duration":"2"}]`, `[{"kind":"drop_after","nht":2}]`} {
+		`[{"kind":"drop_after","probability":50}]`, `[{"kind":"drop_after","duration":"2"}]`, `[{"kind":"drop_after","nht":2}]`} {
 		equal(t, "status for "+body, call(t, s, "POST", "/_sandbox/faults", body).status, 400)
 	}
 	equal(t, "faults after those", len(s.faults), 2)

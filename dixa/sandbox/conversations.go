@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -74,7 +75,10 @@ func (s *Server) listMessages(x *exchange) outcome {
 		return refuse(http.StatusNotFound, msgNotFound)
 	}
 	messages := slices.Clone(c.Messages)
-	slices.SortStableFunc(messages, func(a, b Message) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	slices.SortFunc(messages, func(a, b Message) int {
+		// Messages of one time are in no particular order: the vendor promises none.
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
 	data := make([]obj, len(messages))
 	for i := range messages {
 		data[i] = showMessage(&messages[i], (id+int64(i))%2 == 0)

@@ -108,7 +108,7 @@ func isNumeric(c byte) bool {
 }
 
 func (p *parser) object() value {
-	v := value{kind: kindObject, fields: make([]field, 0, 8)}
+	v := value{kind: kindObject, fields: make([]field, 0, 6)}
 	var seen map[string]bool // only of large objects: comparing all pairs would take too long
 	p.pos++
 	for p.space() != '}' {

@@ -10,7 +10,9 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -132,8 +134,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Server is the API as an http.Handler. Its methods are safe for concurrent use. Besides the API it serves a small
-// interface for other processes under /_sandbox/; see admin.go.
+// Server is the API as an http.Handler. Its methods are safe for concurrent use.
 type Server struct {
 	opts   Options
 	bucket *bucket
@@ -197,7 +198,18 @@ type exchange struct {
 	throttled  bool
 }
 
-// ServeHTTP serves the API and, under /_sandbox/, the interface for other processes.
+// ServeHTTP serves the API and an interface for other processes, which needs no token and is neither limited, delayed nor
+// counted:
+//
+//	GET  /_sandbox/state          conversations, end_users, duplicates, requests by operation, throttled, violations, fired,
+//	                              rate and per_second (requests that the bucket let through), as JSON
+//	GET  /_sandbox/conversations  all conversations, one JSON object a line (see Conversation)
+//	GET  /_sandbox/endusers       all end-users, likewise (see EndUser)
+//	POST /_sandbox/reset          see Reset
+//	POST /_sandbox/faults         replaces the faults by a JSON list; see ReadFaults
+//	POST /_sandbox/mutate         changes one thing, such as {"action": "reopen", "conversation": 5123456789}; the actions
+//	                              are down, forbid, token, add_agent, remove_agent, delete_message, swap_texts, set_text,
+//	                              reopen, assign, set_attribute, delete_conversation and delete_end_user
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, adminPrefix) {
 		s.serveAdmin(w, r)
@@ -207,14 +219,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{request: r}
 	x.op, x.id = route(r)
 	// Read to the end first: only then does net/http notice that a client has gone away.
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		if r.Context().Err() == nil {
-			http.Error(w, `{"message":"Request body too large"}`, http.StatusRequestEntityTooLarge)
+	var err error
+	if x.body, err = readAll(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength); err != nil {
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			refuse(http.StatusRequestEntityTooLarge, "Request body too large").deliver(w, r)
 		}
-		return
+		return // else the request never arrived as a whole
 	}
-	x.body = body
 	n := s.ledger.arrived(x.op)
 	if s.opts.OnRequest != nil {
 		s.opts.OnRequest(x.op, n)
@@ -225,6 +236,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.opts.Log.Debug("request", "operation", string(x.op), "status", out.status, "took", time.Since(began))
 	}
 	out.deliver(w, r)
+}
+
+// readAll reads a body of size bytes; -1: of unknown size.
+func readAll(r io.Reader, size int64) ([]byte, error) {
+	var buf bytes.Buffer
+	if size >= 0 && size <= 1<<20 {
+		buf.Grow(int(size) + bytes.MinRead)
+	}
+	_, err := buf.ReadFrom(r)
+	return buf.Bytes(), err
 }
 
 // decide handles the request: whatever effect it has, it has had when decide returns.

@@ -3,11 +3,13 @@ package sandbox
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -232,6 +234,35 @@ func TestViolationsAreCapped(t *testing.T) {
 		t.Errorf("log: %s", out)
 	}
 }
+
+func TestBrokenUploads(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		body   io.Reader
+		status int
+	}{
+		{"too large", io.LimitReader(zeros{}, maxBody+1), 413},
+		{"stops half-way", io.MultiReader(strings.NewReader(importBody()[:500]), iotest.ErrReader(io.ErrUnexpectedEOF)), 200},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t, Options{})
+			r := httptest.NewRequest("POST", "/v1/conversations/import", tt.body)
+			r.Header.Set("Authorization", "Bearer "+s.Token())
+			// The recorder says 200 when nothing is answered.
+			got := serve(s, r)
+			equal(t, "status", got.status, tt.status)
+			equal(t, "an answer", got.body != "", tt.status != 200)
+			equal(t, "requests", len(s.Counts()), 0)
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestReset(t *testing.T) {
 	t.Parallel()
