@@ -38,16 +38,9 @@ func describeJSON(err error) error {
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		kind, _, _ := strings.Cut(wrong.Value, " ")
-		return fmt.Errorf("a %s stands where the JSON should have %s, before byte %d", kind, jsonKind(wrong), wrong.Offset)
+		return fmt.Errorf("its JSON has a %s where it should have a %s, before byte %d", kind, wrong.Type.Kind(), wrong.Offset)
 	}
 	return err
-}
-
-func jsonKind(wrong *json.UnmarshalTypeError) string {
-	if wrong.Type == nil {
-		return "something else"
-	}
-	return "a " + wrong.Type.Kind().String()
 }
 
 // readAPIError reads an answer that is neither success nor a 429. Whatever becomes of its body, the status stands.

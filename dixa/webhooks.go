@@ -3,6 +3,7 @@ package dixa
 import (
 	"context"
 	"slices"
+	"strings"
 )
 
 // Webhook is a webhook subscription. Its address, headers and secret are left out: they may hold credentials.
@@ -39,13 +40,17 @@ func (w Webhook) ReceivesImports() bool {
 	return !slices.ContainsFunc(filter.Conditions, func(c WebhookCondition) bool { return !c.admitsImports() })
 }
 
-// admitsImports gives conditions that cannot be judged, such as those on a queue, the benefit of the doubt.
+// admitsImports takes conditions that cannot be judged, such as those on a queue, for fulfilled.
 func (c WebhookCondition) admitsImports() bool {
-	imported, known := map[string]string{"OperationOrigin": "ApiImport", "InitialChannel": ChannelName}[c.Field]
+	imported, known := map[string]string{"OperationOrigin": "apiimport", "InitialChannel": ChannelName}[c.Field]
 	if !known {
 		return true
 	}
-	switch listed := slices.Contains(c.Values, imported); c.Type {
+	// The vendor's examples write channels here as pstn_phone, unlike elsewhere: how ours is written is not documented.
+	listed := slices.ContainsFunc(c.Values, func(v string) bool {
+		return strings.EqualFold(strings.ReplaceAll(v, "_", ""), imported)
+	})
+	switch c.Type {
 	case "IsOneOf":
 		return listed
 	case "IsNotOneOf":

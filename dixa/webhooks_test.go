@@ -10,12 +10,14 @@ func TestWebhooks(t *testing.T) {
 	t.Parallel()
 	const not, only = `{"field":"OperationOrigin","values":["ApiImport"],"_type":"IsNotOneOf"}`, `{"field":"OperationOrigin","values":["Agent"],"_type":"IsOneOf"}`
 	const email = `{"field":"InitialChannel","values":["email"],"_type":"IsOneOf"}`
+	const ours = `{"field":"InitialChannel","values":["email","generic_api_messaging"],"_type":"IsOneOf"}`
 	const queue = `{"field":"QueueId","values":["q"],"_type":"IsNotOneOf"}`
 	for filters, want := range map[string]bool{
 		`null`: true, `{}`: true, `{"Conversation":null}`: true, `{"Agent":{"strategy":"All","conditions":[` + not + `]}}`: true,
 		`{"Conversation":{"strategy":"All","conditions":[` + queue + `,` + not + `]}}`:   false,
 		`{"Conversation":{"strategy":"All","conditions":[` + only + `]}}`:                false,
 		`{"Conversation":{"strategy":"All","conditions":[` + email + `]}}`:               false,
+		`{"Conversation":{"strategy":"All","conditions":[` + ours + `]}}`:                true,
 		`{"Conversation":{"strategy":"All","conditions":[` + queue + `]}}`:               true,
 		`{"Conversation":{"strategy":"Any","conditions":[` + queue + `,` + not + `]}}`:   true,
 		`{"Conversation":{"strategy":"Any","conditions":[` + email + `,` + not + `]}}`:   false,
