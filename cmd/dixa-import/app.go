@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+// program is one invocation of the command line.
+type program struct {
+	stdin   io.Reader
+	stdout  io.Writer
+	console *console // standard error, shared by logs and progress
+	lookup  func(string) (string, bool)
+
+	configPath string
+	json       bool
+	log        *slog.Logger
+}
+
+// run is the whole program: it does what the arguments say, results to stdout, logs and progress to stderr.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	p := &program{stdin: stdin, stdout: stdout, console: newConsole(stderr), lookup: os.LookupEnv}
+	app := p.app()
+	arranged, err := arrange(app, args)
+	if err != nil {
+		return err
+	}
+	return app.RunContext(ctx, arranged)
+}
+
+func (p *program) app() *cli.App {
+	app := &cli.App{
+		Name:        "dixa-import",
+		HelpName:    "dixa-import",
+		Usage:       "imports the closed transcripts of a chatbot into Dixa, each exactly once",
+		UsageText:   "dixa-import [--config FILE] COMMAND [flags]",
+		Description: "To see it work: `dixa-import demo`. To begin: copy config.example.yaml to config.yaml,\nfill it in, then `dixa-import check` and `dixa-import run`.\n\n" + exitHelp,
+		Reader:      p.stdin, Writer: p.stdout, ErrWriter: p.console,
+		HideHelp: true, HideHelpCommand: true, HideVersion: true,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "config", Value: "config.yaml", Usage: "the configuration `FILE`"},
+			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
+			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
+			&cli.BoolFlag{Name: "json", Usage: "print results as JSON"},
+			&cli.BoolFlag{Name: "version", Usage: "print the version"},
+			helpFlag(),
+		},
+		Before:         p.before,
+		Action:         p.noCommand,
+		ExitErrHandler: func(*cli.Context, error) {}, // exitCode decides
+		OnUsageError:   onUsageError,
+		Commands: []*cli.Command{
+			p.runCommand(), p.statusCommand(), p.checkCommand(), p.attributesCommand(), p.queuesCommand(),
+			p.migrateCommand(), p.demoCommand(), p.sandboxCommand(),
+		},
+	}
+	for _, c := range app.Commands {
+		c.Flags = append(c.Flags, helpFlag())
+		c.HideHelp, c.HideHelpCommand = true, true
+		c.OnUsageError = onUsageError
+	}
+	return app
+}
+
+// helpFlag is a flag of its own for each command: the one of the library is shared by all programs in the process.
+func helpFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}
+}
+
+func onUsageError(_ *cli.Context, err error, _ bool) error { return usagef("%s", err.Error()) }
+
+// before reads the global flags.
+func (p *program) before(c *cli.Context) error {
+	p.configPath, p.json = c.String("config"), c.Bool("json")
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
+		return usagef("--log-level must be debug, info, warn or error, not %q", c.String("log-level"))
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch c.String("log-format") {
+	case "text":
+		p.log = slog.New(slog.NewTextHandler(p.console, options))
+	case "json":
+		p.log = slog.New(slog.NewJSONHandler(p.console, options))
+	default:
+		return usagef("--log-format must be text or json, not %q", c.String("log-format"))
+	}
+	return nil
+}
+
+func (p *program) noCommand(c *cli.Context) error {
+	if c.Bool("version") {
+		fmt.Fprintln(p.stdout, "dixa-import "+version())
+		return nil
+	}
+	return usagef("no command was given")
+}
+
+// version is that of the module, or the commit that it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	v := info.Main.Version
+	if v == "" {
+		v = "(devel)"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && v == "(devel)" {
+			v += " " + s.Value
+		}
+	}
+	return v + " " + info.GoVersion
+}
+
+// interruptible returns a context that ends with the first SIGINT or SIGTERM.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+}
+
+// action runs a command under a context that a signal ends.
+func action(f func(ctx context.Context, c *cli.Context) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		ctx, stop := interruptible(c.Context)
+		defer stop()
+		return f(ctx, c)
+	}
+}
+
+// printJSON writes a result as one JSON document.
+func (p *program) printJSON(v any) error {
+	enc := json.NewEncoder(p.stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

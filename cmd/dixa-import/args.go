@@ -1,0 +1,145 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// arrange puts the arguments into the one order that urfave/cli understands: global flags, the command, its flags, "--",
+// its arguments. So global flags work after the command, and flags after arguments. It also refuses what cli would
+// accept or answer with an exit code of its own: unknown commands and flags, flags without a value, surplus arguments.
+func arrange(app *cli.App, args []string) ([]string, error) {
+	name, rest, err := findCommand(app, args)
+	if err != nil {
+		return nil, err
+	}
+	var cmd *cli.Command
+	known := app.Flags
+	if name != "" {
+		if cmd = app.Command(name); cmd == nil {
+			return nil, usagef("there is no command %q%s", name, didYouMean(name, commandNames(app)))
+		}
+		known = append(slices.Clone(cmd.Flags), known...)
+	}
+	var global, local, positional []string
+	for i := 0; i < len(rest); i++ {
+		arg := rest[i]
+		if arg == "--" {
+			positional = append(positional, rest[i+1:]...)
+			break
+		}
+		if !isFlag(arg) {
+			positional = append(positional, arg)
+			continue
+		}
+		flag, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		f := findFlag(known, flag)
+		if f == nil {
+			return nil, usagef("there is no flag %s%s%s", strings.SplitN(arg, "=", 2)[0], ofCommand(name), suggestFlag(flag, known))
+		}
+		taken := []string{arg}
+		if !hasValue && takesValue(f) {
+			if i++; i >= len(rest) {
+				return nil, usagef("the flag %s needs a value", arg)
+			}
+			taken = append(taken, rest[i])
+		}
+		if cmd != nil && findFlag(cmd.Flags, flag) != nil {
+			local = append(local, taken...)
+		} else {
+			global = append(global, taken...)
+		}
+	}
+	if cmd == nil {
+		return append([]string{app.Name}, global...), nil
+	}
+	if len(positional) > 0 && !cmd.Args {
+		return nil, usagef("the command %s takes no arguments, but there is %q", name, positional[0])
+	}
+	out := append([]string{app.Name}, global...)
+	out = append(append(out, name), local...)
+	if len(positional) > 0 {
+		out = append(append(out, "--"), positional...)
+	}
+	return out, nil
+}
+
+// findCommand returns the first argument that is neither a flag nor the value of one, and the arguments without it.
+// `help COMMAND` is the command with --help.
+func findCommand(app *cli.App, args []string) (string, []string, error) {
+	for i := 0; i < len(args); i++ {
+		switch {
+		case args[i] == "--":
+			return "", args, nil
+		case !isFlag(args[i]):
+			rest := slices.Concat(args[:i], args[i+1:])
+			if args[i] != "help" {
+				return args[i], rest, nil
+			}
+			if rest = append(rest, "--help"); len(rest) > i+1 && !isFlag(rest[i]) {
+				return rest[i], slices.Delete(rest, i, i+1), nil
+			}
+			return "", rest, nil
+		}
+		flag, _, hasValue := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
+		if f := findFlag(app.Flags, flag); f != nil && takesValue(f) && !hasValue {
+			i++
+		} else if f == nil && !hasValue && commandFlagTakesValue(app, flag) {
+			i++
+		}
+	}
+	return "", args, nil
+}
+
+// commandFlagTakesValue says whether a flag of some command needs a value, for flags that stand before their command.
+func commandFlagTakesValue(app *cli.App, flag string) bool {
+	return slices.ContainsFunc(app.Commands, func(c *cli.Command) bool {
+		f := findFlag(c.Flags, flag)
+		return f != nil && takesValue(f)
+	})
+}
+
+// isFlag says whether an argument is one: "-" alone is not, it means standard input.
+func isFlag(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
+
+func findFlag(flags []cli.Flag, name string) cli.Flag {
+	for _, f := range flags {
+		if slices.Contains(f.Names(), name) {
+			return f
+		}
+	}
+	return nil
+}
+
+func takesValue(f cli.Flag) bool {
+	d, ok := f.(cli.DocGenerationFlag)
+	return ok && d.TakesValue()
+}
+
+func suggestFlag(name string, flags []cli.Flag) string {
+	var names []string
+	for _, f := range flags {
+		names = append(names, f.Names()[0])
+	}
+	if c := closest(name, names); c != "" {
+		return ", did you mean --" + c + "?"
+	}
+	return ""
+}
+
+func ofCommand(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " of the command " + name
+}
+
+func commandNames(app *cli.App) []string {
+	var names []string
+	for _, c := range app.Commands {
+		names = append(names, c.Name)
+	}
+	return names
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"dixa-import/dixa"
+)
+
+func (p *program) attributesCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "attributes",
+		Usage:       "list the custom attributes of the Dixa organisation",
+		Description: "The section attributes of the configuration takes an identifier, a label or an id. A transcript sets a\nSelect to the values on the path through its options, such as [\"payment\", \"card\"].",
+		Action:      action(p.attributes),
+	}
+}
+
+type attributeJSON struct {
+	ID         string     `json:"id"`
+	Entity     string     `json:"entity"`
+	Identifier string     `json:"identifier"`
+	Label      string     `json:"label"`
+	Type       string     `json:"type"`
+	State      string     `json:"state"`
+	Options    [][]string `json:"options,omitempty"`
+}
+
+func (p *program) attributes(ctx context.Context, _ *cli.Context) error {
+	client, err := p.configuredClient()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	defs, err := client.ListAttributes(ctx)
+	if err != nil {
+		return advised(err)
+	}
+	out := make([]attributeJSON, len(defs))
+	for i, d := range defs {
+		out[i] = attributeJSON{d.ID, d.EntityType, d.Identifier, d.Label, d.Type, stateOf(d), optionPaths(nil, d.Options)}
+	}
+	if p.json {
+		return p.printJSON(out)
+	}
+	t := table{heads: []string{"ID", "ENTITY", "IDENTIFIER", "LABEL", "TYPE", "STATE"}}
+	for _, a := range out {
+		t.row(a.ID, a.Entity, a.Identifier, a.Label, a.Type, a.State)
+	}
+	t.write(p.stdout, "")
+	if len(out) == 0 {
+		fmt.Fprintln(p.stdout, "The organisation has no custom attributes.")
+	}
+	for _, a := range out {
+		if len(a.Options) == 0 {
+			continue
+		}
+		fmt.Fprintf(p.stdout, "\nOptions of %s\n", a.Identifier)
+		for _, path := range a.Options {
+			fmt.Fprintf(p.stdout, "  [\"%s\"]\n", strings.Join(path, `", "`))
+		}
+	}
+	return nil
+}
+
+func stateOf(d dixa.AttributeDefinition) string {
+	switch {
+	case d.Archived:
+		return "archived"
+	case d.Deactivated:
+		return "deactivated"
+	case d.Required:
+		return "active, required"
+	}
+	return "active"
+}
+
+// optionPaths returns the path to each active option.
+func optionPaths(above []string, options []dixa.Option) [][]string {
+	var paths [][]string
+	for _, o := range options {
+		if o.Deactivated {
+			continue
+		}
+		path := append(append([]string{}, above...), o.Value)
+		paths = append(append(paths, path), optionPaths(path, o.Nested)...)
+	}
+	return paths
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"dixa-import/importer"
+)
+
+// The exit codes; exitHelp explains them to people.
+const (
+	exitOK         = 0
+	exitFailure    = 1
+	exitUsage      = 2
+	exitIncomplete = 3
+	exitStopped    = 4
+)
+
+const exitHelp = `Exit codes:
+  0  all transcripts of this run are imported (partial ones too), or there was nothing to do
+  1  it could not start or go on: a person must act; the checkpoint is consistent
+  2  wrong usage
+  3  it ran to the end, but some transcripts failed, were rejected, are in doubt or lack attributes
+  4  it stopped early (signal, --for, max-failures); the next run continues`
+
+// usageError is a command line that cannot be meant.
+type usageError struct{ problem string }
+
+func (e *usageError) Error() string { return e.problem }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// outcomeError carries how a command ended after it has told everything there is to tell.
+type outcomeError struct{ outcome importer.Outcome }
+
+func (e *outcomeError) Error() string { return "the run ended: " + string(e.outcome) }
+
+// exitCode is the one place that says which exit code an error becomes.
+func exitCode(err error) int {
+	var usage *usageError
+	var ended *outcomeError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &ended):
+		switch ended.outcome {
+		case importer.OutcomeOK:
+			return exitOK
+		case importer.OutcomeIncomplete:
+			return exitIncomplete
+		case importer.OutcomeStopped:
+			return exitStopped
+		}
+	}
+	return exitFailure
+}
+
+// message is what a person reads about an error, "" if everything was said already.
+func message(err error) string {
+	if err == nil {
+		return ""
+	}
+	var usage *usageError
+	var ended *outcomeError
+	switch {
+	case errors.As(err, &ended):
+		return ""
+	case errors.As(err, &usage):
+		return err.Error() + "\nRun `dixa-import --help` or `dixa-import COMMAND --help` to see what there is."
+	}
+	return err.Error()
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"dixa-import/dixa"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/source"
+)
+
+// newClient returns a client of the API, paced as configured.
+func (p *program) newClient(s dixaSettings, attempts, workers int) (*dixa.Client, error) {
+	return dixa.New(dixa.Config{
+		BaseURL: s.BaseURL, Token: s.Token, Timeout: s.Timeout, MaxAttempts: attempts,
+		Limiter: dixa.NewLimiter(s.Rate, s.Burst), Connections: max(16, workers, min(int(4*s.Rate), 256)),
+		UserAgent: "dixa-import/" + strings.Fields(version())[0], Logger: p.log,
+	})
+}
+
+// agentID returns the bot user: the configured one, else the one that the token names.
+func agentID(s dixaSettings) (string, error) {
+	if s.AgentID != "" {
+		return s.AgentID, nil
+	}
+	if id, ok := dixa.TokenAgentID(s.Token); ok {
+		return id, nil
+	}
+	return "", errors.New("the token names no bot user: set dixa.agent_id to the UUID of the bot user (the agentId that Dixa showed with the bot's token)")
+}
+
+// openCheckpoint opens the checkpoint for writing: SQLite is created and upgraded, Postgres must have been migrated.
+func openCheckpoint(ctx context.Context, url string) (checkpoint.Store, error) {
+	store, err := checkpoint.Open(ctx, url, checkpoint.Options{Create: true})
+	if err != nil {
+		return nil, err
+	}
+	if isSQLite(url) {
+		_, _, err = store.Migrate(ctx)
+	} else {
+		err = store.CheckSchema(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
+}
+
+// readCheckpoint opens a checkpoint that is there already, for commands that only look.
+func readCheckpoint(ctx context.Context, url string) (checkpoint.Store, error) {
+	store, err := checkpoint.Open(ctx, url, checkpoint.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := store.CheckSchema(ctx); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
+}
+
+func isSQLite(url string) bool { return strings.HasPrefix(strings.ToLower(url), "sqlite:") }
+
+// openSource opens the source of the transcripts.
+func (p *program) openSource(ctx context.Context, s sourceSettings) (importer.Reader, func(), error) {
+	if s.Query != "" {
+		return nil, nil, fmt.Errorf("not yet") // replaced below
+	}
+	r, err := source.OpenJSONL(source.JSONLConfig{Paths: s.Paths, Stdin: p.stdin})
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, func() {}, nil
+}
+
+// bareNetError returns the cause of an error of package net, which says operation and address once more.
+func bareNetError(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// advised adds to an answer of Dixa what can be done about it.
+func advised(err error) error {
+	var api *dixa.APIError
+	if !errors.As(err, &api) {
+		return err
+	}
+	switch api.Status {
+	case http.StatusUnauthorized:
+		return fmt.Errorf("%w: the token is wrong or was revoked, put a valid one into dixa.token", err)
+	case http.StatusForbidden:
+		return fmt.Errorf("%w: the token may not read this, use one with more rights or look in Dixa's settings", err)
+	}
+	return err
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"dixa-import/dixa"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+)
+
+func (p *program) runCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "run",
+		Usage: "import what is not imported yet",
+		Description: "It continues where the last run ended, and may be repeated at any time. The first signal lets\n" +
+			"work in flight finish within 20 seconds, a second one ends it at once.\n\n" + exitHelp,
+		Flags: []cli.Flag{
+			&cli.Int64Flag{Name: "limit", Usage: "work on at most `N` transcripts", DefaultText: "all"},
+			&cli.StringFlag{Name: "since", Usage: "read Postgres from `T` on instead of the watermark: RFC 3339 or a date (UTC)"},
+			&cli.BoolFlag{Name: "full", Usage: "read Postgres from the beginning, ignoring the watermark"},
+			&cli.DurationFlag{Name: "for", Usage: "stop cleanly after `D`, such as 30m or 5h", DefaultText: "no bound"},
+			&cli.BoolFlag{Name: "reconcile", Usage: "look in Dixa before every send: for a checkpoint that was lost or restored"},
+			&cli.Float64Flag{Name: "rate", Usage: "requests a second, `N`; 0 is unlimited", DefaultText: "dixa.rate"},
+			&cli.IntFlag{Name: "workers", Usage: "transcripts at once, `N`; 0 is chosen from the rate", DefaultText: "import.workers"},
+			&cli.StringFlag{Name: "max-failures", Usage: "stop after so many failed transcripts, `N` or 5%; 0 is never", DefaultText: "import.max_failures"},
+			&cli.BoolFlag{Name: "rebind", Usage: "tie the source to the token's organisation although it was imported into another one"},
+			&cli.BoolFlag{Name: "if-idle", Usage: "do nothing, with exit code 0, if another process works on the same SQLite checkpoint"},
+		},
+		Action: func(c *cli.Context) error { return p.run(c.Context, c) },
+	}
+}
+
+// job is everything that a run needs.
+type job struct {
+	config importer.Config
+	client *dixa.Client
+	close  []func() error
+}
+
+func (j *job) Close() error {
+	var problems []error
+	for i := len(j.close) - 1; i >= 0; i-- {
+		problems = append(problems, j.close[i]())
+	}
+	return errors.Join(problems...)
+}
+
+func (p *program) run(ctx context.Context, c *cli.Context) (err error) {
+	opening, stopOpening := interruptible(ctx)
+	j, err := p.openJob(opening, c)
+	stopOpening()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := j.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	summary, err := p.work(ctx, j.config, c.Duration("for"))
+	var busy *checkpoint.BusyError
+	if c.Bool("if-idle") && errors.As(err, &busy) {
+		p.log.Info("nothing to do: another run is working", "database", busy.Path)
+		return nil
+	}
+	if summary.Run == 0 {
+		if err == nil {
+			err = &outcomeError{summary.Outcome}
+		}
+		return err
+	}
+	totals, totalsErr := j.config.Store.Totals(context.WithoutCancel(ctx), j.config.Source, 0)
+	if totalsErr != nil {
+		p.log.Warn("the totals could not be read", "error", totalsErr.Error())
+	}
+	if printErr := p.printSummary(summary, totals); printErr != nil {
+		return printErr
+	}
+	if err != nil {
+		return err
+	}
+	return &outcomeError{summary.Outcome}
+}
+
+// work makes a run that signals and --for can stop, and shows how far it is.
+func (p *program) work(ctx context.Context, config importer.Config, limit time.Duration) (importer.Summary, error) {
+	im, err := importer.New(config)
+	if err != nil {
+		return importer.Summary{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer p.drainOnSignal(im, cancel)()
+	if limit > 0 {
+		timer := time.AfterFunc(limit, func() { im.Stop("--for " + short(limit) + " is over") })
+		defer timer.Stop()
+	}
+	stop := p.watch(im.Progress)
+	defer stop()
+	return im.Run(ctx)
+}
+
+// drainOnSignal stops the run at the first SIGINT or SIGTERM and abandons it at the second, until the returned function
+// is called.
+func (p *program) drainOnSignal(im *importer.Importer, abandon func()) func() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	quit, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		for n := 0; ; n++ {
+			select {
+			case <-quit:
+				return
+			case s := <-signals:
+				if n > 0 {
+					p.log.Warn("second signal: work in flight is abandoned, the next run reconciles it")
+					abandon()
+					continue
+				}
+				p.log.Info("stopping: work in flight is finished first, a second signal ends it at once", "signal", s.String())
+				im.Stop("signal: " + s.String())
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(quit)
+		<-gone
+	}
+}
+
+// openJob reads the configuration and the flags, and opens what a run works with.
+func (p *program) openJob(ctx context.Context, c *cli.Context) (_ *job, err error) {
+	since, err := runFlags(c)
+	if err != nil {
+		return nil, err
+	}
+	file, err := loadConfig(p.configPath, p.lookup)
+	if err != nil {
+		return nil, err
+	}
+	overrideRun(file, c)
+	api, apiErr := file.dixa()
+	src, srcErr := file.source()
+	users, usersErr := file.endUsers()
+	attributes, attributesErr := file.attributes()
+	imports, importsErr := file.importing()
+	database, databaseErr := file.databaseURL()
+	if err := errors.Join(apiErr, databaseErr, srcErr, usersErr, attributesErr, importsErr); err != nil {
+		return nil, err
+	}
+	agent, err := agentID(api)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{config: importer.Config{
+		Source: src.Name, BaseURL: api.BaseURL, AgentID: agent, Match: users.Match, Region: users.Region,
+		Anonymous: users.Anonymous, Attributes: attributes, Workers: imports.Workers, Rate: api.Rate,
+		RequestTimeout: api.Timeout, MaxAttempts: imports.MaxAttempts, MaxFailures: imports.MaxFailures, Settle: imports.Settle,
+		DatabasePatience: imports.DatabasePatience, Limit: c.Int64("limit"), Since: since, Full: c.Bool("full"),
+		Overlap: src.Overlap, Reconcile: c.Bool("reconcile"), Rebind: c.Bool("rebind"), Logger: p.log,
+	}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, j.Close())
+		}
+	}()
+	j.config.TokenOrganization, _ = dixa.TokenOrganization(api.Token)
+	reader, closeReader, err := p.openSource(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	j.close = append(j.close, func() error { closeReader(); return nil })
+	j.config.Reader = reader
+	if j.client, err = p.newClient(api, imports.MaxAttempts, imports.Workers); err != nil {
+		return nil, err
+	}
+	j.close = append(j.close, func() error { j.client.Close(); return nil })
+	j.config.API = j.client
+	if j.config.Store, err = openCheckpoint(ctx, database); err != nil {
+		return nil, err
+	}
+	j.close = append(j.close, j.config.Store.Close)
+	return j, nil
+}
+
+// overrideRun puts the flags of run in the place of what the file says.
+func overrideRun(file *configFile, c *cli.Context) {
+	if c.IsSet("rate") {
+		file.Dixa.Rate.override("rate", strconv.FormatFloat(c.Float64("rate"), 'g', -1, 64))
+	}
+	if c.IsSet("workers") {
+		file.Import.Workers.override("workers", strconv.Itoa(c.Int("workers")))
+	}
+	if c.IsSet("max-failures") {
+		file.Import.MaxFailures.override("max-failures", c.String("max-failures"))
+	}
+}
+
+// runFlags checks the flags that are not in the file, and returns --since.
+func runFlags(c *cli.Context) (since time.Time, err error) {
+	switch {
+	case c.IsSet("limit") && c.Int64("limit") < 1:
+		return since, usagef("--limit must be at least 1")
+	case c.IsSet("for") && c.Duration("for") <= 0:
+		return since, usagef("--for must be a duration above zero, such as 30m")
+	case c.IsSet("since") && c.Bool("full"):
+		return since, usagef("--since and --full exclude each other: keep one")
+	}
+	if !c.IsSet("since") {
+		return since, nil
+	}
+	return parseSince(c.String("since"))
+}
+
+// parseSince reads a time with a zone or a date, which begins at midnight UTC.
+func parseSince(s string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, usagef("--since must be a date such as 2026-11-19 or a time with a zone such as 2026-11-19T08:00:00Z")
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"dixa-import/dixa/sandbox"
+)
+
+func (p *program) sandboxCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "sandbox",
+		Usage: "serve a stand-in for the Dixa API, for rehearsals",
+		Description: "It keeps everything in memory and listens on this machine only. GET /_sandbox/state shows what it\n" +
+			"holds. A fault is OPERATION:KIND[:STATUS][:PROBABILITY], such as import:error_after:502:0.05; operations\n" +
+			"and kinds are named in an error if one is wrong.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8787", Usage: "the `ADDRESS` to listen on, a loopback one"},
+			&cli.Float64Flag{Name: "rate", Value: 10, Usage: "requests a second before a 429, `R`; 0 is unlimited"},
+			&cli.IntFlag{Name: "burst", Value: defaultBurst, Usage: "the capacity `N` of the token bucket"},
+			&cli.DurationFlag{Name: "latency", Usage: "how long each answer takes, `D`"},
+			&cli.DurationFlag{Name: "jitter", Usage: "by how much that varies, `D`"},
+			&cli.DurationFlag{Name: "list-lag", Usage: "how long a new conversation is missing from lists, `D`"},
+			&cli.StringSliceFlag{Name: "faults", Usage: "a `FAULT`; may be given several times"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "decides all random choices, `N`"},
+		},
+		Action: action(p.sandbox),
+	}
+}
+
+func (p *program) sandbox(ctx context.Context, c *cli.Context) error {
+	options := sandbox.Options{
+		Rate: c.Float64("rate"), Burst: c.Int("burst"), Latency: c.Duration("latency"), Jitter: c.Duration("jitter"),
+		ListLag: c.Duration("list-lag"), Seed: c.Uint64("seed"), Log: p.log,
+	}
+	if !(options.Rate >= 0) || options.Burst < 1 || options.Latency < 0 || options.Jitter < 0 || options.ListLag < 0 {
+		return usagef("--rate, --latency, --jitter and --list-lag must not be negative, and --burst must be at least 1")
+	}
+	for _, f := range c.StringSlice("faults") {
+		fault, err := parseFault(f)
+		if err != nil {
+			return err
+		}
+		options.Faults = append(options.Faults, fault)
+	}
+	address := c.String("listen")
+	if !isLoopback(address) {
+		return usagef("--listen must be an address of this machine alone, such as 127.0.0.1:8787: the sandbox has no protection")
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w: choose a free port with --listen", address, bareNetError(err))
+	}
+	server := sandbox.New(options)
+	stop := serve(listener, server)
+	if err := p.printSandbox("http://"+listener.Addr().String(), server.Token()); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	p.log.Log(context.Background(), slog.LevelInfo, "the sandbox ends", "conversations", len(server.Conversations()),
+		"duplicates", len(server.Duplicates()), "violations", server.ViolationCount(), "throttled", server.Throttled())
+	return stop()
+}
+
+func (p *program) printSandbox(url, token string) error {
+	if p.json {
+		return p.printJSON(struct {
+			BaseURL string `json:"base_url"`
+			Token   string `json:"token"`
+		}{url, token})
+	}
+	_, err := fmt.Fprintf(p.stdout, `The sandbox serves a Dixa API in memory until it is interrupted.
+
+  dixa.base_url   %s
+  dixa.token      %s
+  what it holds   %s/_sandbox/state
+
+Use a source.name and a database of their own for rehearsals.
+`, url, token, url)
+	return err
+}
+
+// isLoopback says whether an address to listen on can be reached from this machine only.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// faultKinds are the kinds that a fault can have.
+var faultKinds = []sandbox.FaultKind{
+	sandbox.ErrorBefore, sandbox.ErrorAfter, sandbox.DropBefore, sandbox.DropAfter, sandbox.HangBefore, sandbox.HangAfter,
+	sandbox.BrokenBody, sandbox.CutBody, sandbox.EmptyBody, sandbox.SlowBody, sandbox.HTMLBody, sandbox.HTMLAfter, sandbox.Throttle,
+}
+
+var faultOperations = []sandbox.Operation{
+	sandbox.FindEndUsers, sandbox.ListEndUsers, sandbox.CreateEndUser, sandbox.CreateEndUsers, sandbox.GetEndUser,
+	sandbox.ListConversations, sandbox.GetConversation, sandbox.ListMessages, sandbox.Import, sandbox.PatchAttributes,
+	sandbox.ListAttributes, sandbox.ListQueues, sandbox.GetOrganization, sandbox.ListWebhooks,
+}
+
+// parseFault reads OPERATION:KIND[:STATUS][:PROBABILITY]; the operation any stands for all. A number from 100 up is a
+// status, one up to 1 a probability.
+func parseFault(s string) (sandbox.Fault, error) {
+	parts := strings.Split(s, ":")
+	if len(parts) < 2 || len(parts) > 4 {
+		return sandbox.Fault{}, usagef("--faults must be OPERATION:KIND[:STATUS][:PROBABILITY], such as import:error_after:502:0.05, not %q", s)
+	}
+	f := sandbox.Fault{Operation: sandbox.Operation(parts[0]), Kind: sandbox.FaultKind(parts[1])}
+	if f.Operation == "any" {
+		f.Operation = ""
+	} else if !slices.Contains(faultOperations, f.Operation) {
+		return f, usagef("--faults: there is no operation %q; there are any, %s", parts[0], list(faultOperations))
+	}
+	if !slices.Contains(faultKinds, f.Kind) {
+		return f, usagef("--faults: there is no kind %q; there are %s", parts[1], list(faultKinds))
+	}
+	for _, number := range parts[2:] {
+		n, err := strconv.ParseFloat(number, 64)
+		switch {
+		case err == nil && n > 0 && n <= 1 && f.Probability == 0:
+			f.Probability = n
+		case err == nil && n >= 100 && n <= 599 && n == float64(int(n)) && f.Status == 0:
+			f.Status = int(n)
+		default:
+			return f, usagef("--faults: %q is neither a status from 100 to 599 nor a probability up to 1", number)
+		}
+	}
+	return f, nil
+}
+
+func list[T ~string](items []T) string {
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = string(item)
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"dixa-import/importer/checkpoint"
+)
+
+// lastRuns is how many runs status shows.
+const lastRuns = 10
+
+func (p *program) statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:   "status",
+		Usage:  "count the transcripts by status and error code, and list the last runs",
+		Flags:  []cli.Flag{&cli.Int64Flag{Name: "run", Usage: "only transcripts that run `N` was the last to work on", DefaultText: "all"}},
+		Action: action(p.status),
+	}
+}
+
+type runJSON struct {
+	Run        int64             `json:"run"`
+	Source     string            `json:"source"`
+	Command    string            `json:"command"`
+	StartedAt  time.Time         `json:"started_at"`
+	FinishedAt time.Time         `json:"finished_at,omitzero"`
+	Outcome    string            `json:"outcome"`
+	Counts     checkpoint.Counts `json:"counts"`
+}
+
+func (p *program) status(ctx context.Context, c *cli.Context) (err error) {
+	if c.IsSet("run") && c.Int64("run") < 1 {
+		return usagef("--run must be the number of a run, from 1 up")
+	}
+	file, err := loadConfig(p.configPath, p.lookup)
+	if err != nil {
+		return err
+	}
+	url, err := file.databaseURL()
+	if err != nil {
+		return err
+	}
+	store, err := readCheckpoint(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	totals, err := store.Totals(ctx, "", c.Int64("run"))
+	if err != nil {
+		return err
+	}
+	runs, err := store.Runs(ctx, "", lastRuns)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.statusJSON(totals, runs)
+	}
+	p.printStatus(totals, c.Int64("run"))
+	p.printRuns(runs)
+	return nil
+}
+
+func (p *program) statusJSON(totals []checkpoint.Total, runs []checkpoint.Run) error {
+	out := struct {
+		Totals []checkpoint.Total `json:"totals"`
+		Runs   []runJSON          `json:"runs"`
+	}{Totals: totals, Runs: make([]runJSON, len(runs))}
+	if totals == nil {
+		out.Totals = []checkpoint.Total{}
+	}
+	for i, r := range runs {
+		out.Runs[i] = runJSON{r.ID, r.Source, r.Command, r.StartedAt, r.FinishedAt, runOutcome(r), r.Counts}
+	}
+	return p.printJSON(out)
+}
+
+func (p *program) printStatus(totals []checkpoint.Total, run int64) {
+	if len(totals) == 0 {
+		if run > 0 {
+			fmt.Fprintf(p.stdout, "There are no transcripts that run %d was the last to work on.\n", run)
+			return
+		}
+		fmt.Fprintln(p.stdout, "The checkpoint holds no transcripts yet: `dixa-import run` imports them.")
+		return
+	}
+	for first := 0; first < len(totals); {
+		end := first
+		var sum int64
+		for end < len(totals) && totals[end].Source == totals[first].Source {
+			sum += totals[end].Count
+			end++
+		}
+		if first > 0 {
+			fmt.Fprintln(p.stdout)
+		}
+		of := ""
+		if run > 0 {
+			of = fmt.Sprintf(" of run %d", run)
+		}
+		fmt.Fprintf(p.stdout, "%s: %s%s\n\n", totals[first].Source, plural(sum, "transcript"), of)
+		t := table{heads: []string{"", ">", "", ""}}
+		for _, x := range totals[first:end] {
+			t.row(x.Status, thousands(x.Count), x.ErrorCode, advice(x.ErrorCode))
+		}
+		t.write(p.stdout, "  ")
+		first = end
+	}
+}
+
+func (p *program) printRuns(runs []checkpoint.Run) {
+	if len(runs) == 0 {
+		return
+	}
+	fmt.Fprint(p.stdout, "\nLast runs\n\n")
+	t := table{heads: []string{">RUN", "SOURCE", "STARTED (UTC)", "TOOK", "OUTCOME", ">IMPORTED", ">PARTIAL", ">FAILED", ">REJECTED"}}
+	for _, r := range runs {
+		took := ""
+		if !r.FinishedAt.IsZero() {
+			took = roughDuration(r.FinishedAt.Sub(r.StartedAt))
+		}
+		t.row(r.ID, r.Source, r.StartedAt.UTC().Format("2006-01-02 15:04"), took, runOutcome(r), thousands(r.Counts.Imported),
+			thousands(r.Counts.Partial), thousands(r.Counts.Failed), thousands(r.Counts.Rejected))
+	}
+	t.write(p.stdout, "  ")
+}
+
+// runOutcome says how a run ended, or that it has not.
+func runOutcome(r checkpoint.Run) string {
+	switch {
+	case r.Outcome != "":
+		return r.Outcome
+	case r.Alive:
+		return "running"
+	}
+	return "killed"
+}
