@@ -47,8 +47,9 @@ type world struct {
 	files string
 	logs  *lockedBuffer
 
-	requests atomic.Int64
-	before   atomic.Pointer[func(n int64)] // called with the number of each request, from 1, before it is served
+	requests  atomic.Int64
+	operation atomic.Pointer[func(sandbox.Operation)]
+	before    atomic.Pointer[func(n int64)] // called with the number of each request, from 1, before it is served
 }
 
 // ServeHTTP lets the sandbox serve a request.
@@ -59,6 +60,9 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	w.api.ServeHTTP(rw, r)
 }
+
+// onOperation has f called when a request of the API arrives, before anything is decided about it.
+func (w *world) onOperation(f func(sandbox.Operation)) { w.operation.Store(&f) }
 
 func (w *world) onRequest(before func(n int64)) { w.before.Store(&before) }
 
@@ -76,7 +80,13 @@ func onEveryStore(t *testing.T, test func(t *testing.T, store string)) {
 
 func setup(t *testing.T, store string, opts sandbox.Options) *world {
 	t.Helper()
-	w := &world{T: t, api: sandbox.New(opts), files: t.TempDir(), logs: &lockedBuffer{}}
+	w := &world{T: t, files: t.TempDir(), logs: &lockedBuffer{}}
+	opts.OnRequest = func(op sandbox.Operation, _ int) {
+		if on := w.operation.Load(); on != nil && *on != nil {
+			(*on)(op)
+		}
+	}
+	w.api = sandbox.New(opts)
 	w.http = httptest.NewServer(w)
 	t.Cleanup(w.http.Close)
 	if store == "postgres" {

@@ -1,0 +1,277 @@
+package importer_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+)
+
+// lostAnswer makes the answer to the first import get lost; after says whether the import took effect.
+func lostAnswer(after bool) sandbox.Fault {
+	f := sandbox.Fault{Operation: sandbox.Import, Kind: sandbox.DropBefore, Times: 1}
+	if after {
+		f.Kind = sandbox.DropAfter
+	}
+	return f
+}
+
+// leftSending makes a run that is stopped in the moment after its import took effect (or not) and before it knows.
+func leftSending(w *world, path string, after bool) {
+	w.Helper()
+	w.api.SetFaults([]sandbox.Fault{lostAnswer(after)})
+	s := w.mustRunStopping(w.jsonl(path))
+	if s.Counts.Pending == 0 {
+		w.Fatalf("nothing was left to the next run: %+v", s.Counts)
+	}
+	w.wantFired("import:" + string(lostAnswer(after).Kind))
+	w.api.SetFaults(nil)
+}
+
+// mustRunStopping makes a run that is told to stop when its first import arrives.
+func (w *world) mustRunStopping(reader importer.Reader) importer.Summary {
+	w.Helper()
+	store := w.open()
+	defer func() { _ = store.Close() }()
+	im := w.importer(reader, func(c *importer.Config) { c.Store = store })
+	w.onOperation(func(op sandbox.Operation) {
+		if op == sandbox.Import {
+			im.Stop("test")
+		}
+	})
+	defer w.onOperation(nil)
+	s, err := im.Run(context.Background())
+	checkCounts(w.T, s)
+	if err != nil || s.Outcome != importer.OutcomeStopped {
+		w.Fatalf("run ended as %q, %v", s.Outcome, err)
+	}
+	return s
+}
+
+func TestWhatAStoppedRunLeavesInDoubt(t *testing.T) {
+	t.Parallel()
+	for _, after := range []bool{true, false} {
+		onEveryStore(t, func(t *testing.T, store string) {
+			w := setup(t, store, sandbox.Options{})
+			path := w.file("c.jsonl", chat("t-1", nil))
+			leftSending(w, path, after)
+			w.wantRow("t-1", checkpoint.Sending, "")
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+			w.wantOnce("t-1")
+			if row := w.wantRow("t-1", checkpoint.Complete, ""); after != (row.Attempts == 1) {
+				t.Errorf("took effect %v, and %d imports were sent", after, row.Attempts)
+			}
+		})
+	}
+}
+
+func TestDoubtAboutARecordThatTheSourceHasLost(t *testing.T) {
+	t.Parallel()
+	for _, after := range []bool{true, false} {
+		w := setup(t, "sqlite", sandbox.Options{})
+		leftSending(w, w.file("c.jsonl", chat("t-1", nil)), after)
+		path := w.file("c.jsonl", chat("t-2", nil))
+		if after {
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+			w.wantRow("t-1", checkpoint.Complete, "")
+			w.wantOnce("t-1")
+			continue
+		}
+		w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
+		w.wantRow("t-1", checkpoint.Failed, "source_missing")
+		w.wantRow("t-2", checkpoint.Complete, "")
+	}
+}
+
+func TestDoubtAboutAnEditedTranscript(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	path := w.file("c.jsonl", chat("t-1", nil))
+	leftSending(w, path, true)
+	w.file("c.jsonl", chat("t-1", fields{"messages": []any{
+		fields{"role": "user", "text": "Where is my PARCEL?", "created_at": "2026-11-19T08:00:01Z"},
+		fields{"role": "bot", "text": "It ships **today**.", "created_at": "2026-11-19T08:00:04Z"},
+		fields{"role": "user", "text": "Thanks", "created_at": "2026-11-19T08:00:05Z"}}}))
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+	w.wantOnce("t-1")
+	w.wantRow("t-1", checkpoint.Partial, "")
+	var got []string
+	for _, p := range w.partialErrors("t-1") {
+		got = append(got, string(p.Kind)+" "+p.MessageExternalID+" "+p.Message)
+	}
+	want := []string{"adopted  it has 2 messages, the transcript 3", "adopted bot/t-1:1 this message has another text",
+		"adopted bot/t-1:2 this message has another time", "adopted bot/t-1:3 this message is missing"}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("partial errors are\n%s", strings.Join(got, "\n"))
+	}
+}
+
+func TestAnAdoptedConversationThatIsNotClosed(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	path := w.file("c.jsonl", chat("t-1", nil))
+	leftSending(w, path, true)
+	w.api.Reopen(w.wantOnce("t-1").ID)
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+	if p := w.partialErrors("t-1"); len(p) != 1 || p[0].Kind != checkpoint.KindAdopted || !strings.Contains(p[0].Message, "not closed") {
+		t.Errorf("partial errors are %+v", p)
+	}
+}
+
+// TestLooksReadEveryPageAndChannel: the conversation is found among hundreds, some of them of other channels, and of sources
+// and ids that look alike.
+func TestLooksReadEveryPageAndChannel(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{PageLimit: 40, ListLag: 30 * time.Millisecond})
+	path := w.file("c.jsonl", chat("t-1", nil))
+	leftSending(w, path, true)
+	mine := w.wantOnce("t-1")
+	for i := range 300 {
+		c := sandbox.Conversation{RequesterID: mine.RequesterID, CreatedAt: mine.CreatedAt.Add(time.Duration(i%3) * time.Hour)}
+		names := []string{"bot/t-1", "bot/t-10", "bot/t", "other/t-1", "bot/t-1:1", "/bot/t-1"}
+		c.Messages = []sandbox.Message{{ExternalID: names[1+i%5] + ":1", Text: "x", Direction: "Inbound", CreatedAt: c.CreatedAt}}
+		if i%4 == 0 {
+			c.Type, c.Channel = "ChatConversation", "WidgetChat"
+			c.Messages[0].ExternalID = ""
+		}
+		w.api.AddConversation(c)
+	}
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+	if row := w.wantRow("t-1", checkpoint.Complete, ""); row.ConversationID != mine.ID {
+		t.Errorf("conversation %d was adopted, not %d", row.ConversationID, mine.ID)
+	}
+	if n := w.api.Counts()[sandbox.ListMessages]; n > 300*3/4+10 {
+		t.Errorf("%d conversations were read", n)
+	}
+}
+
+func TestTwoConversationsAreFound(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	path := w.file("c.jsonl", chat("t-1", nil))
+	leftSending(w, path, true)
+	first := w.wantOnce("t-1")
+	second := w.api.AddConversation(sandbox.Conversation{RequesterID: first.RequesterID, CreatedAt: first.CreatedAt, Messages: first.Messages})
+	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
+	if s.Duplicates != 1 || s.Counts.Partial != 1 {
+		t.Errorf("%d duplicates, counts %+v", s.Duplicates, s.Counts)
+	}
+	if row := w.wantRow("t-1", checkpoint.Partial, ""); row.ConversationID != min(first.ID, second) {
+		t.Errorf("conversation %d was adopted", row.ConversationID)
+	}
+	found := false
+	for _, p := range w.partialErrors("t-1") {
+		found = found || p.Kind == checkpoint.KindDuplicate && strings.Contains(p.Message, fmt.Sprint(first.ID)) && strings.Contains(p.Message, fmt.Sprint(second))
+	}
+	if !found {
+		t.Errorf("partial errors are %+v", w.partialErrors("t-1"))
+	}
+}
+
+// TestDoubtsThatAPersonMustSettle: never sent again silently.
+func TestDoubtsThatAPersonMustSettle(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, code string
+		arrange    func(*world)
+	}{
+		{"messages may not be read", "unreadable", func(w *world) { w.api.Forbid(sandbox.ListMessages, 403) }},
+		{"conversations may not be listed", "unreadable", func(w *world) { w.api.Forbid(sandbox.ListConversations, 401) }},
+		{"the end-user is gone", "end_user_gone", func(w *world) { w.api.DeleteEndUser(w.row("t-1").EndUserID) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, "sqlite", sandbox.Options{})
+			path := w.file("c.jsonl", chat("t-1", nil))
+			leftSending(w, path, true)
+			tc.arrange(w)
+			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
+			if s.Counts.InDoubt != 1 || w.api.Counts()[sandbox.Import] != 1 {
+				t.Errorf("counts are %+v, %d imports", s.Counts, w.api.Counts()[sandbox.Import])
+			}
+			w.wantRow("t-1", checkpoint.InDoubt, tc.code)
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil) // a person decides, not the next run
+			w.wantRow("t-1", checkpoint.InDoubt, tc.code)
+			if n := w.api.Counts()[sandbox.Import]; n != 1 {
+				t.Errorf("%d imports were sent", n)
+			}
+		})
+	}
+}
+
+func TestMessagesMayNotBeReadButThereIsNoCandidate(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{Forbidden: map[sandbox.Operation]int{sandbox.ListMessages: 403}})
+	path := w.file("c.jsonl", chat("t-1", nil))
+	leftSending(w, path, false)
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+	w.wantOnce("t-1")
+}
+
+func TestErrorsDuringALookDoNotCount(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	path := w.file("c.jsonl", chat("t-1", nil))
+	leftSending(w, path, true)
+	// Three attempts make a look fail; the list answers only after that many looks as would have sufficed to send it again.
+	w.api.SetFaults([]sandbox.Fault{{Operation: sandbox.ListConversations, Kind: sandbox.ErrorBefore, Times: 12}})
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+	w.wantFired("list_conversations:error_before")
+	w.wantOnce("t-1")
+	if row := w.wantRow("t-1", checkpoint.Complete, ""); row.Attempts != 1 {
+		t.Errorf("%d imports were sent", row.Attempts)
+	}
+}
+
+func TestReconcileOverAFullDixaImportsNothingTwice(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		w := setup(t, store, sandbox.Options{ListLag: 20 * time.Millisecond})
+		path := w.file("c.jsonl", chats(60)...)
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+		lost := setup(t, store, sandbox.Options{}) // an empty checkpoint
+		w.url = lost.url
+		w.file("c.jsonl", append(chats(60), chat("new", nil))...)
+		s := w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) { c.Reconcile = true })
+		if len(w.api.Conversations()) != 61 || len(w.api.Duplicates()) != 0 || s.Counts.Imported != 61 {
+			t.Errorf("%d conversations, %d duplicates, %+v", len(w.api.Conversations()), len(w.api.Duplicates()), s.Counts)
+		}
+	})
+}
+
+// TestTwoRunsShareASource: two processes read the same file at once; each transcript is imported by one of them, and both
+// end only when all is done.
+func TestTwoRunsShareASource(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "postgres", sandbox.Options{})
+	path := w.file("c.jsonl", chats(400)...)
+	summaries := make(chan importer.Summary, 3)
+	for range 3 {
+		store := w.open()
+		im := w.importer(w.jsonl(path), func(c *importer.Config) { c.Store = store })
+		go func() {
+			s, err := im.Run(context.Background())
+			if err != nil || s.Outcome != importer.OutcomeOK {
+				t.Errorf("run ended as %q, %v", s.Outcome, err)
+			}
+			if n := len(w.api.Conversations()); n != 400 {
+				t.Errorf("run %d ended when there were %d conversations", s.Run, n)
+			}
+			summaries <- s
+		}()
+	}
+	var imported int64
+	for range 3 {
+		s := <-summaries
+		checkCounts(t, s)
+		imported += s.Counts.Imported
+	}
+	if imported != 400 || len(w.api.Duplicates()) != 0 || len(w.api.EndUsers()) != 7 {
+		t.Errorf("%d imported, %d duplicates, %d end-users", imported, len(w.api.Duplicates()), len(w.api.EndUsers()))
+	}
+}
