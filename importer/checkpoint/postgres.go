@@ -28,9 +28,6 @@ const (
 	postgresRaces = 5
 )
 
-// errRaced says that another process changed what a transaction had read; made again, it succeeds.
-var errRaced = errors.New("another process changed the same rows again and again")
-
 // postgresStore is a Store in Postgres. Any number of processes may use it at once, also through a pooler in transaction
 // mode: it keeps nothing in the session.
 type postgresStore struct {
@@ -151,12 +148,11 @@ func inTransaction(ctx context.Context, conn *pgx.Conn, read, write func(b *pgx.
 	return conn.SendBatch(ctx, b).Close()
 }
 
-// racing repeats a transaction that returns errRaced, or that finds a unique key taken since it looked.
+// racing repeats a transaction that finds a unique key taken since it looked.
 func racing(f func() error) (err error) {
 	for range postgresRaces {
 		err = f()
-		pg, ok := errors.AsType[*pgconn.PgError](err)
-		if !errors.Is(err, errRaced) && (!ok || pg.Code != "23505") {
+		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "23505" {
 			return err
 		}
 	}

@@ -38,16 +38,14 @@ func (s *postgresStore) FindEndUsers(ctx context.Context, organisation string, i
 }
 
 const (
-	// Every process first inserts what is missing and then locks what is there, both in the order of the key: so they wait
-	// for each other and never in a circle.
-	postgresReserveNew = `insert into dixa_import.end_users (kind, value, organisation, reserved_by, reserved_at)
+	// postgresLockEndUsers inserts what is missing and locks what is there, in one pass in the order of the key, so that
+	// processes wait for each other and never in a circle. The update changes nothing: it is what locks. A row that was
+	// inserted has no xmax.
+	postgresLockEndUsers = `insert into dixa_import.end_users as e (kind, value, organisation, reserved_by, reserved_at)
 		select kind, value, $1::text, $2::bigint, now()
 		from unnest($3::text[], $4::text[]) with ordinality as v (kind, value, ordinal) order by ordinal
-		on conflict (kind, value) do nothing returning kind, value`
-	postgresLockEndUsers = `select kind, value, organisation, coalesce(end_user_id, ''), coalesce(reserved_by, 0)
-		from dixa_import.end_users
-		where (kind, value) in (select kind, value from unnest($1::text[], $2::text[]) as asked (kind, value))
-		order by kind, value for update`
+		on conflict (kind, value) do update set organisation = e.organisation
+		returning kind, value, organisation, coalesce(end_user_id, ''), coalesce(reserved_by, 0), xmax = 0`
 	postgresReserve = `update dixa_import.end_users e set end_user_id = null, resolved_at = null, organisation = $1::text,
 		reserved_by = $2::bigint, reserved_at = now()
 		from unnest($3::text[], $4::text[]) as v (kind, value) where e.kind = v.kind and e.value = v.value`
@@ -59,41 +57,31 @@ func (s *postgresStore) ReserveEndUsers(ctx context.Context, organisation string
 	if len(persons) == 0 {
 		return nil, nil
 	}
-	ids := storedIdentifiers(persons...)
-	kinds, values := kindsAndValues(ids)
+	kinds, values := kindsAndValues(storedIdentifiers(persons...))
 	var answers []Reservation
-	err := racing(func() error {
-		inserted, locked := map[Identifier]bool{}, 0
-		rows, alive := map[Identifier]endUserRow{}, map[int64]bool{}
-		return s.writing(ctx, "reserve end-users in the", func(b *pgx.Batch) error {
-			b.Queue(postgresReserveNew, organisation, run, kinds, values).Query(eachRow(func(r pgx.Rows) error {
-				var id Identifier
-				err := r.Scan(&id.Kind, &id.Value)
+	inserted, rows, alive := map[Identifier]bool{}, map[Identifier]endUserRow{}, map[int64]bool{}
+	err := s.writing(ctx, "reserve end-users in the", func(b *pgx.Batch) error {
+		b.Queue(postgresLockEndUsers, organisation, run, kinds, values).Query(eachRow(func(r pgx.Rows) error {
+			var id Identifier
+			var row endUserRow
+			var owner string
+			var isNew bool
+			err := r.Scan(&id.Kind, &id.Value, &owner, &row.endUserID, &row.reservedBy, &isNew)
+			switch {
+			case isNew:
 				inserted[id] = true
-				return err
-			}))
-			b.Queue(postgresLockEndUsers, kinds, values).Query(eachRow(func(r pgx.Rows) error {
-				var id Identifier
-				var row endUserRow
-				var owner string
-				err := r.Scan(&id.Kind, &id.Value, &owner, &row.endUserID, &row.reservedBy)
-				if owner == organisation && !inserted[id] {
-					rows[id] = row
-				}
-				locked++
-				return err
-			}))
-			queueAlive(b, alive)
-			return nil
-		}, func(b *pgx.Batch) error {
-			if locked < len(ids) {
-				return errRaced // a row was there at the insert and was forgotten before the lock
+			case owner == organisation:
+				rows[id] = row
 			}
-			var granted []Identifier
-			answers, granted = reserveAll(persons, rows, run, alive)
-			queueReserve(b, organisation, run, granted, inserted)
-			return nil
-		})
+			return err
+		}))
+		queueAlive(b, alive)
+		return nil
+	}, func(b *pgx.Batch) error {
+		var granted []Identifier
+		answers, granted = reserveAll(persons, rows, run, alive)
+		queueReserve(b, organisation, run, granted, inserted)
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -118,17 +106,11 @@ func queueReserve(b *pgx.Batch, organisation string, run int64, granted []Identi
 	}
 }
 
-const (
-	postgresNewEndUsers = `insert into dixa_import.end_users (kind, value, end_user_id, resolved_at, organisation)
-		select kind, value, end_user_id, now(), $1::text
-		from unnest($2::text[], $3::text[], $4::text[]) with ordinality as v (kind, value, end_user_id, ordinal) order by ordinal
-		on conflict (kind, value) do nothing`
-	postgresSaveEndUsers = `insert into dixa_import.end_users (kind, value, end_user_id, resolved_at, organisation)
+const postgresSaveEndUsers = `insert into dixa_import.end_users (kind, value, end_user_id, resolved_at, organisation)
 		select kind, value, end_user_id, now(), $1::text
 		from unnest($2::text[], $3::text[], $4::text[]) with ordinality as v (kind, value, end_user_id, ordinal) order by ordinal
 		on conflict (kind, value) do update set end_user_id = excluded.end_user_id, resolved_at = excluded.resolved_at,
 			organisation = excluded.organisation, reserved_by = null, reserved_at = null`
-)
 
 func (s *postgresStore) SaveEndUsers(ctx context.Context, organisation string, users []EndUser) error {
 	ids, owner := ownerships(users)
@@ -141,7 +123,6 @@ func (s *postgresStore) SaveEndUsers(ctx context.Context, organisation string, u
 		owners[i] = owner[id]
 	}
 	return s.writing(ctx, "record end-users in the", nil, func(b *pgx.Batch) error {
-		b.Queue(postgresNewEndUsers, organisation, kinds, values, owners)
 		b.Queue(postgresSaveEndUsers, organisation, kinds, values, owners)
 		return nil
 	})

@@ -158,7 +158,7 @@ func (s *fixture) partial(t testing.TB, id string) []PartialError {
 	return list
 }
 
-func equal(t testing.TB, what string, got, want any) {
+func equal[T any](t testing.TB, what string, got, want T) {
 	t.Helper()
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), ignoreClock); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)

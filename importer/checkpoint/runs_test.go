@@ -1,0 +1,256 @@
+package checkpoint
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func TestRuns(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		ctx := t.Context()
+		first := s.start(t)
+		counts := Counts{Read: 55, Imported: 1, Partial: 2, Failed: 3, Rejected: 4, Skipped: 5, AlreadyDone: 6, Duplicate: 7, InDoubt: 8,
+			Pending: 19, Requests: 100}
+		for range 2 { // absolute, so that a repetition does not add up
+			if err := s.RenewRun(ctx, first, counts); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other, err := s.StartRun(ctx, "other", "retry")
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(source string, limit int, want ...Run) {
+			t.Helper()
+			got, err := s.Runs(ctx, source, limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Run{}, "StartedAt", "FinishedAt")); diff != "" {
+				t.Errorf("runs (-want +got):\n%s", diff)
+			}
+			for _, r := range got {
+				if time.Since(r.StartedAt).Abs() > time.Minute || r.FinishedAt.IsZero() == (r.Outcome != "") {
+					t.Errorf("run %d started at %v and finished at %v", r.ID, r.StartedAt, r.FinishedAt)
+				}
+			}
+		}
+		one := Run{ID: first, Source: bot, Command: "run", Counts: counts, Alive: true}
+		two := Run{ID: other, Source: "other", Command: "retry", Alive: true}
+		check("", 10, two, one)
+		check("", 1, two)
+		check(bot, 10, one)
+		s.expire(t, other)
+		two.Alive = false
+		check("other", 10, two)
+
+		counts.Imported, counts.Pending = 20, 0
+		for range 2 {
+			if err := s.FinishRun(ctx, first, "complete", counts); err != nil {
+				t.Fatal(err)
+			}
+		}
+		one.Counts, one.Outcome, one.Alive = counts, "complete", false
+		check(bot, 10, one)
+		if s.RenewRun(ctx, first, counts) == nil || s.RenewRun(ctx, 999, counts) == nil || s.FinishRun(ctx, 999, "x", counts) == nil {
+			t.Error("a run that has ended, or never began, was renewed or finished")
+		}
+	})
+}
+
+func TestBinding(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		ctx := t.Context()
+		live, sandbox := Binding{"https://dev.dixa.io", "o-1"}, Binding{"http://127.0.0.1:1", "o-1"}
+		for range 2 {
+			if err := s.Bind(ctx, bot, live, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := s.Bind(ctx, bot, sandbox, false)
+		conflict, ok := errors.AsType[*BindingError](err)
+		if !ok || *conflict != (BindingError{bot, live, sandbox}) {
+			t.Fatalf("another organisation: %v", err)
+		}
+		if err := s.Bind(ctx, bot, sandbox, true); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Bind(ctx, bot, sandbox, false); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Bind(ctx, "rehearsal", live, false); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestWatermark(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		ctx := t.Context()
+		advance := func(upTo, want time.Time) {
+			t.Helper()
+			got, err := s.AdvanceWatermark(ctx, bot, upTo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stands, err := s.Watermark(ctx, bot)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !got.Equal(want) || !stands.Equal(want) {
+				t.Errorf("the watermark is %v, stands at %v, should be %v", got, stands, want)
+			}
+		}
+		minute := func(n int) time.Time { return t0.Add(time.Duration(n) * time.Minute) }
+		advance(minute(1), time.Time{}) // nothing is known of the source
+		if err := s.Bind(ctx, bot, Binding{"b", "o"}, false); err != nil {
+			t.Fatal(err)
+		}
+		advance(time.Time{}, time.Time{})
+		advance(minute(1), minute(1))
+		run := s.start(t)
+		requests := []ClaimRequest{{ID: "p", Seen: -1, ClosedAt: minute(5)}, {ID: "s", Seen: -1, ClosedAt: minute(4)},
+			{ID: "i", Seen: -1, ClosedAt: minute(3)}, {ID: "done", Seen: -1, ClosedAt: minute(2)}, {ID: "never", Seen: -1}}
+		if _, err := s.Claim(ctx, bot, run, requests); err != nil {
+			t.Fatal(err)
+		}
+		at := func(c Change, at time.Time) Change { c.ClosedAt = at; return c }
+		found := at(change("i", 1, Found), minute(3))
+		found.ConversationID = 1
+		s.do(t, run, at(change("done", 1, Skip), minute(2)), at(change("s", 1, Send), minute(4)), at(change("i", 1, Send), minute(3)), found)
+		advance(minute(9), minute(3))
+		s.do(t, run, at(change("i", 1, Finish), minute(3)))
+		advance(minute(9), minute(4))
+		s.do(t, run, at(change("s", 1, Fail), minute(4)))
+		advance(minute(9), minute(5))
+		advance(minute(2), minute(5)) // never lowered
+		s.do(t, run, at(change("p", 1, Skip), minute(5)))
+		advance(minute(9), minute(9))
+		advance(time.Time{}, minute(9))
+		// A transcript that turns up below it keeps it where it is.
+		if _, err := s.Claim(ctx, bot, run, []ClaimRequest{{ID: "late", Seen: -1, ClosedAt: minute(0)}}); err != nil {
+			t.Fatal(err)
+		}
+		advance(minute(20), minute(9))
+		if other, err := s.Watermark(ctx, "other"); err != nil || !other.IsZero() {
+			t.Errorf("watermark of another source: %v, %v", other, err)
+		}
+	})
+}
+
+func TestTotals(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		run, later := s.start(t), s.start(t)
+		put(t, s, run, "a", Failed, 0)
+		put(t, s, run, "b", Failed, 0)
+		put(t, s, later, "c", Failed, 0)
+		put(t, s, later, "d", Pending, 0)
+		if _, err := s.Claim(t.Context(), "another", run, []ClaimRequest{{ID: "a", Seen: -1}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			source string
+			run    int64
+			want   []Total
+		}{
+			{"", 0, []Total{{"another", Pending, "", 1}, {bot, Failed, "code", 3}, {bot, Pending, "", 1}}},
+			{bot, run, []Total{{bot, Failed, "code", 2}}},
+			{"", later, []Total{{bot, Failed, "code", 1}, {bot, Pending, "", 1}}},
+			{"none", 0, nil},
+		} {
+			got, err := s.Totals(t.Context(), test.source, test.run)
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, test.source, got, test.want)
+		}
+	})
+}
+
+// TestRejectedByPlace reads a file twice; a line was mended between.
+func TestRejectedByPlace(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		ctx := t.Context()
+		reject := func(run int64, id, file string, status Event) {
+			t.Helper()
+			claims, err := s.Claim(ctx, bot, run, []ClaimRequest{{ID: id, Seen: -1, File: file}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.do(t, run, change(id, claims[0], status))
+		}
+		first := s.start(t)
+		for _, id := range []string{"f:1", "f:2", "f:3"} {
+			reject(first, id, "f", Reject)
+		}
+		reject(first, "f:4", "f", Skip)
+		reject(first, "g:1", "g", Reject)
+		reject(first, "known", "", Reject)
+		second := s.start(t)
+		if err := s.Touch(ctx, bot, second, []string{"f:2", "f:4", "known", "unknown"}); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "one with an id is not touched", s.row(t, "known").RunID, first)
+		equal(t, "one that is skipped is not touched", s.row(t, "f:4").RunID, first)
+		reject(second, "f:9", "f", Reject)
+		for range 2 {
+			if err := s.ClearRejected(ctx, bot, second, "f"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var left []string
+		for _, id := range []string{"f:1", "f:2", "f:3", "f:4", "f:9", "g:1", "known"} {
+			if s.row(t, id).ID != "" {
+				left = append(left, id)
+			}
+		}
+		equal(t, "left", left, []string{"f:2", "f:4", "f:9", "g:1", "known"})
+		if err := s.Touch(ctx, bot, second, nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestConversations(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		ctx := t.Context()
+		run := s.start(t)
+		for source, b := range map[string]Binding{bot: {"b", "o"}, "sibling": {"b", "o"}, "sandbox": {"s", "o"}, "stranger": {"b", "p"}} {
+			if err := s.Bind(ctx, source, b, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		add := func(source string, conversation int64) {
+			t.Helper()
+			if _, err := s.Claim(ctx, source, run, []ClaimRequest{{ID: "x", Seen: -1}}); err != nil {
+				t.Fatal(err)
+			}
+			found := change("x", 1, Found)
+			found.ConversationID = conversation
+			if r, err := s.Write(ctx, source, run, []Change{found}); err != nil || !r[0].Applied {
+				t.Fatalf("%+v, %v", r, err)
+			}
+		}
+		add(bot, 1)
+		add("sibling", 2)
+		add("sandbox", 3)
+		add("stranger", 4)
+		add("unbound", 1)
+		got, err := s.Conversations(ctx, bot, []int64{1, 2, 3, 4, 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "held", got, map[int64]bool{1: true, 2: true})
+		if got, err = s.Conversations(ctx, "unbound", []int64{1, 2}); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "held by a source without binding", got, map[int64]bool{1: true})
+		if got, err = s.Conversations(ctx, bot, nil); err != nil || len(got) > 0 {
+			t.Errorf("none: %v, %v", got, err)
+		}
+	})
+}
