@@ -55,7 +55,8 @@ func (p *program) demo(ctx context.Context, n int, rate float64) (err error) {
 		return err
 	}
 	// The client asks for one request less in ten than the sandbox allows, as a real run should.
-	options := sandbox.Options{Rate: rate, Burst: defaultBurst}
+	// Its bucket grows with the rate: it holds as many milliseconds of requests as Dixa's.
+	options := sandbox.Options{Rate: rate, Burst: max(defaultBurst, int(0.4*rate))}
 	if rate > 0 {
 		options.Latency = demoLatency
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"dixa-import/dixa"
 	"dixa-import/importer"
@@ -65,16 +66,21 @@ func readCheckpoint(ctx context.Context, url string) (checkpoint.Store, error) {
 
 func isSQLite(url string) bool { return strings.HasPrefix(strings.ToLower(url), "sqlite:") }
 
-// openSource opens the source of the transcripts.
-func (p *program) openSource(ctx context.Context, s sourceSettings) (importer.Reader, func(), error) {
+// openSource opens the source of the transcripts; close releases it. Patience is how long a read waits for a database
+// that is away.
+func (p *program) openSource(ctx context.Context, s sourceSettings, patience time.Duration) (r importer.Reader, close func(), err error) {
 	if s.Query != "" {
-		return nil, nil, fmt.Errorf("not yet") // replaced below
+		rows, err := source.OpenPostgres(ctx, source.PostgresConfig{URL: s.URL, Query: s.Query, Patience: patience, Logger: p.log})
+		if err != nil {
+			return nil, nil, fmt.Errorf("source.postgres: %w", err)
+		}
+		return rows, rows.Close, nil
 	}
-	r, err := source.OpenJSONL(source.JSONLConfig{Paths: s.Paths, Stdin: p.stdin})
+	files, err := source.OpenJSONL(source.JSONLConfig{Paths: s.Paths, Stdin: p.stdin})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("source.jsonl: %w", err)
 	}
-	return r, func() {}, nil
+	return files, func() {}, nil
 }
 
 // bareNetError returns the cause of an error of package net, which says operation and address once more.

@@ -87,6 +87,7 @@ func (p *program) run(ctx context.Context, c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	p.printNext(summary)
 	return &outcomeError{summary.Outcome}
 }
 
@@ -175,7 +176,7 @@ func (p *program) openJob(ctx context.Context, c *cli.Context) (_ *job, err erro
 		}
 	}()
 	j.config.TokenOrganization, _ = dixa.TokenOrganization(api.Token)
-	reader, closeReader, err := p.openSource(ctx, src)
+	reader, closeReader, err := p.openSource(ctx, src, imports.DatabasePatience)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -142,10 +143,7 @@ func (p *program) printCauses(s importer.Summary) {
 		return
 	}
 	codes := slices.SortedFunc(maps.Keys(s.Causes), func(a, b string) int {
-		if s.Causes[a] != s.Causes[b] {
-			return int(s.Causes[b] - s.Causes[a])
-		}
-		return compareStrings(a, b)
+		return cmp.Or(cmp.Compare(s.Causes[b], s.Causes[a]), cmp.Compare(a, b))
 	})
 	fmt.Fprint(p.stdout, "\nWhat needs attention\n\n")
 	t := table{heads: []string{">", "", ""}}
@@ -153,14 +151,17 @@ func (p *program) printCauses(s importer.Summary) {
 		t.row(thousands(s.Causes[code]), code, advice(code))
 	}
 	t.write(p.stdout, "  ")
-	fmt.Fprintf(p.stdout, "\n`dixa-import status --run %d` counts them; mend them, then run again.\n", s.Run)
 }
 
-func compareStrings(a, b string) int {
-	if a < b {
-		return -1
+// printNext writes what to type next, if there is something to do.
+func (p *program) printNext(s importer.Summary) {
+	switch {
+	case p.json:
+	case s.Outcome == importer.OutcomeStopped:
+		fmt.Fprint(p.stdout, "\nNext: `dixa-import run` goes on from here.\n")
+	case s.Outcome == importer.OutcomeIncomplete:
+		fmt.Fprintf(p.stdout, "\nNext: mend what is named above and `dixa-import run` again; `dixa-import status --run %d` shows it again.\n", s.Run)
 	}
-	return 1
 }
 
 // plural writes a number with its noun.

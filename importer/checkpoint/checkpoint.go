@@ -193,6 +193,8 @@ type Store interface {
 	// Bind ties the source to an organisation at its first run. A source that is tied to another one gives a
 	// *BindingError, unless rebind is set, which ties it anew.
 	Bind(ctx context.Context, source string, b Binding, rebind bool) error
+	// Binding returns what the source is tied to, the zero Binding if it is not tied yet.
+	Binding(ctx context.Context, source string) (Binding, error)
 	// Watermark returns the source's watermark, zero if there is none.
 	Watermark(ctx context.Context, source string) (time.Time, error)
 	// AdvanceWatermark raises the watermark to upTo (everything closed up to then has been looked at), but not beyond the
