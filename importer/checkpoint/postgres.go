@@ -186,31 +186,37 @@ func (e oneLine) Error() string { return strings.Join(strings.Fields(e.error.Err
 func (e oneLine) Unwrap() error { return e.error }
 
 const (
-	postgresHasSchema  = `select to_regnamespace('dixa_import') is not null`
-	postgresHasVersion = `select to_regclass('dixa_import.goose_db_version') is not null`
-	postgresVersion    = `select coalesce(max(version_id), 0) from dixa_import.goose_db_version where is_applied`
+	postgresHasSchema    = `select to_regnamespace('dixa_import') is not null`
+	postgresCreateSchema = `create schema dixa_import`
+	postgresHasVersion   = `select to_regclass('dixa_import.goose_db_version') is not null`
+	postgresVersion      = `select coalesce(max(version_id), 0) from dixa_import.goose_db_version where is_applied`
 	// postgresMigrating is the key of the lock under which one process migrates. It lasts as long as its transaction, and so
 	// works through a pooler.
 	postgresMigrating = `select pg_advisory_xact_lock(7238136413950871)`
 )
 
+// rowQuerier is a pool or a transaction.
+type rowQuerier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
 // schemaVersion returns the version of the schema, 0 if there is none.
-func (s *postgresStore) schemaVersion(ctx context.Context) (have, want int64, err error) {
+func (s *postgresStore) schemaVersion(ctx context.Context, q rowQuerier) (have, want int64, err error) {
 	if want, err = migrations.Latest(migrations.Postgres()); err != nil {
 		return 0, 0, err
 	}
 	err = s.call(ctx, "read the schema version of the", func(ctx context.Context) error {
 		var there bool
-		if err := s.pool.QueryRow(ctx, postgresHasVersion).Scan(&there); err != nil || !there {
+		if err := q.QueryRow(ctx, postgresHasVersion).Scan(&there); err != nil || !there {
 			return err
 		}
-		return s.pool.QueryRow(ctx, postgresVersion).Scan(&have)
+		return q.QueryRow(ctx, postgresVersion).Scan(&have)
 	})
 	return have, want, err
 }
 
 func (s *postgresStore) CheckSchema(ctx context.Context) error {
-	have, want, err := s.schemaVersion(ctx)
+	have, want, err := s.schemaVersion(ctx, s.pool)
 	return checkVersion(have, want, err)
 }
 
@@ -223,7 +229,7 @@ func (s *postgresStore) Migrate(ctx context.Context) (from, to int64, err error)
 	if _, err := lock.Exec(ctx, postgresMigrating); err != nil {
 		return 0, 0, wrapPostgres("migrate the", err)
 	}
-	from, want, err := s.schemaVersion(ctx)
+	from, want, err := s.schemaVersion(ctx, lock)
 	switch {
 	case err != nil:
 		return 0, 0, err
@@ -238,19 +244,20 @@ func (s *postgresStore) Migrate(ctx context.Context) (from, to int64, err error)
 	return from, want, nil
 }
 
+// migrate runs goose, on connections of its own, while the caller holds the lock.
 func (s *postgresStore) migrate(ctx context.Context) error {
+	db := stdlib.OpenDB(*s.pool.Config().ConnConfig)
+	defer db.Close()
 	var there bool
 	// Who may use the schema need not be allowed to create one.
-	if err := s.pool.QueryRow(ctx, postgresHasSchema).Scan(&there); err != nil {
+	if err := db.QueryRowContext(ctx, postgresHasSchema).Scan(&there); err != nil {
 		return err
 	}
 	if !there {
-		if _, err := s.pool.Exec(ctx, "create schema dixa_import"); err != nil {
+		if _, err := db.ExecContext(ctx, postgresCreateSchema); err != nil {
 			return err
 		}
 	}
-	db := stdlib.OpenDB(*s.pool.Config().ConnConfig)
-	defer db.Close()
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Postgres(),
 		goose.WithTableName("dixa_import.goose_db_version"), goose.WithDisableGlobalRegistry(true))
 	if err != nil {

@@ -57,7 +57,8 @@ func (s *postgresStore) FinishRun(ctx context.Context, run int64, outcome string
 	})
 }
 
-const postgresRuns = `select id, source, command, started_at, finished_at, coalesce(outcome, ''),
+const postgresRuns = `select id, source, command, (extract(epoch from started_at) * 1000000)::bigint,
+	(extract(epoch from finished_at) * 1000000)::bigint, coalesce(outcome, ''),
 	finished_at is null and lease_until > clock_timestamp(),
 	read, imported, partial, failed, rejected, skipped, already_done, duplicate, in_doubt, pending, requests
 	from dixa_import.runs where $1::text = '' or source = $1::text order by id desc limit $2::bigint`
@@ -66,10 +67,10 @@ func (s *postgresStore) Runs(ctx context.Context, source string, limit int) ([]R
 	var runs []Run
 	err := s.query(ctx, "read", func(rows pgx.Rows) error {
 		var r Run
-		var finished *time.Time
-		fields := append([]any{&r.ID, &r.Source, &r.Command, &r.StartedAt, &finished, &r.Outcome, &r.Alive}, r.Counts.fields()...)
+		var started, finished *int64
+		fields := append([]any{&r.ID, &r.Source, &r.Command, &started, &finished, &r.Outcome, &r.Alive}, r.Counts.fields()...)
 		err := rows.Scan(fields...)
-		r.StartedAt, r.FinishedAt = r.StartedAt.UTC(), utc(finished)
+		r.StartedAt, r.FinishedAt = fromMicros(started), fromMicros(finished)
 		runs = append(runs, r)
 		return err
 	}, postgresRuns, source, limit)
@@ -101,7 +102,7 @@ func (s *postgresStore) Bind(ctx context.Context, source string, binding Binding
 	return err
 }
 
-const postgresWatermark = `select watermark from dixa_import.sources where source = $1::text`
+const postgresWatermark = `select (extract(epoch from watermark) * 1000000)::bigint from dixa_import.sources where source = $1::text`
 
 func (s *postgresStore) Watermark(ctx context.Context, source string) (watermark time.Time, err error) {
 	err = s.query(ctx, "read", scanWatermark(&watermark), postgresWatermark, source)
@@ -110,9 +111,9 @@ func (s *postgresStore) Watermark(ctx context.Context, source string) (watermark
 
 func scanWatermark(into *time.Time) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
-		var t *time.Time
-		err := rows.Scan(&t)
-		*into = utc(t)
+		var micros *int64
+		err := rows.Scan(&micros)
+		*into = fromMicros(micros)
 		return err
 	}
 }
@@ -120,7 +121,7 @@ func scanWatermark(into *time.Time) func(pgx.Rows) error {
 // greatest and least pass over nulls.
 const postgresAdvance = `update dixa_import.sources set watermark = greatest(watermark, least($2::timestamptz,
 	(select min(closed_at) from dixa_import.transcripts where source = $1::text and unfinished)))
-	where source = $1::text returning watermark`
+	where source = $1::text returning (extract(epoch from watermark) * 1000000)::bigint`
 
 func (s *postgresStore) AdvanceWatermark(ctx context.Context, source string, upTo time.Time) (watermark time.Time, err error) {
 	if upTo.IsZero() {

@@ -7,34 +7,37 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// postgresRowColumns has times as microseconds since 1970: without a description of the result, which would need a session,
+// it comes as text, and the text of a time depends on the server's DateStyle.
 const postgresRowColumns = `transcript_id, status, coalesce(conversation_id, 0), coalesce(end_user_id, ''), attempts,
-	coalesce(error_code, ''), coalesce(error, ''), coalesce(content_hash, ''), closed_at, coalesce(run_id, 0), imported_at,
-	created_at, updated_at, (extract(epoch from send_before - clock_timestamp()) * 1000000)::bigint, claim,
-	coalesce(claimed_by, 0), coalesce(file, '')`
+	coalesce(error_code, ''), coalesce(error, ''), coalesce(content_hash, ''), (extract(epoch from closed_at) * 1000000)::bigint,
+	coalesce(run_id, 0), (extract(epoch from imported_at) * 1000000)::bigint, (extract(epoch from created_at) * 1000000)::bigint,
+	(extract(epoch from updated_at) * 1000000)::bigint,
+	(extract(epoch from send_before - clock_timestamp()) * 1000000)::bigint, claim, coalesce(claimed_by, 0), coalesce(file, '')`
 
 // scanPostgresRow reads postgresRowColumns.
 func scanPostgresRow(rows pgx.Rows) (*record, error) {
 	var r record
-	var closed, imported *time.Time
-	var sendIn *int64
+	var closed, imported, created, updated, sendIn *int64
 	err := rows.Scan(&r.ID, &r.Status, &r.ConversationID, &r.EndUserID, &r.Attempts, &r.ErrorCode, &r.Error, &r.ContentHash,
-		&closed, &r.RunID, &imported, &r.CreatedAt, &r.UpdatedAt, &sendIn, &r.Claim, &r.ClaimedBy, &r.file)
+		&closed, &r.RunID, &imported, &created, &updated, &sendIn, &r.Claim, &r.ClaimedBy, &r.file)
 	if err != nil {
 		return nil, err
 	}
-	r.ClosedAt, r.ImportedAt = utc(closed), utc(imported)
-	r.CreatedAt, r.UpdatedAt = r.CreatedAt.UTC(), r.UpdatedAt.UTC()
+	r.ClosedAt, r.ImportedAt = fromMicros(closed), fromMicros(imported)
+	r.CreatedAt, r.UpdatedAt = fromMicros(created), fromMicros(updated)
 	if sendIn != nil {
 		r.SendIn = time.Duration(*sendIn) * time.Microsecond
 	}
 	return &r, nil
 }
 
-func utc(t *time.Time) time.Time {
-	if t == nil {
+// fromMicros returns the time so many microseconds after 1970, the zero time for null.
+func fromMicros(n *int64) time.Time {
+	if n == nil {
 		return time.Time{}
 	}
-	return t.UTC()
+	return time.UnixMicro(*n).UTC()
 }
 
 // nullTime writes the zero time as null.

@@ -43,9 +43,10 @@ type sqliteStore struct {
 	turn       chan struct{} // holds a token while conn is in use
 	writeStmts statements
 
-	mu   sync.Mutex
-	lock *flock.Flock
-	runs map[int64]bool // started here and not finished; while there are any, lock is held
+	mu     sync.Mutex
+	lock   *flock.Flock
+	closed sync.Once
+	runs   map[int64]bool // started here and not finished; while there are any, lock is held
 }
 
 var _ Store = (*sqliteStore)(nil)
@@ -111,8 +112,13 @@ func sqliteDSN(path string, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: query.Encode()}).String()
 }
 
-// Close gives up the lock, moves what is in the write-ahead log into the file and closes it.
-func (s *sqliteStore) Close() error {
+// Close moves what is in the write-ahead log into the file, closes it and gives up the lock. Only the first call counts.
+func (s *sqliteStore) Close() (err error) {
+	s.closed.Do(func() { err = s.wrap("close", s.close()) })
+	return err
+}
+
+func (s *sqliteStore) close() error {
 	var errs []error
 	if s.read != nil {
 		s.readStmts.close()
@@ -129,8 +135,7 @@ func (s *sqliteStore) Close() error {
 	if s.write != nil {
 		errs = append(errs, s.write.Close())
 	}
-	errs = append(errs, s.lock.Close())
-	return s.wrap("close", errors.Join(errs...))
+	return errors.Join(append(errs, s.lock.Close())...)
 }
 
 const sqliteSchemaVersion = `select coalesce(max(version_id), 0) from goose_db_version where is_applied`

@@ -1,0 +1,266 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"dixa-import/importer/checkpoint/pgtest"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sync/errgroup"
+	"modernc.org/sqlite"
+)
+
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	for name, mode := range map[string]pgtest.Mode{"shut down": pgtest.Fast, "crashed": pgtest.Immediate} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := pgtest.Cluster(t)
+			s := setup(t, cluster.URL())
+			run := s.start(t)
+			put(t, s, run, "a", Sending, 0)
+			c := change("a", 1, Found)
+			c.ConversationID = 1
+
+			cluster.Stop(mode)
+			for range 3 {
+				if _, err := s.Write(t.Context(), bot, run, []Change{c}); !Retryable(err) {
+					t.Errorf("write to a database that is away: %v", err)
+				}
+			}
+			if _, err := s.Lookup(t.Context(), bot, run, []string{"a"}); !Retryable(err) {
+				t.Errorf("read from a database that is away: %v", err)
+			}
+			if _, err := Open(t.Context(), cluster.URL(), Options{}); !Retryable(err) {
+				t.Errorf("open a database that is away: %v", err)
+			}
+			cancelled, cancel := context.WithCancel(t.Context())
+			cancel()
+			if _, err := s.Write(cancelled, bot, run, []Change{c}); err == nil || Retryable(err) {
+				t.Errorf("a cancelled write: %v", err)
+			}
+			cluster.Start()
+			// What the last write before the outage said is there, and the store goes on by itself.
+			_, err := s.Write(t.Context(), bot, run, []Change{c})
+			for i := 0; Retryable(err) && i < 10; i++ {
+				_, err = s.Write(t.Context(), bot, run, []Change{c})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "status", s.row(t, "a").Status, Imported)
+		})
+	}
+}
+
+// TestOutageUnderLoad restarts the cluster in the middle of writes: what was answered is there, and what was repeated was
+// made once.
+func TestOutageUnderLoad(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Cluster(t)
+	s := setup(t, cluster.URL())
+	run := s.start(t)
+	var failures, written atomic.Int64
+	half := make(chan struct{})
+	g, ctx := errgroup.WithContext(t.Context())
+	const workers, each = 4, 60
+	until := func(f func() error) error {
+		for {
+			err := f()
+			if err == nil || !Retryable(err) {
+				return err
+			}
+			failures.Add(1)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+	}
+	for w := range workers {
+		g.Go(func() error {
+			for i := range each {
+				id := fmt.Sprintf("%d-%d", w, i)
+				var claims []int64
+				err := until(func() (err error) {
+					claims, err = s.Claim(ctx, bot, run, []ClaimRequest{{ID: id, Seen: -1}})
+					return err
+				})
+				if err != nil || claims[0] != 1 {
+					return fmt.Errorf("claims of %s are %v: %w", id, claims, err)
+				}
+				for _, e := range []Event{Send, Found, Finish} {
+					c := change(id, 1, e)
+					if e == Found {
+						c.ConversationID = int64(w*each + i + 1)
+					}
+					var results []Result
+					err := until(func() (err error) {
+						results, err = s.Write(ctx, bot, run, []Change{c})
+						return err
+					})
+					if err != nil || !results[0].Applied {
+						return fmt.Errorf("%s of %s: %v: %w", e, id, results, err)
+					}
+				}
+				if written.Add(1) == workers*each/2 {
+					close(half)
+				}
+			}
+			return nil
+		})
+	}
+	select {
+	case <-half:
+	case <-ctx.Done():
+	}
+	cluster.Restart(pgtest.Immediate)
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	totals, err := s.Totals(t.Context(), bot, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "totals", totals, []Total{{bot, Complete, "code", workers * each}})
+	if failures.Load() == 0 {
+		t.Error("the restart hit no write")
+	}
+}
+
+// TestClaimsRace has runs of several processes want the same transcripts, in different orders: each gets one holder.
+func TestClaimsRace(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		const runs, n = 4, 300
+		var got [n]atomic.Int64
+		g, ctx := errgroup.WithContext(t.Context())
+		for i := range runs {
+			run, store := s.start(t), s.Store
+			if !s.sqlite() {
+				store = open(t, s.url)
+			}
+			g.Go(func() error {
+				for start := 0; start < n; start += 20 {
+					var requests []ClaimRequest
+					for k := range 40 {
+						j := (start + k*(1+i)) % n // overlapping batches, each in an order of its own
+						if !hasRequest(requests, fmt.Sprint(j)) {
+							requests = append(requests, ClaimRequest{ID: fmt.Sprint(j), Seen: -1})
+						}
+					}
+					claims, err := store.Claim(ctx, bot, run, requests)
+					if err != nil {
+						return err // also a deadlock
+					}
+					var changes []Change
+					for k, claim := range claims {
+						var j int
+						_, _ = fmt.Sscan(requests[k].ID, &j)
+						if claim == 0 {
+							continue
+						}
+						if holder := got[j].Swap(run); holder != 0 && holder != run {
+							return fmt.Errorf("runs %d and %d both got %d", holder, run, j)
+						}
+						changes = append(changes, change(requests[k].ID, claim, Send))
+					}
+					if _, err := store.Write(ctx, bot, run, changes); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		for j := range got {
+			if row := s.row(t, fmt.Sprint(j)); row.ClaimedBy != got[j].Load() || row.Claim != 1 || row.Status != Sending {
+				t.Fatalf("%d was got by run %d: %+v", j, got[j].Load(), row)
+			}
+		}
+	})
+}
+
+func hasRequest(requests []ClaimRequest, id string) bool {
+	for _, r := range requests {
+		if r.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// TestConversationRace has two processes record the same conversation for different transcripts.
+func TestConversationRace(t *testing.T) {
+	t.Parallel()
+	s := setup(t, pgtest.New(t))
+	run := s.start(t)
+	stores := []Store{s, open(t, s.url)}
+	for round := range 20 {
+		var taken atomic.Int64
+		var g errgroup.Group
+		for i, store := range stores {
+			id := fmt.Sprintf("%d-%d", round, i)
+			c := change(id, put(t, s, run, id, Sending, 0), Found)
+			c.ConversationID = int64(round + 1)
+			g.Go(func() error {
+				results, err := store.Write(t.Context(), bot, run, []Change{c})
+				if err == nil && results[0].Holder != "" {
+					taken.Add(1)
+				}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "transcripts that came second", taken.Load(), int64(1))
+	}
+}
+
+func TestRetryable(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]bool{
+		nil:              false,
+		context.Canceled: false,
+		fmt.Errorf("x: %w", &pgconn.PgError{Code: "57P01"}): true,
+		&pgconn.PgError{Code: "08P01"}:                      true,
+		&pgconn.PgError{Code: "53300"}:                      true,
+		&pgconn.PgError{Code: "40001"}:                      true,
+		&pgconn.PgError{Code: "40P01"}:                      true,
+		&pgconn.PgError{Code: "25006"}:                      true,
+		&pgconn.PgError{Code: "23505"}:                      false,
+		&pgconn.PgError{Code: "42501"}:                      false,
+		&pgconn.PgError{Code: "28P01"}:                      false,
+		&net.OpError{Op: "read", Err: errors.New("reset")}:  true,
+		&net.DNSError{IsNotFound: true}:                     false,
+		&net.DNSError{IsTemporary: true}:                    true,
+		errNoAnswer:                                         true,
+		ErrSchemaMissing:                                    false,
+		&BusyError{}:                                        false,
+		fmt.Errorf("%w (%w)", ErrDiskFull, &sqlite.Error{}): false,
+	} {
+		if got := Retryable(err); got != want {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+}
+
+// TestErrorsHideValues has Postgres quote a value in its message.
+func TestErrorsHideValues(t *testing.T) {
+	t.Parallel()
+	s := setup(t, pgtest.New(t))
+	err := s.Store.(*postgresStore).query(t.Context(), "read", nil, "select $1::text::int", "ann@example.org")
+	if err == nil || strings.Contains(fmt.Sprintf("%+v", err), "ann") || errors.As(err, new(*pgconn.PgError)) {
+		t.Errorf("the value shows: %v", err)
+	}
+	if !strings.Contains(err.Error(), "22P02") {
+		t.Errorf("the reason does not show: %v", err)
+	}
+}
