@@ -38,11 +38,14 @@ func (l *lineReader) next() (line, error) {
 			return line{}, err
 		}
 		l.number++
+		next := line{data: trimEnd(data), number: l.number}
 		if err == bufio.ErrBufferFull {
-			return l.long(data)
+			if next, err = l.long(data); err != nil {
+				return line{}, err
+			}
 		}
-		if data = trimEnd(data); afterSpace(data, 0) < len(data) {
-			return line{data: data, number: l.number}, nil
+		if next.tooLong || afterSpace(next.data, 0) < len(next.data) {
+			return next, nil
 		}
 	}
 }

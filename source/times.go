@@ -46,7 +46,7 @@ func inRange(millis int64) (int64, RejectCode, string) {
 // parseRFC3339 also takes the lower-case letters and the space for the T that RFC 3339, section 5.6, allows.
 func parseRFC3339(text []byte) (t time.Time, ok bool) {
 	const letterT = len("2006-01-02")
-	if len(text) <= letterT {
+	if len(text) <= letterT || bytes.IndexByte(text, ',') >= 0 { // Go takes a comma before the fraction
 		return t, false
 	}
 	if sep, last := text[letterT], text[len(text)-1]; sep == ' ' || sep == 't' || last == 'z' {
