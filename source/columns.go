@@ -61,14 +61,17 @@ type column struct {
 	oid  uint32
 }
 
-// describe asks the database for the columns of the query, without running it, and checks them.
+// describe asks the database for the columns of the query and checks them.
 func (s *Postgres) describe(ctx context.Context) error {
 	conn, err := s.acquire(ctx)
 	if err != nil {
 		return s.failure("connect to the source database", err)
 	}
-	sql, _ := s.wrap("t.*", "limit 0", time.Time{})
+	sql, args := s.wrap("t.*", "limit 0", time.Time{})
 	description, err := conn.Prepare(ctx, "", sql, nil)
+	if err == nil {
+		err = run(ctx, conn, sql, args, nil).Read().Err // the rights are checked only now
+	}
 	s.release(conn, err)
 	if err != nil {
 		return s.failure("check the query of the source", err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // maxEqual is how many rows may share closed_at and id.
@@ -163,6 +164,9 @@ func (s *Postgres) list() string {
 	names := make([]string, len(s.columns))
 	for i, c := range s.columns {
 		names[i] = "t." + c.name
+		if c.oid == pgtype.BPCharOID {
+			names[i] += "::text" // without the blanks that fill it up
+		}
 	}
 	return strings.Join(names, ", ")
 }

@@ -53,7 +53,7 @@ type Postgres struct {
 	total      atomic.Int64
 }
 
-// OpenPostgres connects and checks the query without running it. The error names every column that is missing or has
+// OpenPostgres connects and checks the query without reading a row. The error names every column that is missing or has
 // the wrong type, and the cure. It never holds the connection's password. Close the source when it is no longer needed.
 func OpenPostgres(ctx context.Context, config PostgresConfig) (*Postgres, error) {
 	s := &Postgres{config: config.withDefaults(), idle: make(chan *pgconn.PgConn, 2)}
@@ -157,15 +157,7 @@ func (s *Postgres) rows(ctx context.Context, settings, sql string, args []arg, f
 	if _, err := conn.Exec(ctx, begin+settings).ReadAll(); err != nil {
 		return nil, err
 	}
-	values := make([][]byte, len(args))
-	argFormats := make([]int16, len(args))
-	for i, a := range args {
-		values[i] = a.value
-		if a.binary {
-			argFormats[i] = 1
-		}
-	}
-	result := conn.ExecParams(ctx, sql, values, nil, argFormats, formats)
+	result := run(ctx, conn, sql, args, formats)
 	for result.NextRow() {
 		rows = append(rows, copyRow(result.Values()))
 	}
@@ -176,6 +168,19 @@ func (s *Postgres) rows(ctx context.Context, settings, sql string, args []arg, f
 		return nil, err
 	}
 	return rows, nil
+}
+
+// run sends one statement, unnamed as poolers in transaction mode need it.
+func run(ctx context.Context, conn *pgconn.PgConn, sql string, args []arg, formats []int16) *pgconn.ResultReader {
+	values := make([][]byte, len(args))
+	argFormats := make([]int16, len(args))
+	for i, a := range args {
+		values[i] = a.value
+		if a.binary {
+			argFormats[i] = 1
+		}
+	}
+	return conn.ExecParams(ctx, sql, values, nil, argFormats, formats)
 }
 
 // arg is a parameter of a statement, nil for NULL.
