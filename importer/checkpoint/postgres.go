@@ -31,7 +31,8 @@ const (
 // postgresStore is a Store in Postgres. Any number of processes may use it at once, also through a pooler in transaction
 // mode: it keeps nothing in the session.
 type postgresStore struct {
-	pool *pgxpool.Pool
+	pool     *pgxpool.Pool
+	patience time.Duration
 }
 
 var _ Store = (*postgresStore)(nil)
@@ -57,7 +58,7 @@ func openPostgres(ctx context.Context, databaseURL string) (Store, error) {
 	if err != nil {
 		return nil, wrapPostgres("open", err)
 	}
-	s := &postgresStore{pool: pool}
+	s := &postgresStore{pool: pool, patience: postgresPatience}
 	if err := s.call(ctx, "open", pool.Ping); err != nil {
 		pool.Close()
 		return nil, err
@@ -72,7 +73,7 @@ func (s *postgresStore) Close() error {
 
 // call runs f with the time that a call may take, and wraps its error.
 func (s *postgresStore) call(ctx context.Context, doing string, f func(ctx context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, postgresPatience)
+	limited, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	err := f(limited)
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
@@ -105,8 +106,15 @@ func eachRow(scan func(pgx.Rows) error) func(pgx.Rows) error {
 	}
 }
 
-// postgresDurable makes the commit wait until it is on disk, whatever the server's default is. It is no session state.
-const postgresDurable = `set local synchronous_commit = on`
+// What is set here ends with the transaction; it is no session state.
+const (
+	// postgresDurable makes the commit wait until it is on disk, whatever the server's default is.
+	postgresDurable = `set local synchronous_commit = on`
+	// postgresBounded frees the rows that a process has locked which was suspended, or cut off, before it wrote them.
+	postgresBounded = `set local idle_in_transaction_session_timeout = '30s'`
+	// postgresUnbounded is for the lock under which another connection migrates.
+	postgresUnbounded = `set local idle_in_transaction_session_timeout = 0`
+)
 
 // writing runs a transaction of two round trips: read queues what is to be locked and read, and write, which sees what the
 // callbacks of read were given, queues what is to be written. Without read it is one round trip.
@@ -132,6 +140,7 @@ func inTransaction(ctx context.Context, conn *pgx.Conn, read, write func(b *pgx.
 	b := &pgx.Batch{}
 	b.Queue("begin")
 	b.Queue(postgresDurable)
+	b.Queue(postgresBounded)
 	if read != nil {
 		if err := read(b); err != nil {
 			return err
@@ -205,7 +214,7 @@ func (s *postgresStore) schemaVersion(ctx context.Context, q rowQuerier) (have, 
 	if want, err = migrations.Latest(migrations.Postgres()); err != nil {
 		return 0, 0, err
 	}
-	err = s.call(ctx, "read the schema version of the", func(ctx context.Context) error {
+	err = s.call(ctx, "read the schema version of", func(ctx context.Context) error {
 		var there bool
 		if err := q.QueryRow(ctx, postgresHasVersion).Scan(&there); err != nil || !there {
 			return err
@@ -223,11 +232,13 @@ func (s *postgresStore) CheckSchema(ctx context.Context) error {
 func (s *postgresStore) Migrate(ctx context.Context) (from, to int64, err error) {
 	lock, err := s.pool.Begin(ctx)
 	if err != nil {
-		return 0, 0, wrapPostgres("migrate the", err)
+		return 0, 0, wrapPostgres("migrate", err)
 	}
 	defer lock.Rollback(context.WithoutCancel(ctx))
-	if _, err := lock.Exec(ctx, postgresMigrating); err != nil {
-		return 0, 0, wrapPostgres("migrate the", err)
+	for _, sql := range []string{postgresUnbounded, postgresMigrating} {
+		if _, err := lock.Exec(ctx, sql); err != nil {
+			return 0, 0, wrapPostgres("migrate", err)
+		}
 	}
 	from, want, err := s.schemaVersion(ctx, lock)
 	switch {
@@ -239,7 +250,7 @@ func (s *postgresStore) Migrate(ctx context.Context) (from, to int64, err error)
 		return from, from, nil
 	}
 	if err := s.migrate(ctx); err != nil {
-		return 0, 0, wrapPostgres("migrate the", err)
+		return 0, 0, wrapPostgres("migrate", err)
 	}
 	return from, want, nil
 }

@@ -60,7 +60,7 @@ func (s *postgresStore) ReserveEndUsers(ctx context.Context, organisation string
 	kinds, values := kindsAndValues(storedIdentifiers(persons...))
 	var answers []Reservation
 	inserted, rows, alive := map[Identifier]bool{}, map[Identifier]endUserRow{}, map[int64]bool{}
-	err := s.writing(ctx, "reserve end-users in the", func(b *pgx.Batch) error {
+	err := s.writing(ctx, "reserve end-users in", func(b *pgx.Batch) error {
 		b.Queue(postgresLockEndUsers, organisation, run, kinds, values).Query(eachRow(func(r pgx.Rows) error {
 			var id Identifier
 			var row endUserRow
@@ -122,7 +122,7 @@ func (s *postgresStore) SaveEndUsers(ctx context.Context, organisation string, u
 	for i, id := range ids {
 		owners[i] = owner[id]
 	}
-	return s.writing(ctx, "record end-users in the", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "record end-users in", nil, func(b *pgx.Batch) error {
 		b.Queue(postgresSaveEndUsers, organisation, kinds, values, owners)
 		return nil
 	})
@@ -140,7 +140,7 @@ func (s *postgresStore) ReleaseEndUsers(ctx context.Context, organisation string
 		return nil
 	}
 	kinds, values := kindsAndValues(storedIdentifiers(ids))
-	return s.writing(ctx, "release end-users in the", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "release end-users in", nil, func(b *pgx.Batch) error {
 		b.Queue(postgresReleaseEndUsers, organisation, run, kinds, values)
 		return nil
 	})
@@ -149,7 +149,7 @@ func (s *postgresStore) ReleaseEndUsers(ctx context.Context, organisation string
 const postgresForgetEndUser = `delete from dixa_import.end_users where end_user_id = $1::text and organisation = $2::text`
 
 func (s *postgresStore) ForgetEndUser(ctx context.Context, organisation, endUserID string) error {
-	return s.writing(ctx, "forget an end-user in the", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "forget an end-user in", nil, func(b *pgx.Batch) error {
 		b.Queue(postgresForgetEndUser, clean(endUserID), organisation)
 		return nil
 	})

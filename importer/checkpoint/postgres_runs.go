@@ -12,7 +12,7 @@ const postgresStartRun = `insert into dixa_import.runs (source, command, lease_u
 	values ($1::text, $2::text, clock_timestamp() + $3::bigint * interval '1 microsecond') returning id`
 
 func (s *postgresStore) StartRun(ctx context.Context, source, command string) (run int64, err error) {
-	err = s.writing(ctx, "start a run in the", nil, func(b *pgx.Batch) error {
+	err = s.writing(ctx, "start a run in", nil, func(b *pgx.Batch) error {
 		b.Queue(postgresStartRun, source, command, Lease.Microseconds()).QueryRow(func(row pgx.Row) error { return row.Scan(&run) })
 		return nil
 	})
@@ -27,7 +27,7 @@ const postgresRenewRun = `update dixa_import.runs set lease_until = clock_timest
 	postgresSetCounts + ` where id = $1::bigint and finished_at is null`
 
 func (s *postgresStore) RenewRun(ctx context.Context, run int64, c Counts) error {
-	return s.writing(ctx, "renew the run in the", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "renew the run in", nil, func(b *pgx.Batch) error {
 		args := append([]any{run, Lease.Microseconds()}, c.values()...)
 		b.Queue(postgresRenewRun, args...).Exec(mustMeet(run))
 		return nil
@@ -50,7 +50,7 @@ const (
 )
 
 func (s *postgresStore) FinishRun(ctx context.Context, run int64, outcome string, c Counts) error {
-	return s.writing(ctx, "finish the run in the", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "finish the run in", nil, func(b *pgx.Batch) error {
 		b.Queue(postgresGiveBack, run)
 		b.Queue(postgresFinishRun, append([]any{run, outcome}, c.values()...)...).Exec(mustMeet(run))
 		return nil
@@ -86,7 +86,7 @@ const (
 
 func (s *postgresStore) Bind(ctx context.Context, source string, binding Binding, rebind bool) error {
 	var bound Binding
-	err := s.writing(ctx, "write the", func(b *pgx.Batch) error {
+	err := s.writing(ctx, "write", func(b *pgx.Batch) error {
 		b.Queue(postgresBind, source, binding.BaseURL, binding.Organisation)
 		b.Queue(postgresBinding, source).QueryRow(func(row pgx.Row) error { return row.Scan(&bound.BaseURL, &bound.Organisation) })
 		return nil
@@ -127,7 +127,7 @@ func (s *postgresStore) AdvanceWatermark(ctx context.Context, source string, upT
 	if upTo.IsZero() {
 		return s.Watermark(ctx, source)
 	}
-	err = s.writing(ctx, "advance the watermark in the", nil, func(b *pgx.Batch) error {
+	err = s.writing(ctx, "advance the watermark in", nil, func(b *pgx.Batch) error {
 		b.Queue(postgresAdvance, source, upTo).Query(eachRow(scanWatermark(&watermark)))
 		return nil
 	})

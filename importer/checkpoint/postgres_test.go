@@ -8,9 +8,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"dixa-import/importer/checkpoint/pgtest"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 	"modernc.org/sqlite"
@@ -57,6 +59,48 @@ func TestOutage(t *testing.T) {
 			equal(t, "status", s.row(t, "a").Status, Imported)
 		})
 	}
+}
+
+// TestNoAnswer has somebody else hold a row for longer than a call may take.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	s := setup(t, pgtest.New(t))
+	run := s.start(t)
+	put(t, s, run, "a", Sending, 0)
+	conn := connectPostgres(t, s.url)
+	if _, err := conn.Exec(t.Context(), "begin; select from dixa_import.transcripts for update", pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+	store := s.Store.(*postgresStore)
+	store.patience = 50 * time.Millisecond
+	if _, err := s.Write(t.Context(), bot, run, []Change{change("a", 1, GiveUp)}); !Retryable(err) || !errors.Is(err, errNoAnswer) {
+		t.Errorf("no answer: %v", err)
+	}
+	store.patience = postgresPatience
+	if _, err := conn.Exec(t.Context(), "rollback"); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "then", s.do(t, run, change("a", 1, GiveUp)), []Result{{Applied: true}})
+}
+
+// TestBindingIsRead reads what Bind has recorded.
+func TestBindingIsRead(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		reader := s.Store.(interface {
+			Binding(ctx context.Context, source string) (Binding, error)
+		})
+		want := Binding{"https://dev.dixa.io", "o-1"}
+		if err := s.Bind(t.Context(), bot, want, false); err != nil {
+			t.Fatal(err)
+		}
+		for source, want := range map[string]Binding{bot: want, "other": {}} {
+			got, err := reader.Binding(t.Context(), source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, source, got, want)
+		}
+	})
 }
 
 // TestOutageUnderLoad restarts the cluster in the middle of writes: what was answered is there, and what was repeated was

@@ -113,7 +113,7 @@ func (s *postgresStore) Claim(ctx context.Context, source string, run int64, req
 	requests, ids := cleanRequests(requests)
 	records, alive, inserted := map[string]*record{}, map[int64]bool{}, map[string]bool{}
 	var claims []int64
-	err := s.writing(ctx, "claim transcripts in the", func(b *pgx.Batch) error {
+	err := s.writing(ctx, "claim transcripts in", func(b *pgx.Batch) error {
 		queueLock(b, source, ids, records)
 		queueAlive(b, alive)
 		return nil
@@ -163,7 +163,7 @@ func (s *postgresStore) Write(ctx context.Context, source string, run int64, cha
 	var results []Result
 	err = racing(func() error {
 		records, holders := map[string]*record{}, map[int64]string{}
-		return s.writing(ctx, "write the", func(b *pgx.Batch) error {
+		return s.writing(ctx, "write", func(b *pgx.Batch) error {
 			queueLock(b, source, ids, records)
 			if needsPartial(changes) {
 				queueLoadPartial(b, source, ids, records)
@@ -237,7 +237,7 @@ const postgresClearRejected = `delete from dixa_import.transcripts
 	where source = $1::text and file = $2::text and status = 'rejected' and run_id <> $3::bigint`
 
 func (s *postgresStore) ClearRejected(ctx context.Context, source string, run int64, file string) error {
-	return s.writing(ctx, "clear rejected records in the", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "clear rejected records in", nil, func(b *pgx.Batch) error {
 		b.Queue(postgresClearRejected, source, clean(file), run)
 		return nil
 	})
@@ -252,7 +252,7 @@ func (s *postgresStore) Touch(ctx context.Context, source string, run int64, ids
 	if len(ids) == 0 {
 		return nil
 	}
-	return s.writing(ctx, "write the", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "write", nil, func(b *pgx.Batch) error {
 		b.Queue(postgresTouch, source, cleanIDs(ids), run)
 		return nil
 	})
@@ -264,7 +264,7 @@ const postgresTotals = `select source, status, coalesce(error_code, ''), count(*
 
 func (s *postgresStore) Totals(ctx context.Context, source string, run int64) ([]Total, error) {
 	var totals []Total
-	err := s.query(ctx, "count the", func(rows pgx.Rows) error {
+	err := s.query(ctx, "count", func(rows pgx.Rows) error {
 		var t Total
 		err := rows.Scan(&t.Source, &t.Status, &t.ErrorCode, &t.Count)
 		totals = append(totals, t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -132,7 +133,15 @@ func appendFilled[T any](args []any, list []T) []any {
 
 // reading runs f with a connection for reading.
 func (s *sqliteStore) reading(ctx context.Context, doing string, f func(tx sqliteTx) error) error {
-	return s.wrap(doing, f(sqliteTx{ctx, &s.readStmts, time.Now()}))
+	return s.wrap(doing, interrupted(ctx, f(sqliteTx{ctx, &s.readStmts, time.Now()})))
+}
+
+// interrupted names the context as the cause where SQLite says only that it was interrupted.
+func interrupted(ctx context.Context, err error) error {
+	if cause := ctx.Err(); err != nil && cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
 }
 
 // writing runs f in a transaction, which is durable when writing returns.
@@ -147,9 +156,9 @@ func (s *sqliteStore) writing(ctx context.Context, doing string, f func(tx sqlit
 	uncancelled := sqliteTx{ctx: context.WithoutCancel(ctx), stmts: &s.writeStmts}
 	tx := sqliteTx{ctx, &s.writeStmts, time.Now()}
 	if _, err := tx.exec("begin immediate"); err != nil {
-		return s.wrap(doing, err)
+		return s.wrap(doing, interrupted(ctx, err))
 	}
-	err := f(tx)
+	err := interrupted(ctx, f(tx))
 	if err == nil {
 		_, err = uncancelled.exec("commit")
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"dixa-import/importer/checkpoint/pgtest"
 
@@ -269,6 +270,13 @@ func TestUnstorableText(t *testing.T) {
 		s.do(t, run, Change{ID: id, Claim: claim, Event: Reject, ErrorCode: "x\x00", Error: "broken \xff\x00"})
 		got := s.row(t, id)
 		equal(t, "status", got.Status, Rejected)
+		far := time.UnixMilli(1e15)
+		if claims, err := s.Claim(t.Context(), bot, run, []ClaimRequest{{ID: "far", Seen: -1, ClosedAt: far}}); err != nil || claims[0] != 1 {
+			t.Fatal(claims, err)
+		}
+		s.do(t, run, Change{ID: "far", Claim: 1, Event: Reject, ClosedAt: far, PartialErrors: []PartialError{{Kind: "odd", Message: "m"}}})
+		equal(t, "a time that cannot be", s.row(t, "far").ClosedAt, time.Time{})
+		equal(t, "a kind that is not known", s.partial(t, "far"), []PartialError{{Kind: KindOther, Message: "m"}})
 		equal(t, "error", got.Error, "broken \uFFFD\uFFFD")
 		long := Identifier{ExternalID, strings.Repeat("x", 5000)}
 		user := EndUser{ID: "u", Identifiers: []Identifier{long, {Email, "a\x00"}}}
@@ -280,6 +288,21 @@ func TestUnstorableText(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, "found", found, map[Identifier]string{long: "u", {Email, "a\x00"}: "u"})
+	})
+}
+
+func FuzzClean(f *testing.F) {
+	for _, s := range []string{"", "plain", "nul \x00", "bad \xff\xfe", "\xed\xa0\x80", "\u00e9\x00\xc3"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		c := clean(s)
+		if !utf8.ValidString(c) || strings.ContainsRune(c, 0) || clean(c) != c {
+			t.Errorf("%q becomes %q", s, c)
+		}
+		if utf8.ValidString(s) && !strings.ContainsRune(s, 0) && c != s {
+			t.Errorf("%q, which is storable, becomes %q", s, c)
+		}
 	})
 }
 

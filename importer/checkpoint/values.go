@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -59,6 +60,24 @@ func compareIdentifiers(a, b Identifier) int {
 	return strings.Compare(a.Value, b.Value)
 }
 
+// storableTime returns a time, or the zero time for one outside the years that have four digits: a bad transcript may be
+// closed in the year 33658.
+func storableTime(t time.Time) time.Time {
+	if year := t.UTC().Year(); year < 1 || year > 9999 {
+		return time.Time{}
+	}
+	return t
+}
+
+// knownKind returns a kind that the schema allows.
+func knownKind(k PartialErrorKind) PartialErrorKind {
+	switch k {
+	case KindMessage, KindAttachment, KindAssignment, KindAttribute, KindAdopted, KindDuplicate:
+		return k
+	}
+	return KindOther
+}
+
 // checkChanges refuses changes that no program should make, and returns the others with storable text.
 func checkChanges(changes []Change) ([]Change, error) {
 	checked := make([]Change, len(changes))
@@ -74,9 +93,10 @@ func checkChanges(changes []Change) ([]Change, error) {
 		if c.PartialErrors != nil {
 			c.PartialErrors = slices.Clone(c.PartialErrors)
 			for j, p := range c.PartialErrors {
-				c.PartialErrors[j] = PartialError{p.Kind, clean(p.Message), clean(p.MessageExternalID), clean(p.Attribute)}
+				c.PartialErrors[j] = PartialError{knownKind(p.Kind), clean(p.Message), clean(p.MessageExternalID), clean(p.Attribute)}
 			}
 		}
+		c.ClosedAt = storableTime(c.ClosedAt)
 		checked[i] = c
 	}
 	return checked, nil
@@ -87,6 +107,7 @@ func cleanRequests(requests []ClaimRequest) ([]ClaimRequest, []string) {
 	cleaned, ids := make([]ClaimRequest, len(requests)), make([]string, len(requests))
 	for i, r := range requests {
 		r.ID, r.ContentHash, r.File = clean(r.ID), clean(r.ContentHash), clean(r.File)
+		r.ClosedAt = storableTime(r.ClosedAt)
 		cleaned[i], ids[i] = r, r.ID
 	}
 	slices.Sort(ids)
