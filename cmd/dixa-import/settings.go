@@ -64,16 +64,24 @@ func (c *configFile) dixa() (dixaSettings, error) {
 		r.fail(d.ConversationURL, "dixa.conversation_url",
 			"must be an http(s) address with {id} in it, such as https://acme.dixa.com/conversation/{id}")
 	}
-	if r.err() == nil {
-		// The client knows which addresses it accepts.
-		client, err := dixa.New(dixa.Config{BaseURL: s.BaseURL, Token: s.Token})
-		if err != nil {
-			r.fail(d.BaseURL, "dixa", "%s", err.Error())
-		} else {
-			client.Close()
+	if err := acceptable(s.BaseURL, "any"); err != nil {
+		r.fail(d.BaseURL, "dixa.base_url", "%s", err.Error())
+	}
+	if s.Token != "" {
+		if err := acceptable("", s.Token); err != nil {
+			r.fail(d.Token, "dixa.token", "%s", err.Error())
 		}
 	}
 	return s, r.err()
+}
+
+// acceptable asks the client whether it would take an address and a token.
+func acceptable(baseURL, token string) error {
+	client, err := dixa.New(dixa.Config{BaseURL: baseURL, Token: token})
+	if err == nil {
+		client.Close()
+	}
+	return err
 }
 
 func validConversationURL(s string) bool {

@@ -2,7 +2,7 @@ package main
 
 // closest returns the candidate that word was probably meant to be, "" if none is close.
 func closest(word string, candidates []string) string {
-	best, bestDistance := "", 1+max(1, len(word)/3)
+	best, bestDistance := "", 1+max(1, (len(word)+1)/3)
 	for _, c := range candidates {
 		if d := distance(word, c); d < bestDistance {
 			best, bestDistance = c, d

@@ -49,7 +49,7 @@ type decoder struct {
 // decodeYAML fills out, a pointer to a struct whose fields are settings, structs, pointers to structs, lists of
 // settings, constants and mappings, from a YAML document. Its errors name file, line and key.
 func decodeYAML(file string, data []byte, out any) error {
-	parsed, err := parser.ParseBytes(data, 0)
+	parsed, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey()) // pairs refuses them, with their place
 	if err != nil {
 		return syntaxError(file, err)
 	}
@@ -72,13 +72,7 @@ func decodeYAML(file string, data []byte, out any) error {
 func syntaxError(file string, err error) error {
 	var syntax yaml.Error
 	if errors.As(err, &syntax) && syntax.GetToken() != nil && syntax.GetToken().Position != nil {
-		problem := syntax.GetMessage()
-		var twice *yaml.DuplicateKeyError
-		if errors.As(err, &twice) {
-			problem = "the key stands there twice: remove one of them"
-			return &configError{file, syntax.GetToken().Position.Line, syntax.GetToken().Value, problem}
-		}
-		return &configError{file: file, line: syntax.GetToken().Position.Line, problem: "this is not YAML: " + problem}
+		return &configError{file: file, line: syntax.GetToken().Position.Line, problem: "this is not YAML: " + syntax.GetMessage()}
 	}
 	return &configError{file: file, problem: "this is not YAML"}
 }
@@ -199,15 +193,25 @@ func (d *decoder) list(n ast.Node, out reflect.Value, key string, depth int) {
 }
 
 // pairs returns the entries of a mapping.
-func (d *decoder) pairs(n ast.Node, key string) ([]*ast.MappingValueNode, bool) {
+func (d *decoder) pairs(n ast.Node, key string) (pairs []*ast.MappingValueNode, ok bool) {
 	switch v := n.(type) {
 	case *ast.MappingNode:
-		return v.Values, true
+		pairs = v.Values
 	case *ast.MappingValueNode:
-		return []*ast.MappingValueNode{v}, true
+		pairs = []*ast.MappingValueNode{v}
+	default:
+		d.fail(n, key, "here must be a mapping of keys to values, not %s", kindOf(n))
+		return nil, false
 	}
-	d.fail(n, key, "here must be a mapping of keys to values, not %s", kindOf(n))
-	return nil, false
+	seen := map[string]bool{}
+	for _, p := range pairs {
+		name := p.Key.GetToken().Value
+		if seen[name] {
+			d.fail(p.Key, join(key, name), "the key stands there twice: remove one of them")
+		}
+		seen[name] = true
+	}
+	return pairs, true
 }
 
 func (d *decoder) structure(n ast.Node, out reflect.Value, key string, depth int) {
