@@ -49,7 +49,8 @@ type ClaimRequest struct {
 
 // Change is one event in the life of a claimed transcript, and what its row says from then on: ConversationID, EndUserID,
 // Attempts, ErrorCode, Error, ContentHash and ClosedAt replace what was there. A Found change only adds the conversation
-// id where none is recorded, and leaves an existing one alone.
+// id where none is recorded, and leaves an existing one alone; what it does not say (zero values) it leaves alone too, the
+// error aside. No other event changes the conversation id.
 type Change struct {
 	ID    string
 	Claim int64
@@ -64,7 +65,8 @@ type Change struct {
 	ClosedAt       time.Time
 	// SendFor is, for Send and SendAgain, how far ahead of the database's clock send_before is set.
 	SendFor time.Duration
-	// PartialErrors replace those recorded so far, unless nil.
+	// PartialErrors replace those recorded so far, unless nil. Recorded duplicates stay in any case: another process may
+	// have found them.
 	PartialErrors []PartialError
 }
 
@@ -181,7 +183,11 @@ type EndUser struct {
 // Store is the checkpoint. Postgres and SQLite implement it; Open chooses.
 //
 // Every write is durable when the method returns: it survives a kill -9 and a loss of power. Every write may be repeated
-// after an error that Retryable accepts, with the same outcome as if it had been made once. Clocks are the database's.
+// after an error that Retryable accepts, with the same outcome as if it had been made once; StartRun, however, may leave
+// a run that never ends, and ReserveEndUsers says Doubt of its own first attempt. Clocks are the database's.
+//
+// A Store may be used by several goroutines at once. Text that the database cannot hold (NUL bytes, invalid UTF-8) is
+// stored with U+FFFD in its place.
 type Store interface {
 	Close() error
 
