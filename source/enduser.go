@@ -73,7 +73,7 @@ func decodeAttributes(value []byte) (map[string]Value, *RejectError) {
 		if !ok {
 			break
 		}
-		name := strings.ReplaceAll(strings.ToValidUTF8(string(raw), "\uFFFD"), "\x00", "\uFFFD")
+		name := strings.ToValidUTF8(string(raw), "\uFFFD")
 		if _, again := last[name]; !again {
 			order = append(order, name)
 		}

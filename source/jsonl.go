@@ -38,12 +38,12 @@ type JSONL struct {
 }
 
 // Read yields every record of every file, and after the last one of a file the mark that it was read to its end. It
-// reads all files whole, since is ignored. Lines that are blank are no records.
+// reads all files whole and ignores the time from which another source would read. Lines that are blank are no records.
 //
 // An error ends the iteration: a file that cannot be read or decompressed to its end, or the error of ctx. A bad line is
 // no error but a Record whose Transcript returns one. The second call gives ErrCannotReread unless Rereadable. Only one
 // Read may run at a time.
-func (s *JSONL) Read(ctx context.Context, since time.Time) iter.Seq2[*Record, error] {
+func (s *JSONL) Read(ctx context.Context, _ time.Time) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		if !s.Rereadable() && s.consumed.Swap(true) {
 			yield(nil, ErrCannotReread)
@@ -164,7 +164,7 @@ func (in input) lines(ctx context.Context, count *atomic.Int64, visit func(line)
 			return false, err
 		}
 		l, err := lines.next()
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // as in next
 			return false, nil
 		}
 		if err != nil {

@@ -290,7 +290,10 @@ func TestJSONLFetch(t *testing.T) {
 			t.Errorf("fetch %v: %s %v", tt.ids, diff, err)
 		}
 	}
-	for range s.Fetch(t.Context(), []string{"a", "b"}) {
+	for _, err := range s.Fetch(t.Context(), []string{"a", "b"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		break
 	}
 }
@@ -401,7 +404,7 @@ func FuzzLines(f *testing.F) {
 				t.Fatalf("line %d: got %.20q as line %d, %v; want %.20q", i+1, got.data, got.number, err, want)
 			}
 		}
-		if _, err := lines.next(); err != io.EOF {
+		if _, err := lines.next(); !errors.Is(err, io.EOF) {
 			t.Fatalf("at the end: %v", err)
 		}
 	})

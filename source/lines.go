@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"hash"
 	"io"
 )
@@ -34,12 +35,13 @@ func newLineReader(r io.Reader) *lineReader {
 func (l *lineReader) next() (line, error) {
 	for {
 		data, err := l.r.ReadSlice('\n')
-		if err != nil && err != bufio.ErrBufferFull && (err != io.EOF || len(data) == 0) {
+		//nolint:errorlint // io.EOF inside another error is not the end of the file, but what is wrong with it
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) && (err != io.EOF || len(data) == 0) {
 			return line{}, err
 		}
 		l.number++
 		next := line{data: trimEnd(data), number: l.number}
-		if err == bufio.ErrBufferFull {
+		if errors.Is(err, bufio.ErrBufferFull) {
 			if next, err = l.long(data); err != nil {
 				return line{}, err
 			}
@@ -55,12 +57,12 @@ func (l *lineReader) long(start []byte) (line, error) {
 	data := bytes.Clone(start)
 	for {
 		chunk, err := l.r.ReadSlice('\n')
-		if err != nil && err != bufio.ErrBufferFull && err != io.EOF {
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) && err != io.EOF {
 			return line{}, err
 		}
 		data = append(data, chunk...)
 		switch {
-		case err != bufio.ErrBufferFull:
+		case !errors.Is(err, bufio.ErrBufferFull):
 			data = trimEnd(data)
 			if len(data) > maxLine {
 				return line{number: l.number, tooLong: true, hash: sha256.Sum256(data)}, nil
@@ -78,11 +80,11 @@ func (l *lineReader) tooLong(start []byte) (line, error) {
 	h.add(start)
 	for {
 		chunk, err := l.r.ReadSlice('\n')
-		if err != nil && err != bufio.ErrBufferFull && err != io.EOF {
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) && err != io.EOF {
 			return line{}, err
 		}
 		h.add(chunk)
-		if err != bufio.ErrBufferFull {
+		if !errors.Is(err, bufio.ErrBufferFull) {
 			long := line{number: l.number, tooLong: true}
 			h.Sum(long.hash[:0])
 			return long, nil

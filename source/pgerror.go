@@ -16,11 +16,14 @@ func transient(err error) bool {
 	if !errors.As(err, &answer) {
 		return true
 	}
-	if answer.Code == "57014" { // query_canceled: a statement timeout
+	switch answer.Code {
+	case "57014": // query_canceled: a statement timeout
 		return false
+	case "55P03": // lock_not_available
+		return true
 	}
 	switch answer.Code[:min(2, len(answer.Code))] {
-	case "08", "53", "57", "58", "40", "25":
+	case "08", "40", "53", "57", "58":
 		return true
 	}
 	return false
@@ -73,6 +76,8 @@ func cureOf(code string) string {
 		return "correct the query of the source"
 	case strings.HasPrefix(code, "22"), strings.HasPrefix(code, "P0"):
 		return "find the row with the query in psql, and correct the row or the query"
+	case code == "25006":
+		return "the query must only read: take out what writes"
 	case code == "57014":
 		return "give the query an index on closed_at and id, or raise the user's statement_timeout"
 	}

@@ -66,6 +66,10 @@ func OpenPostgres(ctx context.Context, config PostgresConfig) (*Postgres, error)
 		return nil, errors.New("the URL of the source database is malformed: write postgres://user:password@host:5432/database, and special characters of the password as %XX")
 	}
 	s.connection.ConnectTimeout = cmp.Or(s.connection.ConnectTimeout, 10*time.Second)
+	// In UTC a timestamp without a zone compares with @since as the UTC that it is, and the text of a row, and so its hash,
+	// does not depend on the time zone of the server. Both are settings that poolers carry over.
+	s.connection.RuntimeParams["timezone"] = "UTC"
+	s.connection.RuntimeParams["client_encoding"] = "UTF8"
 	// A peer that has vanished is noticed after a minute instead of never.
 	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}}
 	s.connection.DialFunc = dialer.DialContext
@@ -139,12 +143,12 @@ func hangUp(conn *pgconn.PgConn) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = conn.Close(ctx)
-	<-conn.CleanupDone()
+	// After a cancelled query pgx asks the server in the background to stop it, which takes long if the server is away.
+	select {
+	case <-conn.CleanupDone():
+	case <-ctx.Done():
+	}
 }
-
-// begin starts a transaction in UTC: there a timestamp without a zone compares with @since as the UTC that it is, and the
-// text of a row, and so its hash, does not depend on the time zone of the server.
-const begin = "begin transaction read only; set local time zone 'UTC';"
 
 // rows runs one statement in a read-only transaction of its own. The results are text but for the columns whose
 // format is binary; settings hold for the transaction.
@@ -154,7 +158,7 @@ func (s *Postgres) rows(ctx context.Context, settings, sql string, args []arg, f
 		return nil, err
 	}
 	defer func() { s.release(conn, err) }()
-	if _, err := conn.Exec(ctx, begin+settings).ReadAll(); err != nil {
+	if _, err := conn.Exec(ctx, "begin transaction read only;"+settings).ReadAll(); err != nil {
 		return nil, err
 	}
 	result := run(ctx, conn, sql, args, formats)

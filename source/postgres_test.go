@@ -333,7 +333,7 @@ func TestPostgresRestart(t *testing.T) {
 	execute(t, cluster.URL(), schema+sessions(1000))
 	var warnings atomic.Int64
 	away := make(chan struct{})
-	logger := slog.New(slog.NewTextHandler(writerFunc(func(b []byte) {
+	logger := slog.New(slog.NewTextHandler(writerFunc(func([]byte) {
 		if warnings.Add(1) == 1 {
 			close(away)
 		}
@@ -407,10 +407,34 @@ func (b *brittle) Read(p []byte) (int, error) {
 	n, err := b.Conn.Read(p)
 	if b.left -= n; b.left <= 0 && err == nil {
 		b.cut.Add(1)
-		_ = b.Conn.Close()
+		_ = b.Close()
 		return 0, io.ErrUnexpectedEOF
 	}
 	return n, err
+}
+
+// TestPostgresEncoding reads a database that is not in UTF-8, on a server that is not in UTC.
+func TestPostgresEncoding(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Cluster(t)
+	execute(t, cluster.URL(), "create database latin encoding 'LATIN1' locale 'C' template template0")
+	execute(t, cluster.URL(), "alter database latin set timezone = 'Asia/Tokyo'")
+	url := strings.Replace(cluster.URL(), "/postgres?", "/latin?", 1)
+	s := openPostgres(t, PostgresConfig{URL: url, Query: `select 'bl' || chr(229) || 'bær' as id, timestamp '2025-01-01 00:00:00' as closed_at,
+		jsonb_build_array(jsonb_build_object('role', 'user', 'text', timestamptz '2025-01-01 00:00:00Z')) as messages where timestamp '2025-01-01' >= @since`})
+	n := 0
+	for r, err := range s.Read(t.Context(), time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.Transcript()
+		if n++; err != nil || got.ID != "blåbær" || got.Messages[0].Text != "2025-01-01T00:00:00+00:00" {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d rows", n)
+	}
 }
 
 func TestPostgresCancel(t *testing.T) {
@@ -430,5 +454,18 @@ func TestPostgresCancel(t *testing.T) {
 	}
 	if !errors.Is(last, context.Canceled) || n != 200 {
 		t.Errorf("after %d records: %v", n, last)
+	}
+}
+
+// TestPostgresCancelQuery ends a query that would take a minute.
+func TestPostgresCancelQuery(t *testing.T) {
+	t.Parallel()
+	url := database(t, "")
+	s := openPostgres(t, PostgresConfig{URL: url, Query: "select 1 as id, now() as closed_at, pg_sleep(60)::text as messages"})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if _, err := collect(t, "", s.Read(ctx, time.Time{})); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 20*time.Second {
+		t.Errorf("after %v: %v", time.Since(start), err)
 	}
 }
