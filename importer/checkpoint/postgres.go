@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -188,10 +189,17 @@ func wrapPostgres(doing string, err error) error {
 	return fmt.Errorf("%s checkpoint: %w", doing, err)
 }
 
-// oneLine is an error that pgx spreads over lines, one for each address it tried.
+// oneLine is an error that pgx spreads over lines, one for each address that it tried, and again without TLS.
 type oneLine struct{ error }
 
-func (e oneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+func (e oneLine) Error() string {
+	lines := strings.Split(e.error.Error(), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(slices.Compact(lines), "; ")
+}
+
 func (e oneLine) Unwrap() error { return e.error }
 
 const (

@@ -86,15 +86,12 @@ func TestNoAnswer(t *testing.T) {
 // TestBindingIsRead reads what Bind has recorded.
 func TestBindingIsRead(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
-		reader := s.Store.(interface {
-			Binding(ctx context.Context, source string) (Binding, error)
-		})
 		want := Binding{"https://dev.dixa.io", "o-1"}
 		if err := s.Bind(t.Context(), bot, want, false); err != nil {
 			t.Fatal(err)
 		}
 		for source, want := range map[string]Binding{bot: want, "other": {}} {
-			got, err := reader.Binding(t.Context(), source)
+			got, err := s.Binding(t.Context(), source)
 			if err != nil {
 				t.Fatal(err)
 			}
