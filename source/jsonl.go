@@ -40,9 +40,9 @@ type JSONL struct {
 // Read yields every record of every file, and after the last one of a file the mark that it was read to its end. It
 // reads all files whole and ignores the time from which another source would read. Lines that are blank are no records.
 //
-// An error ends the iteration: a file that cannot be read or decompressed to its end, or the error of ctx. A bad line is
-// no error but a Record whose Transcript returns one. The second call gives ErrCannotReread unless Rereadable. Only one
-// Read may run at a time.
+// A bad line is a Record whose Transcript returns an error, and so is the place where a file turns out to be damaged or
+// unreadable: the mark of its end is missing then, and the other files are read. An error ends the iteration: that of ctx, or
+// of standard input or a pipe. The second call gives ErrCannotReread unless Rereadable. Only one Read may run at a time.
 func (s *JSONL) Read(ctx context.Context, _ time.Time) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		if !s.Rereadable() && s.consumed.Swap(true) {
@@ -51,10 +51,19 @@ func (s *JSONL) Read(ctx context.Context, _ time.Time) iter.Seq2[*Record, error]
 		}
 		s.done.Store(0)
 		for _, in := range s.inputs {
-			stopped, err := in.lines(ctx, &s.done, func(l line) bool { return yield(s.record(in.path, l), nil) })
+			var last int64
+			stopped, err := in.lines(ctx, &s.done, func(l line) bool {
+				last = l.number
+				return yield(s.record(in.path, l), nil)
+			})
 			switch {
 			case stopped:
 				return
+			case err != nil && in.regular && ctx.Err() == nil:
+				if !yield(damaged(in.path, last+1, err), nil) {
+					return
+				}
+				continue
 			case err != nil:
 				yield(nil, err)
 				return
@@ -144,6 +153,12 @@ func (s *JSONL) record(path string, l line) *Record {
 	r.ID, r.Open = scan(l.data)
 	r.decode = s.decode
 	return r
+}
+
+// damaged is the record of the place where a file cannot be read any further.
+func damaged(path string, number int64, err error) *Record {
+	return &Record{Place: Place{Path: path, Line: number}, Hash: sha256.Sum256([]byte(err.Error())),
+		failure: reject(RejectFileDamaged, "%s", err.Error())}
 }
 
 func (s *JSONL) decode(r *Record) (*Transcript, *RejectError) { return decodeRecord(r, s.now()) }

@@ -45,14 +45,17 @@ func openFiles(t *testing.T, paths ...string) *JSONL {
 	return s
 }
 
-// collect describes the records of an iteration relative to a folder, and returns the error that ended it.
+// collect describes the records of an iteration relative to a folder, and returns the error that ended it, or that
+// says where a file is damaged.
 func collect(t *testing.T, dir string, all func(func(*Record, error) bool)) (records []string, err error) {
 	t.Helper()
+	ended := false
 	for r, e := range all {
-		if err != nil {
+		if ended {
 			t.Fatal("the iteration went on after an error")
 		}
-		if err = e; e != nil {
+		if e != nil {
+			ended, err = true, e
 			continue
 		}
 		path := strings.TrimPrefix(r.Place.Path, dir+"/")
@@ -63,6 +66,10 @@ func collect(t *testing.T, dir string, all func(func(*Record, error) bool)) (rec
 		_, failure := r.Transcript()
 		state := ""
 		if reject := (*RejectError)(nil); errors.As(failure, &reject) {
+			if reject.Code == RejectFileDamaged {
+				err = reject
+				continue
+			}
 			state = " " + string(reject.Code)
 		}
 		if r.Open {
@@ -173,6 +180,26 @@ func TestJSONLTruncatedKeepsRecords(t *testing.T) {
 	}
 }
 
+func TestJSONLDamageStopsNoOtherFile(t *testing.T) {
+	t.Parallel()
+	dir := write(t, map[string]string{"a": packGzip(chat("a") + "\n" + chat("b"))[:60], "b": chat("c")})
+	s := openFiles(t, dir+"/a", dir+"/b")
+	var got []string
+	for r, err := range s.Read(t.Context(), time.Time{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Transcript(); err != nil {
+			got = append(got, fmt.Sprint(strings.TrimPrefix(r.Key(), dir), " ", err))
+			continue
+		}
+		got = append(got, r.ID)
+	}
+	if len(got) != 3 || !strings.HasPrefix(got[0], "/a:1 file_damaged: read ") || got[1] != "c" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestJSONLHash(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x\r", maxLine)
@@ -233,7 +260,7 @@ func TestJSONLUnreadable(t *testing.T) {
 	if err := os.Remove(dir + "/f"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := collect(t, dir, s.Read(t.Context(), time.Time{})); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), dir+"/f") {
+	if _, err := collect(t, dir, s.Read(t.Context(), time.Time{})); err == nil || !strings.Contains(err.Error(), "no such file") || !strings.Contains(err.Error(), dir+"/f") {
 		t.Errorf("a file that vanished: %v", err)
 	}
 	if os.Geteuid() == 0 {

@@ -109,6 +109,7 @@ const (
 	RejectTimeInFuture     RejectCode = "time_in_future"
 	RejectInvalidAttribute RejectCode = "invalid_attribute"
 	RejectNoMessages       RejectCode = "no_messages"
+	RejectFileDamaged      RejectCode = "file_damaged" // the rest of a file cannot be read
 	RejectDuplicateID      RejectCode = "duplicate_id" // used by the importer
 )
 
