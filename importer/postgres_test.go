@@ -1,0 +1,200 @@
+package importer_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/checkpoint/pgtest"
+	"dixa-import/source"
+)
+
+const botSchema = `
+create table sessions (id bigint primary key, started_at timestamptz not null, ended_at timestamptz, customer text, order_no text);
+create table messages (id bigserial primary key, session_id bigint not null references sessions, sender text not null, body text, sent_at timestamptz not null);
+create index on sessions (ended_at, id);
+create index on messages (session_id, id);`
+
+const botQuery = `select s.id, s.started_at as created_at, s.ended_at as closed_at, s.customer as end_user_external_id,
+	jsonb_build_object('order', s.order_no) as attributes,
+	(select jsonb_agg(jsonb_build_object('role', m.sender, 'text', m.body, 'created_at', m.sent_at) order by m.id)
+		from messages m where m.session_id = s.id) as messages
+from sessions s; -- the bot's own tables`
+
+// botDatabase is a normalised database of a bot with n sessions, of which every tenth is still open.
+func botDatabase(t *testing.T, n int) (url string, db *pgx.Conn) {
+	t.Helper()
+	url = pgtest.New(t)
+	db, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close(context.Background()) })
+	exec(t, db, botSchema)
+	addSessions(t, db, 1, n)
+	return url, db
+}
+
+func addSessions(t *testing.T, db *pgx.Conn, from, to int) {
+	t.Helper()
+	exec(t, db, fmt.Sprintf(`insert into sessions select i, '2026-10-01Z'::timestamptz + i * interval '1 minute',
+		case when i %% 10 <> 0 then '2026-10-01Z'::timestamptz + (i / 3) * interval '3 minutes' + interval '5 minutes' end, 'c-' || i %% 13, 'o-' || i
+		from generate_series(%d, %d) i`, from, to))
+	exec(t, db, fmt.Sprintf(`insert into messages (session_id, sender, body, sent_at) select i, case when j %% 2 = 0 then 'bot' else 'user' end,
+		'message ' || j, '2026-10-01Z'::timestamptz + i * interval '1 minute' + (j / 2) * interval '1 second'
+		from generate_series(%d, %d) i, generate_series(1, 5) j order by i, j`, from, to))
+}
+
+func exec(t *testing.T, db *pgx.Conn, sql string) {
+	t.Helper()
+	if _, err := db.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) postgres(url string) *source.Postgres {
+	w.Helper()
+	r, err := source.OpenPostgres(w.Context(), source.PostgresConfig{URL: url, Query: botQuery, PageSize: 37})
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { r.Close() })
+	return r
+}
+
+func TestANormalisedDatabaseIsImportedFromItsWatermark(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		w := setup(t, store, sandbox.Options{})
+		url, db := botDatabase(t, 400)
+		overlap := func(c *importer.Config) { withOrders(c); c.Overlap = time.Hour }
+		s := w.mustRun(importer.OutcomeOK, w.postgres(url), overlap)
+		if s.Counts.Read != 360 || s.Counts.Imported != 360 {
+			t.Errorf("counts are %+v", s.Counts)
+		}
+		c := w.wantOnce("123")
+		if len(c.Messages) != 5 || c.Messages[4].Text != "message 5" || c.Attributes[sandbox.OrderNumberID] != "o-123" {
+			t.Errorf("conversation is %+v", c)
+		}
+		if n := len(w.api.EndUsers()); n != 13 {
+			t.Errorf("Dixa has %d end-users", n)
+		}
+		addSessions(t, db, 401, 450)
+		exec(t, db, `update sessions set ended_at = '2026-10-01Z'::timestamptz + interval '20 hours' where id = 400`) // closed late
+		s = w.mustRun(importer.OutcomeOK, w.postgres(url), overlap)
+		if s.Counts.Imported != 46 || s.Counts.Read > 46+60 {
+			t.Errorf("the second run counts %+v", s.Counts)
+		}
+		w.wantOnce("400")
+		s = w.mustRun(importer.OutcomeOK, w.postgres(url), func(c *importer.Config) { overlap(c); c.Full = true })
+		if s.Counts.Read != 406 || s.Counts.AlreadyDone != 406 {
+			t.Errorf("a full run counts %+v", s.Counts)
+		}
+	})
+}
+
+func TestTheWatermarkWaitsForWhatIsNotDone(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	url, _ := botDatabase(t, 100)
+	w.api.SetFaults([]sandbox.Fault{{Operation: sandbox.FindEndUsers, Kind: sandbox.ErrorBefore, Match: nil, Nth: 1, Times: 3}})
+	s := w.mustRun(importer.OutcomeIncomplete, w.postgres(url), func(c *importer.Config) { c.Workers = 1 })
+	if s.Counts.Pending != 1 || s.Counts.Imported != 89 {
+		t.Errorf("counts are %+v", s.Counts)
+	}
+	w.wantRow("1", checkpoint.Pending, "unavailable")
+	s = w.mustRun(importer.OutcomeOK, w.postgres(url), nil)
+	if s.Counts.Imported != 1 || s.Counts.AlreadyDone != 89 {
+		t.Errorf("the second run counts %+v", s.Counts)
+	}
+	s = w.mustRun(importer.OutcomeOK, w.postgres(url), nil)
+	if s.Counts.Read > 3 {
+		t.Errorf("the third run counts %+v", s.Counts)
+	}
+}
+
+// TestTheCheckpointDatabaseGoesAway: nothing is lost or doubled by a restart in the middle of a run.
+func TestTheCheckpointDatabaseGoesAway(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Cluster(t)
+	w := setup(t, "sqlite", sandbox.Options{})
+	w.url = cluster.URL()
+	store := w.open()
+	if _, _, err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	path := w.file("c.jsonl", chats(300)...)
+	im := w.importer(w.jsonl(path), func(c *importer.Config) { c.Store = store })
+	from := w.requests.Load()
+	away, back := make(chan struct{}), make(chan struct{})
+	w.onRequest(func(n int64) {
+		if n == from+100 {
+			close(away)
+		}
+	})
+	go func() {
+		defer close(back)
+		<-away
+		cluster.Stop(pgtest.Immediate)
+		cluster.Start()
+	}()
+	s, err := im.Run(context.Background())
+	<-back
+	checkCounts(t, s)
+	if err != nil || s.Outcome != importer.OutcomeOK {
+		t.Fatalf("run ended as %q, %v", s.Outcome, err)
+	}
+	if len(w.api.Conversations()) != 300 || len(w.api.Duplicates()) != 0 {
+		t.Errorf("%d conversations, %d duplicates", len(w.api.Conversations()), len(w.api.Duplicates()))
+	}
+}
+
+// TestTheCheckpointDatabaseStaysAway: the run stops, and what is on its way is covered by what the checkpoint says.
+func TestTheCheckpointDatabaseStaysAway(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Cluster(t)
+	w := setup(t, "sqlite", sandbox.Options{})
+	w.url = cluster.URL()
+	store := w.open()
+	if _, _, err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	path := w.file("c.jsonl", chats(300)...)
+	im := w.importer(w.jsonl(path), func(c *importer.Config) { c.Store = store; c.DatabasePatience = 300 * time.Millisecond })
+	from := w.requests.Load()
+	w.onRequest(func(n int64) {
+		if n == from+100 {
+			cluster.Stop(pgtest.Immediate)
+		}
+	})
+	s, err := im.Run(context.Background())
+	checkCounts(t, s)
+	if err == nil || s.Outcome != importer.OutcomeAborted {
+		t.Fatalf("run ended as %q, %v", s.Outcome, err)
+	}
+	w.onRequest(func(int64) {})
+	_ = store.Close()
+	cluster.Start()
+	w.expireLeases()
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+	if len(w.api.Conversations()) != 300 || len(w.api.Duplicates()) != 0 {
+		t.Errorf("%d conversations, %d duplicates", len(w.api.Conversations()), len(w.api.Duplicates()))
+	}
+}
+
+// expireLeases lets the leases of runs that did not end be over, as 30 s would.
+func (w *world) expireLeases() {
+	w.Helper()
+	db, err := pgx.Connect(w.Context(), w.url)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer func() { _ = db.Close(context.Background()) }()
+	exec(w.T, db, `update dixa_import.runs set lease_until = now() where finished_at is null`)
+}
