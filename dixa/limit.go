@@ -81,6 +81,13 @@ func (l *RateLimiter) Rate() float64 {
 	return l.rate * l.factorAt(time.Now())
 }
 
+// Paused returns how much of a pause after a 429 is left, 0 if there is none.
+func (l *RateLimiter) Paused() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return max(0, time.Until(l.pausedUntil))
+}
+
 // Wait blocks until the next request may leave, or returns the error of the context.
 func (l *RateLimiter) Wait(ctx context.Context) error {
 	for {
