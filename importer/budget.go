@@ -85,7 +85,7 @@ func (l *SharedLimiter) giveBack(slot time.Time) {
 
 // slot returns a reserved moment; one of the waiting workers reserves for all.
 func (l *SharedLimiter) slot(ctx context.Context) (time.Time, error) {
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+	for pause := 50 * time.Millisecond; ; {
 		l.mu.Lock()
 		if len(l.slots) > 0 {
 			slot := l.slots[0]
@@ -98,7 +98,6 @@ func (l *SharedLimiter) slot(ctx context.Context) (time.Time, error) {
 			l.mu.Unlock()
 			select {
 			case <-changed:
-				pause /= 2
 				continue
 			case <-ctx.Done():
 				return time.Time{}, context.Cause(ctx)
@@ -114,6 +113,7 @@ func (l *SharedLimiter) slot(ctx context.Context) (time.Time, error) {
 		if !pauseFor(ctx, pause) {
 			return time.Time{}, context.Cause(ctx)
 		}
+		pause = min(2*pause, 2*time.Second)
 	}
 }
 

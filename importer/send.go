@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"dixa-import/dixa"
@@ -13,7 +14,17 @@ import (
 // send is the step that imports the transcript.
 func (im *Importer) send(ctx context.Context, t *task) (step, error) {
 	in := im.payload(t.transcript, t.row.EndUserID, t.withoutAttachments)
-	answer, err := im.cfg.API.ImportConversation(ctx, in, func(_ context.Context, _ int, previous error) error {
+	// A stop ends the wait for the request's turn, but not the request.
+	turn, leave := context.WithCancel(ctx)
+	defer leave()
+	var recorded atomic.Bool
+	defer context.AfterFunc(im.fetching, func() {
+		if !recorded.Load() {
+			leave()
+		}
+	})()
+	answer, err := im.cfg.API.ImportConversation(turn, in, func(_ context.Context, _ int, previous error) error {
+		recorded.Store(true)
 		return im.recordSending(t, previous)
 	})
 	if err == nil {

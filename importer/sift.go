@@ -2,6 +2,7 @@ package importer
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -277,7 +278,7 @@ func (s *sifter) lookup(items []*item) error {
 // settled says that a record was settled earlier and is the same since.
 func (s *sifter) settled(rec *source.Record) bool {
 	row, known := s.rows[rec.Key()]
-	if !known || row.ContentHash != rec.Hash.String() {
+	if !known || !sameHash(row.ContentHash, rec.Hash) {
 		return false
 	}
 	switch row.Status {
@@ -287,6 +288,13 @@ func (s *sifter) settled(rec *source.Record) bool {
 		return true
 	}
 	return false
+}
+
+// sameHash compares without an allocation: this is done for every record of a history.
+func sameHash(recorded string, h source.Hash) bool {
+	var text [2 * len(h)]byte
+	hex.Encode(text[:], h[:])
+	return recorded == string(text[:])
 }
 
 // decide counts a record, or puts it on the list of claims.
