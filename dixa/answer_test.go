@@ -45,7 +45,7 @@ func TestAnswersAreClassified(t *testing.T) {
 					w.Header().Set("Location", "/gateway/v1/organization?email="+testEmail)
 					w.WriteHeader(test.status)
 					_, _ = w.Write([]byte(test.body))
-				})
+				}, func(cfg *Config) { cfg.MaxAttempts = 3 })
 				err := k.call(t.Context(), c)
 				var api *APIError
 				if !errors.As(err, &api) || api.Status != test.status || !strings.HasSuffix(err.Error(), test.want) {
@@ -57,7 +57,7 @@ func TestAnswersAreClassified(t *testing.T) {
 				}
 				want := 1
 				if test.transient && k.idempotent {
-					want = 5
+					want = 3
 				}
 				if got := len(rec.all()); got != want {
 					t.Errorf("%d requests, want %d", got, want)
@@ -84,14 +84,15 @@ func TestUnusableAnswers(t *testing.T) {
 		for _, kind := range []string{"get", "create", "import"} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				t.Parallel()
-				c, rec := setup(t, func(w http.ResponseWriter, _ *http.Request, _ int) { reply(w, 200, body) })
+				c, rec := setup(t, func(w http.ResponseWriter, _ *http.Request, _ int) { reply(w, 200, body) },
+					func(cfg *Config) { cfg.MaxAttempts = 3 })
 				err := kinds[kind].call(t.Context(), c)
 				var answer *AnswerError
 				if !errors.As(err, &answer) || answer.Status != 200 || NotApplied(err) || !Transient(err) {
 					t.Fatalf("error %v", err)
 				}
 				noSecrets(t, err)
-				if got := len(rec.all()); (got == 5) != kinds[kind].idempotent || (got != 1 && got != 5) {
+				if got := len(rec.all()); (got == 3) != kinds[kind].idempotent || (got != 1 && got != 3) {
 					t.Errorf("%d requests", got)
 				}
 			})

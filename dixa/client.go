@@ -1,7 +1,8 @@
 // Package dixa is a client of the Dixa API: the part of it that an import needs.
 //
 // Every request goes through one loop, which paces it, sends it, says what its answer means and repeats what may be
-// repeated. No error, log line or printed value of this package holds the token, and what Dixa says in an error is
+// repeated. While the API is down all requests wait until it is back, for as long as their contexts last, instead of using
+// up their attempts. No error, log line or printed value of this package holds the token, and what Dixa says in an error is
 // cleaned of email addresses and phone numbers, because its messages may quote them.
 package dixa
 
@@ -34,8 +35,8 @@ type Config struct {
 	BaseURL     string        // default DefaultBaseURL; http:// only for this machine; a path prefix is kept
 	Token       string        `json:"-"` // required: the API token, without "Bearer"
 	Timeout     time.Duration // of one attempt, from dialling to the end of the answer; default 30s
-	MaxAttempts int           // of a request that may be repeated, the first one included; default 5
-	Backoff     time.Duration // the wait before the first repetition, which then doubles up to 15s; default 500ms
+	MaxAttempts int           // of a request that may be repeated, the first included, those during an outage not; default 5
+	Backoff     time.Duration // the wait before the first repetition, which then doubles up to 15s; default 500ms; twice that between probes
 	Limiter     Limiter       `json:"-"` // default: no limit, but a 429 still pauses everybody
 	Connections int           // idle connections to keep; default 16
 	UserAgent   string        // default "dixa-import"
@@ -139,6 +140,7 @@ type Client struct {
 	maxAttempts int
 	backoff     time.Duration
 	limiter     Limiter
+	gate        *gate
 	userAgent   string
 	log         *slog.Logger
 
@@ -155,7 +157,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	bearer := "Bearer " + cfg.Token
-	return &Client{
+	c := &Client{
 		base:        base,
 		http:        &http.Client{Transport: newTransport(cfg), CheckRedirect: stayHere},
 		authorize:   func(r *http.Request) { r.Header.Set("Authorization", bearer) },
@@ -165,7 +167,9 @@ func New(cfg Config) (*Client, error) {
 		limiter:     cfg.Limiter,
 		userAgent:   cfg.UserAgent,
 		log:         cfg.Logger,
-	}, nil
+	}
+	c.gate = &gate{probe: c.probe, backoff: 2 * cfg.Backoff, log: cfg.Logger}
+	return c, nil
 }
 
 // stayHere keeps a redirect from being followed: it would carry the token elsewhere, and turn a POST into a GET.
@@ -199,16 +203,17 @@ func newTransport(cfg Config) *http.Transport {
 // Close closes the connections that are not in use.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Stats counts what a client has done since New.
+// Stats counts what a client has done since New, and says whether the API is down.
 type Stats struct {
-	Requests  int64 // HTTP requests that left, every attempt counted
+	Requests  int64 // HTTP requests that left, every attempt and every probe counted
 	Throttled int64 // answers with status 429
 	Retries   int64 // attempts that repeated another one, those after a 429 aside
+	Down      bool  // the API does not answer at present, and all requests wait until it does
 }
 
 // Stats returns the counts up to now.
 func (c *Client) Stats() Stats {
-	return Stats{Requests: c.requests.Load(), Throttled: c.throttled.Load(), Retries: c.retries.Load()}
+	return Stats{Requests: c.requests.Load(), Throttled: c.throttled.Load(), Retries: c.retries.Load(), Down: c.gate.down()}
 }
 
 // ClockSkew returns how far Dixa's clock is ahead of this machine's, by the Date header of the last answer, which has

@@ -59,7 +59,7 @@ func do[T any](ctx context.Context, c *Client, in call[T]) (T, error) {
 	var previous error
 	doubtful := false // an earlier attempt may have been applied
 	for attempt, failures := 1, 0; ; attempt++ {
-		if err := c.limiter.Wait(ctx); err != nil {
+		if err := c.admit(ctx); err != nil {
 			return zero, interrupted(in.op, previous, err, doubtful)
 		}
 		if in.before != nil {
@@ -68,6 +68,7 @@ func do[T any](ctx context.Context, c *Client, in call[T]) (T, error) {
 			}
 		}
 		result, err := once(ctx, c, in, payload)
+		c.gate.note(err)
 		if err == nil {
 			return result, nil
 		}
@@ -76,7 +77,17 @@ func do[T any](ctx context.Context, c *Client, in call[T]) (T, error) {
 			continue // the limiter makes everybody wait
 		}
 		doubtful = doubtful || !NotApplied(err)
-		if failures++; failures >= c.maxAttempts || !in.mayRepeat(err) {
+		if !in.mayRepeat(err) {
+			return zero, final(err, doubtful)
+		}
+		wasDown, waitErr := c.gate.wait(ctx)
+		if waitErr != nil {
+			return zero, interrupted(in.op, previous, waitErr, doubtful)
+		}
+		if !wasDown { // an outage is no fault of the request
+			failures++
+		}
+		if failures >= c.maxAttempts {
 			return zero, final(err, doubtful)
 		}
 		wait := waits.NextBackOff()
