@@ -335,7 +335,7 @@ func TestRefusedAndThenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := listener.Addr().String()
-	listener.Close()
+	_ = listener.Close()
 	rec := &recorder{}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec.add(r)
@@ -345,7 +345,7 @@ func TestRefusedAndThenBack(t *testing.T) {
 		}
 		reply(w, 200, `{"data":[]}`)
 	}))
-	server.Listener.Close()
+	_ = server.Listener.Close()
 	down := make(chan struct{})
 	var once sync.Once
 	c := newClient(t, "http://"+addr, func(cfg *Config) {
