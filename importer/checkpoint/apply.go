@@ -48,7 +48,8 @@ func (r *record) claim(run int64, req ClaimRequest, alive map[int64]bool) int64 
 	if r.ClaimedBy == run && r.Claim == max(req.Seen, 0)+1 {
 		return r.Claim // claimed before; the answer was lost
 	}
-	if r.Claim != req.Seen || r.Status == Complete || r.Status == Partial {
+	to, ok := claimedAs(r.Status, req.As)
+	if r.Claim != req.Seen || !ok {
 		return 0
 	}
 	if r.ClaimedBy != 0 && r.ClaimedBy != run && alive[r.ClaimedBy] {
@@ -57,10 +58,11 @@ func (r *record) claim(run int64, req ClaimRequest, alive map[int64]bool) int64 
 	r.dirty = true
 	r.Claim++
 	r.ClaimedBy, r.RunID = run, run
-	if r.Status == Sending || r.Status == Imported {
-		return r.Claim
+	r.Status = to
+	if to != Pending {
+		return r.Claim // what is known of the request, or of the conversation, stays
 	}
-	r.Status, r.ErrorCode, r.Error = Pending, "", ""
+	r.ErrorCode, r.Error = "", ""
 	r.ContentHash, r.ClosedAt, r.file = req.ContentHash, req.ClosedAt, req.File
 	r.send = clearSend
 	r.partial, r.partialDirty = nil, true
@@ -220,7 +222,7 @@ func claimAll(records map[string]*record, run int64, requests []ClaimRequest, al
 		switch r := records[req.ID]; {
 		case r != nil:
 			claims[i] = r.claim(run, req, alive)
-		case req.Seen < 0:
+		case req.Seen < 0 && (req.As == "" || req.As == Pending):
 			records[req.ID] = newRecord(run, req)
 			claims[i] = 1
 		}

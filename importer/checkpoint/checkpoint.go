@@ -45,6 +45,9 @@ type ClaimRequest struct {
 	ClosedAt    time.Time
 	// File is the configured path of a record that is known by its place, for ClearRejected; else "".
 	File string
+	// As is what the claim makes of the transcript, one of those that ClaimedAs allows; "" for the default, which Complete
+	// and Partial ones do not have. The claim fails if it is not allowed.
+	As Status
 }
 
 // Change is one event in the life of a claimed transcript, and what its row says from then on: ConversationID, EndUserID,
@@ -225,6 +228,8 @@ type Store interface {
 	Claim(ctx context.Context, source string, run int64, requests []ClaimRequest) ([]int64, error)
 	// Write applies changes in one transaction, in their order, and says what became of each.
 	Write(ctx context.Context, source string, run int64, changes []Change) ([]Result, error)
+	// Select returns the transcripts that a filter chooses, in the order of their ids. Held is seen from the run.
+	Select(ctx context.Context, source string, run int64, f Filter) ([]Row, error)
 	// Conversations returns which of these conversations of the source's organisation the checkpoint holds.
 	Conversations(ctx context.Context, source string, ids []int64) (map[int64]bool, error)
 	// ClearRejected forgets the rejected records that are known by their place in the file and were not met by this run.

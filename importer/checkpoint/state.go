@@ -63,19 +63,29 @@ type Transition struct {
 	To    Status
 	// Ends says that the claim is given back.
 	Ends bool
+	// Evidence is what whoever records the event must know about the last import request, if a later one may follow it:
+	// that it made no conversation. It is "" where the event says nothing of the kind.
+	Evidence string
 }
 
-// Transitions is the state machine of a claimed transcript. A claim itself makes a new, failed, rejected, skipped or (by a
-// person's decision) in-doubt transcript Pending; Pending, Sending and Imported ones keep their status.
+const (
+	refusedOrUnwritten = "a definite refusal, or proof that nothing of the request was written"
+	lookedForInVain    = "a reconcile that looked for the conversation often and long enough"
+)
+
+// Transitions is the state machine of a claimed transcript. ClaimedAs says how it is entered.
+//
+// No import is sent a second time without evidence: on every way from a Send or SendAgain to the next one there is a
+// transition, or a claim, that has some.
 var Transitions = []Transition{
 	{Event: Send, From: []Status{Pending}, To: Sending},
-	{Event: SendAgain, From: []Status{Sending}, To: Sending},
-	{Event: Unsent, From: []Status{Sending}, To: Pending},
-	{Event: NotFound, From: []Status{Sending}, To: Pending},
+	{Event: SendAgain, From: []Status{Sending}, To: Sending, Evidence: refusedOrUnwritten},
+	{Event: Unsent, From: []Status{Sending}, To: Pending, Evidence: refusedOrUnwritten},
+	{Event: NotFound, From: []Status{Sending}, To: Pending, Evidence: lookedForInVain},
 	{Event: Found, From: []Status{Pending, Sending, InDoubt, Failed, Rejected, Skipped}, To: Imported},
 	{Event: Finish, From: []Status{Imported}, To: Complete, Ends: true},
 	{Event: FinishPartial, From: []Status{Imported}, To: Partial, Ends: true},
-	{Event: Fail, From: []Status{Pending, Sending}, To: Failed, Ends: true},
+	{Event: Fail, From: []Status{Pending, Sending}, To: Failed, Ends: true, Evidence: refusedOrUnwritten + ", or " + lookedForInVain},
 	{Event: Reject, From: []Status{Pending}, To: Rejected, Ends: true},
 	{Event: Skip, From: []Status{Pending}, To: Skipped, Ends: true},
 	{Event: GiveUp, From: []Status{Sending}, To: InDoubt, Ends: true},
@@ -89,4 +99,37 @@ func TransitionOf(e Event) (Transition, bool) {
 		return Transition{}, false
 	}
 	return Transitions[i], true
+}
+
+// Claiming is what a claim may make of a transcript of the status From. What becomes Pending forgets its errors and takes
+// on the content hash of the claim; what becomes Sending or Imported keeps everything.
+type Claiming struct {
+	From, As Status
+	// Default says that a claim which does not ask for a status does this.
+	Default bool
+	// Evidence is, as for a Transition, why an import request may leave (again) after this claim.
+	Evidence string
+}
+
+// ClaimedAs lists what claims make of transcripts. One that is not in the checkpoint yet becomes Pending.
+var ClaimedAs = []Claiming{
+	{From: Pending, As: Pending, Default: true},
+	{From: Sending, As: Sending, Default: true},
+	{From: Imported, As: Imported, Default: true},
+	{From: Failed, As: Pending, Default: true},
+	{From: Rejected, As: Pending, Default: true},
+	{From: Skipped, As: Pending, Default: true},
+	{From: InDoubt, As: Pending, Default: true, Evidence: "a person's decision"},
+	{From: InDoubt, As: Sending},  // to look for the conversation again
+	{From: Partial, As: Imported}, // to set attributes that are missing
+	{From: Complete, As: Imported},
+}
+
+// claimedAs returns what a claim that asks for a status makes of a transcript, and false if there is no such claim.
+func claimedAs(from, as Status) (Status, bool) {
+	i := slices.IndexFunc(ClaimedAs, func(c Claiming) bool { return c.From == from && (c.As == as || as == "" && c.Default) })
+	if i < 0 {
+		return "", false
+	}
+	return ClaimedAs[i].As, true
 }

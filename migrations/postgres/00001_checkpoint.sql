@@ -12,7 +12,8 @@ create table dixa_import.sources (
 --
 -- A transcript is updated three or four times within seconds and then never again. The room left on each page lets the
 -- updates that change no index (pending to sending, the renewal of send_before) stay on it. Postgres counts the columns in
--- an index's predicate as indexed, so the index of unfinished transcripts hangs on a column that changes once, not on status.
+-- an index's predicate as indexed, so the indexes of what is unfinished and of what may be mended hang on columns that
+-- change once, at the end, not on status and error_code.
 create table dixa_import.transcripts (
     source          text collate "C" not null,
     transcript_id   text collate "C" not null,
@@ -34,6 +35,10 @@ create table dixa_import.transcripts (
     claimed_by      bigint,                    -- the run that works on it; its lease is in runs
     file            text,                      -- the configured path, of a record that is known by its place
     unfinished      boolean not null generated always as (status in ('pending', 'sending', 'imported')) stored,
+    attention       text collate "C" generated always as -- the status and the code of what a person or a later run may mend
+        (case when status in ('failed', 'in_doubt', 'rejected', 'partial', 'skipped') then status end) stored,
+    attention_code  text collate "C" generated always as
+        (case when status in ('failed', 'in_doubt', 'rejected', 'partial', 'skipped') then error_code end) stored,
     primary key (source, transcript_id),
     check ((conversation_id is not null) = (status in ('imported', 'complete', 'partial'))),
     check (claimed_by is null or status in ('pending', 'sending', 'imported'))
@@ -42,6 +47,8 @@ create table dixa_import.transcripts (
 create unique index transcripts_conversation on dixa_import.transcripts (conversation_id, source)
     where conversation_id is not null;
 create index transcripts_unfinished on dixa_import.transcripts (source, transcript_id) where unfinished;
+create index transcripts_attention on dixa_import.transcripts (source, transcript_id, attention, attention_code)
+    where attention is not null;
 create index transcripts_file on dixa_import.transcripts (source, file) where file is not null;
 
 create table dixa_import.partial_errors (
@@ -92,5 +99,12 @@ create table dixa_import.runs (
     lease_until  timestamptz not null
 ) with (fillfactor = 50);
 
+-- What processes that share a token have taken of its rate. It is not logged: nobody waits for the disk to take a slot, and
+-- what a crash of the server forgets is a moment's worth of slots.
+create unlogged table dixa_import.rate_budgets (
+    token   text collate "C" primary key, -- a hash that names the token
+    next_at timestamptz not null          -- when the next free slot is
+);
+
 -- +goose Down
-drop table dixa_import.runs, dixa_import.end_users, dixa_import.partial_errors, dixa_import.transcripts, dixa_import.sources;
+drop table dixa_import.rate_budgets, dixa_import.runs, dixa_import.end_users, dixa_import.partial_errors, dixa_import.transcripts, dixa_import.sources;

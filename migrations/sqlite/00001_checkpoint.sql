@@ -35,6 +35,8 @@ create table transcripts (
 
 create unique index transcripts_conversation on transcripts (conversation_id, source) where conversation_id is not null;
 create index transcripts_unfinished on transcripts (source, transcript_id) where status in ('pending', 'sending', 'imported');
+create index transcripts_attention on transcripts (source, transcript_id, status, error_code)
+    where status in ('failed', 'in_doubt', 'rejected', 'partial', 'skipped');
 create index transcripts_file on transcripts (source, file) where file is not null;
 
 create table partial_errors (

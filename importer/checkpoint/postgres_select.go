@@ -1,0 +1,67 @@
+package checkpoint
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A condition on a list that is null is true, and Postgres, which plans each statement with its values, drops it. What may
+// be mended is filtered by the columns of its index.
+var postgresSelect = map[selection]string{
+	selectAny: postgresSelectFrom + ` and ($5::text[] is null or status = any($5::text[]))
+		and ($6::text[] is null or coalesce(error_code, '') = any($6::text[]))` + postgresSelectPage,
+	selectUnfinished: postgresSelectFrom + ` and unfinished and status = any($5::text[])
+		and ($6::text[] is null or coalesce(error_code, '') = any($6::text[]))` + postgresSelectPage,
+	selectAttention: postgresSelectFrom + ` and attention is not null and attention = any($5::text[])
+		and ($6::text[] is null or coalesce(attention_code, '') = any($6::text[]))` + postgresSelectPage,
+	selectIDs: postgresSelectFrom + ` and transcript_id = any($8::text[])
+		and ($5::text[] is null or status = any($5::text[]))
+		and ($6::text[] is null or coalesce(error_code, '') = any($6::text[]))` + postgresSelectPage,
+}
+
+const (
+	postgresSelectFrom = `select ` + postgresRowColumns + `, claimed_by is not null and claimed_by <> $2::bigint and claimed_by in
+		(select id from dixa_import.runs where finished_at is null and lease_until > clock_timestamp())
+		from dixa_import.transcripts t where source = $1::text and transcript_id > $3::text`
+	postgresSelectPage = ` and ($7::text[] is null or status <> 'partial' or exists (select from dixa_import.partial_errors p
+			where p.source = t.source and p.transcript_id = t.transcript_id and p.kind = any($7::text[])))
+		order by transcript_id limit $4::bigint`
+)
+
+func (s *postgresStore) Select(ctx context.Context, source string, run int64, f Filter) ([]Row, error) {
+	return selectPages(f, func(by selection, f Filter) ([]Row, error) {
+		args := []any{source, run, f.After, nullInt(f.Limit), texts(f.Statuses), texts(f.Codes), texts(f.WithPartial)}
+		if by == selectIDs {
+			args = append(args, f.IDs)
+		}
+		var found []Row
+		err := s.query(ctx, "read", func(rows pgx.Rows) error {
+			var held bool
+			r, err := scanPostgresRow(extended{rows, &held})
+			if err == nil {
+				r.Held = held
+				found = append(found, r.Row)
+			}
+			return err
+		}, postgresSelect[by], args...)
+		return found, err
+	})
+}
+
+// texts returns a list as Postgres takes it, null where it is empty.
+func texts[T ~string](list []T) []string {
+	var all []string
+	for _, v := range list {
+		all = append(all, string(v))
+	}
+	return all
+}
+
+// nullInt writes 0 as null.
+func nullInt(n int) *int {
+	if n == 0 {
+		return nil
+	}
+	return &n
+}

@@ -1,0 +1,65 @@
+package checkpoint
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+)
+
+// A condition on a list that is null is true. The plus signs keep SQLite from looking each value of a list up.
+var sqliteSelect = map[selection]string{
+	selectAny:        sqliteSelectFrom + sqliteSelectPage,
+	selectUnfinished: sqliteSelectFrom + ` and status in ('pending', 'sending', 'imported')` + sqliteSelectPage,
+	selectAttention:  sqliteSelectFrom + ` and status in ('failed', 'in_doubt', 'rejected', 'partial', 'skipped')` + sqliteSelectPage,
+	selectIDs:        sqliteSelectFrom + ` and transcript_id in (in)` + ` order by transcript_id`,
+}
+
+const (
+	sqliteSelectFrom = `select ` + sqliteRowColumns + ` from transcripts t where source = ?1 and transcript_id > ?2
+		and (?3 is null or +status in (select value from json_each(?3)))
+		and (?4 is null or coalesce(error_code, '') in (select value from json_each(?4)))
+		and (?5 is null or +status <> 'partial' or exists (select 1 from partial_errors p
+			where p.source = t.source and p.transcript_id = t.transcript_id and p.kind in (select value from json_each(?5))))`
+	sqliteSelectPage = ` order by transcript_id limit ?6`
+)
+
+func (s *sqliteStore) Select(ctx context.Context, source string, run int64, f Filter) ([]Row, error) {
+	return selectPages(f, func(by selection, f Filter) (found []Row, err error) {
+		err = s.reading(ctx, "read", func(tx sqliteTx) error {
+			alive, err := sqliteAlive(tx)
+			if err != nil {
+				return err
+			}
+			scan := func(rows *sql.Rows) error {
+				r, err := scanSQLiteRow(rows, tx.now)
+				if err == nil {
+					r.Held = r.ClaimedBy != run && alive[r.ClaimedBy]
+					found = append(found, r.Row)
+				}
+				return err
+			}
+			args := []any{source, f.After, jsonList(f.Statuses), jsonList(f.Codes), jsonList(f.WithPartial)}
+			if by == selectIDs {
+				return queryIn(tx, scan, sqliteSelect[by], f.IDs, args...)
+			}
+			limit := f.Limit
+			if limit == 0 {
+				limit = -1 // none, to SQLite
+			}
+			return tx.query(scan, sqliteSelect[by], append(args, limit)...)
+		})
+		return found, err
+	})
+}
+
+// jsonList returns a list as json_each takes it, null where it is empty.
+func jsonList[T ~string](list []T) any {
+	if len(list) == 0 {
+		return nil
+	}
+	b, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // strings always can be written
+	}
+	return string(b)
+}
