@@ -13,6 +13,7 @@ var advices = map[string]string{
 	"time_in_future":    "a time is more than a day ahead: check the bot's clock and units",
 	"invalid_attribute": "attributes are strings, numbers, booleans or lists of strings",
 	"no_messages":       "no message has text or an attachment: there is nothing to import",
+	"file_damaged":      "a file is truncated or damaged: copy or compress it again",
 	"duplicate_id":      "two different records have one id: give each its own",
 
 	"refused":           "Dixa refused the import: mend the record",

@@ -11,10 +11,7 @@ import (
 // its arguments. So global flags work after the command, and flags after arguments. It also refuses what cli would
 // accept or answer with an exit code of its own: unknown commands and flags, flags without a value, surplus arguments.
 func arrange(app *cli.App, args []string) ([]string, error) {
-	name, rest, err := findCommand(app, args)
-	if err != nil {
-		return nil, err
-	}
+	name, rest := findCommand(app, args)
 	var cmd *cli.Command
 	known := app.Flags
 	if name != "" {
@@ -68,20 +65,21 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 
 // findCommand returns the first argument that is neither a flag nor the value of one, and the arguments without it.
 // `help COMMAND` is the command with --help.
-func findCommand(app *cli.App, args []string) (string, []string, error) {
+func findCommand(app *cli.App, args []string) (name string, rest []string) {
 	for i := 0; i < len(args); i++ {
 		switch {
 		case args[i] == "--":
-			return "", args, nil
+			return "", args
 		case !isFlag(args[i]):
 			rest := slices.Concat(args[:i], args[i+1:])
 			if args[i] != "help" {
-				return args[i], rest, nil
+				return args[i], rest
 			}
-			if rest = append(rest, "--help"); len(rest) > i+1 && !isFlag(rest[i]) {
-				return rest[i], slices.Delete(rest, i, i+1), nil
+			rest = append(rest, "--help")
+			if name := rest[i]; !isFlag(name) {
+				return name, slices.Delete(rest, i, i+1)
 			}
-			return "", rest, nil
+			return "", rest
 		}
 		flag, _, hasValue := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
 		if f := findFlag(app.Flags, flag); f != nil && takesValue(f) && !hasValue {
@@ -90,7 +88,7 @@ func findCommand(app *cli.App, args []string) (string, []string, error) {
 			i++
 		}
 	}
-	return "", args, nil
+	return "", args
 }
 
 // commandFlagTakesValue says whether a flag of some command needs a value, for flags that stand before their command.

@@ -122,11 +122,11 @@ func (f *preflight) source(ctx context.Context, s sourceSettings, patience time.
 	case n == 0:
 		f.add("source", stateWarning, "there are no transcripts in it")
 	case seen.good == 0 && seen.open == 0:
-		f.add("source", stateError, "none of the first %s can be imported; %s", plural(int64(n), "record"), seen.firstBad)
+		f.add("source", stateError, "%s read, none can be imported; %s", plural(int64(n), "record"), seen.firstBad)
 	case seen.bad > 0:
-		f.add("source", stateWarning, "the first %s: %d good, %d open, %d bad; %s", plural(int64(n), "record"), seen.good, seen.open, seen.bad, seen.firstBad)
+		f.add("source", stateWarning, "%s read: %d good, %d open, %d bad; %s", plural(int64(n), "record"), seen.good, seen.open, seen.bad, seen.firstBad)
 	default:
-		f.add("source", stateOK, "the first %s: %d good, %d open", plural(int64(n), "record"), seen.good, seen.open)
+		f.add("source", stateOK, "%s read: %d good, %d open", plural(int64(n), "record"), seen.good, seen.open)
 	}
 	if len(seen.unknown) > 0 {
 		f.add("fields", stateWarning, "not known and ignored: %s", strings.Join(seen.unknown, ", "))

@@ -22,7 +22,7 @@ func (f *preflight) dixa(ctx context.Context, s dixaSettings, source string, att
 	} else {
 		f.add("token", stateOK, "bot user %s", agent)
 	}
-	client, err := f.program.newClient(s, 2, 1)
+	client, err := f.program.newClient(s, askAttempts, 1, nil)
 	if err != nil {
 		f.fail("dixa", err)
 		return ""

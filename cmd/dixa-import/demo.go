@@ -101,7 +101,7 @@ func (p *program) demoRun(ctx context.Context, s dixaSettings, path, database st
 	if err != nil {
 		return none, nil, err
 	}
-	client, err := p.newClient(s, defaultMaxAttempts, 0)
+	client, err := p.newClient(s, defaultMaxAttempts, 0, nil)
 	if err != nil {
 		return none, nil, err
 	}

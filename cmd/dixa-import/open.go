@@ -15,13 +15,26 @@ import (
 	"dixa-import/source"
 )
 
-// newClient returns a client of the API, paced as configured.
-func (p *program) newClient(s dixaSettings, attempts, workers int) (*dixa.Client, error) {
+// newClient returns a client of the API, paced as configured, or by limiter if that is not nil.
+func (p *program) newClient(s dixaSettings, attempts, workers int, limiter dixa.Limiter) (*dixa.Client, error) {
+	if limiter == nil {
+		limiter = dixa.NewLimiter(s.Rate, s.Burst)
+	}
 	return dixa.New(dixa.Config{
 		BaseURL: s.BaseURL, Token: s.Token, Timeout: s.Timeout, MaxAttempts: attempts,
-		Limiter: dixa.NewLimiter(s.Rate, s.Burst), Connections: max(16, workers, min(int(4*s.Rate), 256)),
+		Limiter: limiter, Connections: max(16, workers, min(int(4*s.Rate), 256)),
 		UserAgent: "dixa-import/" + strings.Fields(version())[0], Logger: p.log,
 	})
+}
+
+// sharedLimiter returns a limiter that shares the token's rate with the other processes at the checkpoint, nil where there
+// can be none or nothing is to be shared.
+func (p *program) sharedLimiter(store checkpoint.Store, s dixaSettings) dixa.Limiter {
+	budget, ok := store.(importer.Budget)
+	if !ok || s.Rate <= 0 {
+		return nil
+	}
+	return importer.NewSharedLimiter(budget, dixa.TokenHash(s.Token), s.Rate, s.Burst, p.log)
 }
 
 // agentID returns the bot user: the configured one, else the one that the token names.

@@ -13,6 +13,9 @@ func (p *program) queuesCommand() *cli.Command {
 	return &cli.Command{Name: "queues", Usage: "list the queues of the Dixa organisation", Action: action(p.queues)}
 }
 
+// askAttempts is how often commands that only ask try: few enough to tell a person soon that Dixa is away.
+const askAttempts = 2
+
 // configuredClient returns a client for commands that only ask Dixa.
 func (p *program) configuredClient() (*dixa.Client, error) {
 	file, err := loadConfig(p.configPath, p.lookup)
@@ -23,7 +26,7 @@ func (p *program) configuredClient() (*dixa.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.newClient(s, defaultMaxAttempts, 1)
+	return p.newClient(s, askAttempts, 1, nil)
 }
 
 type queueJSON struct {

@@ -41,7 +41,6 @@ func (p *program) runCommand() *cli.Command {
 // job is everything that a run needs.
 type job struct {
 	config importer.Config
-	client *dixa.Client
 	close  []func() error
 }
 
@@ -182,15 +181,16 @@ func (p *program) openJob(ctx context.Context, c *cli.Context) (_ *job, err erro
 	}
 	j.close = append(j.close, func() error { closeReader(); return nil })
 	j.config.Reader = reader
-	if j.client, err = p.newClient(api, imports.MaxAttempts, imports.Workers); err != nil {
-		return nil, err
-	}
-	j.close = append(j.close, func() error { j.client.Close(); return nil })
-	j.config.API = j.client
 	if j.config.Store, err = openCheckpoint(ctx, database); err != nil {
 		return nil, err
 	}
 	j.close = append(j.close, j.config.Store.Close)
+	client, err := p.newClient(api, imports.MaxAttempts, imports.Workers, p.sharedLimiter(j.config.Store, api))
+	if err != nil {
+		return nil, err
+	}
+	j.close = append(j.close, func() error { client.Close(); return nil })
+	j.config.API = client
 	return j, nil
 }
 
