@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"dixa-import/importer"
 )
 
 func (p *program) checkCommand() *cli.Command {
@@ -59,14 +61,14 @@ func (p *program) check(ctx context.Context, _ *cli.Context) error {
 	f := &preflight{program: p}
 	f.all(ctx)
 	if err := ctx.Err(); err != nil {
-		return errors.New("interrupted")
+		return err
 	}
 	bad := slices.ContainsFunc(f.findings, func(x finding) bool { return x.State == stateError })
 	if err := p.printFindings(f.findings, !bad); err != nil {
 		return err
 	}
 	if bad {
-		return &outcomeError{}
+		return ended(importer.OutcomeAborted)
 	}
 	return nil
 }

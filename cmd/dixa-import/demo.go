@@ -71,14 +71,17 @@ func (p *program) demo(ctx context.Context, n int, rate float64) (err error) {
 	s := dixaSettings{BaseURL: "http://" + listener.Addr().String(), Token: server.Token(), AgentID: sandbox.DefaultAgentID,
 		Rate: rate * 0.9, Burst: defaultBurst, Timeout: defaultTimeout}
 	summary, totals, err := p.demoRun(ctx, s, path, "sqlite:"+filepath.Join(dir, "demo.db"))
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case summary.Run == 0:
+		return p.stoppedBefore(summary.Reason)
 	}
 	if err := p.printSummary(summary, totals); err != nil {
 		return err
 	}
 	if summary.Outcome == importer.OutcomeStopped {
-		return &outcomeError{summary.Outcome}
+		return ended(summary.Outcome)
 	}
 	if !p.json {
 		p.demoConclusion(server)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -35,6 +36,14 @@ type outcomeError struct{ outcome importer.Outcome }
 
 func (e *outcomeError) Error() string { return "the run ended: " + string(e.outcome) }
 
+// ended is how a run ended, nil if all is well.
+func ended(outcome importer.Outcome) error {
+	if outcome == importer.OutcomeOK {
+		return nil
+	}
+	return &outcomeError{outcome}
+}
+
 // exitCode is the one place that says which exit code an error becomes.
 func exitCode(err error) int {
 	var usage *usageError
@@ -46,8 +55,6 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &ended):
 		switch ended.outcome {
-		case importer.OutcomeOK:
-			return exitOK
 		case importer.OutcomeIncomplete:
 			return exitIncomplete
 		case importer.OutcomeStopped:
@@ -67,6 +74,8 @@ func message(err error) string {
 	switch {
 	case errors.As(err, &ended):
 		return ""
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
 	case errors.As(err, &usage):
 		return err.Error() + "\nRun `dixa-import --help` or `dixa-import COMMAND --help` to see what there is."
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"os/signal"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -55,42 +57,51 @@ func (j *job) Close() error {
 func (p *program) run(ctx context.Context, c *cli.Context) (err error) {
 	opening, stopOpening := interruptible(ctx)
 	j, err := p.openJob(opening, c)
+	interrupted := opening.Err() != nil
 	stopOpening()
+	if err != nil && interrupted {
+		return p.stoppedBefore("signal")
+	}
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if closeErr := j.Close(); err == nil {
-			err = closeErr
+		closeErr := j.Close()
+		if closeErr != nil && err != nil {
+			p.log.Warn("not everything could be closed", "error", closeErr.Error())
 		}
+		err = cmp.Or(err, closeErr)
 	}()
 	summary, err := p.work(ctx, j.config, c.Duration("for"))
 	var busy *checkpoint.BusyError
-	if c.Bool("if-idle") && errors.As(err, &busy) {
+	switch {
+	case c.Bool("if-idle") && errors.As(err, &busy):
 		p.log.Info("nothing to do: another run is working", "database", busy.Path)
 		return nil
-	}
-	if summary.Run == 0 {
-		if err == nil {
-			err = &outcomeError{summary.Outcome}
-		}
+	case summary.Run == 0 && err == nil:
+		return p.stoppedBefore(summary.Reason)
+	case summary.Run == 0:
 		return err
 	}
 	totals, totalsErr := j.config.Store.Totals(context.WithoutCancel(ctx), j.config.Source, 0)
 	if totalsErr != nil {
 		p.log.Warn("the totals could not be read", "error", totalsErr.Error())
 	}
-	if printErr := p.printSummary(summary, totals); printErr != nil {
-		return printErr
-	}
-	if err != nil {
-		return err
+	if printErr := p.printSummary(summary, totals); err != nil || printErr != nil {
+		return cmp.Or(err, printErr)
 	}
 	p.printNext(summary)
-	return &outcomeError{summary.Outcome}
+	return ended(summary.Outcome)
 }
 
-// work makes a run that signals and --for can stop, and shows how far it is.
+// stoppedBefore is the end of a run that was stopped before it began.
+func (p *program) stoppedBefore(reason string) error {
+	p.log.Info("stopped before the run began", "reason", reason)
+	return ended(importer.OutcomeStopped)
+}
+
+// work makes a run that signals and --for can stop, and shows how far it is. If it is stopped before it begins, the
+// summary has no Run and a Reason.
 func (p *program) work(ctx context.Context, config importer.Config, limit time.Duration) (importer.Summary, error) {
 	im, err := importer.New(config)
 	if err != nil {
@@ -98,19 +109,27 @@ func (p *program) work(ctx context.Context, config importer.Config, limit time.D
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer p.drainOnSignal(im, cancel)()
+	var reason atomic.Value
+	stop := func(why string) {
+		reason.CompareAndSwap(nil, why)
+		im.Stop(why)
+	}
+	defer p.drainOnSignal(stop, cancel)()
 	if limit > 0 {
-		timer := time.AfterFunc(limit, func() { im.Stop("--for " + short(limit) + " is over") })
+		timer := time.AfterFunc(limit, func() { stop("--for " + short(limit) + " is over") })
 		defer timer.Stop()
 	}
-	stop := p.watch(im.Progress)
-	defer stop()
-	return im.Run(ctx)
+	defer p.watch(im.Progress)()
+	summary, err := im.Run(ctx)
+	if why, ok := reason.Load().(string); ok && summary.Run == 0 {
+		return importer.Summary{Outcome: importer.OutcomeStopped, Reason: why}, nil
+	}
+	return summary, err
 }
 
 // drainOnSignal stops the run at the first SIGINT or SIGTERM and abandons it at the second, until the returned function
 // is called.
-func (p *program) drainOnSignal(im *importer.Importer, abandon func()) func() {
+func (p *program) drainOnSignal(stop func(reason string), abandon func()) func() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	quit, gone := make(chan struct{}), make(chan struct{})
@@ -127,7 +146,7 @@ func (p *program) drainOnSignal(im *importer.Importer, abandon func()) func() {
 					continue
 				}
 				p.log.Info("stopping: work in flight is finished first, a second signal ends it at once", "signal", s.String())
-				im.Stop("signal: " + s.String())
+				stop("signal: " + s.String())
 			}
 		}
 	}()
@@ -157,6 +176,9 @@ func (p *program) openJob(ctx context.Context, c *cli.Context) (_ *job, err erro
 	database, databaseErr := file.databaseURL()
 	if err := errors.Join(apiErr, databaseErr, srcErr, usersErr, attributesErr, importsErr); err != nil {
 		return nil, err
+	}
+	if src.Query == "" && (!since.IsZero() || c.Bool("full")) {
+		p.log.Warn("--since and --full are for Postgres sources: files are always read whole")
 	}
 	agent, err := agentID(api)
 	if err != nil {

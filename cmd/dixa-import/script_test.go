@@ -42,7 +42,8 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE PROGRAM ARGS...                runs a program that must end with this exit code
 //	interrupted CODE AFTER PROGRAM ARGS...    the same, with SIGINT after so many imports, or after a text on its standard
-//	                                          output; the output is in stdout.txt and stderr.txt
+//	                                          output; the output is in stdout.txt and stderr.txt. With the environment variable
+//	                                          THEN, a second SIGINT follows when that text is on its standard error
 //	sandbox [KEY=VALUE...]                    starts a Dixa; sets SANDBOX_URL and DIXA_API_TOKEN
 //	dixa CONVERSATIONS END-USERS              says how many there must be, each transcript once, and no violation of the contract
 //	imports N                                 waits for so many imports to arrive
@@ -185,7 +186,8 @@ func cmdInterrupted(ts *testscript.TestScript, _ bool, args []string) {
 		events, n = inScript(ts, nil).imports, imports
 	}
 	cmd := exec.Command(args[2], args[3:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), said, stderr
+	warned := &listener{out: stderr, text: ts.Getenv("THEN"), heard: make(chan struct{}, 1)}
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), said, warned
 	cmd.Env = append(os.Environ(), "DIXA_API_TOKEN="+ts.Getenv("DIXA_API_TOKEN"), "SANDBOX_URL="+ts.Getenv("SANDBOX_URL"))
 	ts.Check(cmd.Start())
 	if !waitFor(events, n) {
@@ -194,6 +196,9 @@ func cmdInterrupted(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("waited in vain for %s", args[1])
 	}
 	ts.Check(cmd.Process.Signal(os.Interrupt))
+	if warned.text != "" && waitFor(warned.heard, 1) {
+		ts.Check(cmd.Process.Signal(os.Interrupt))
+	}
 	if got := exitCodeOf(cmd.Wait()); got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}

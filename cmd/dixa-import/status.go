@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -54,6 +56,7 @@ func (p *program) status(ctx context.Context, c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	sortTotals(totals)
 	runs, err := store.Runs(ctx, "", lastRuns)
 	if err != nil {
 		return err
@@ -64,6 +67,15 @@ func (p *program) status(ctx context.Context, c *cli.Context) (err error) {
 	p.printStatus(totals, c.Int64("run"))
 	p.printRuns(runs)
 	return nil
+}
+
+// sortTotals puts totals into the order in which they are shown: by source, status and number.
+func sortTotals(totals []checkpoint.Total) {
+	slices.SortStableFunc(totals, func(a, b checkpoint.Total) int {
+		return cmp.Or(cmp.Compare(a.Source, b.Source),
+			cmp.Compare(slices.Index(checkpoint.Statuses, a.Status), slices.Index(checkpoint.Statuses, b.Status)),
+			cmp.Compare(b.Count, a.Count), cmp.Compare(a.ErrorCode, b.ErrorCode))
+	})
 }
 
 func (p *program) statusJSON(totals []checkpoint.Total, runs []checkpoint.Run) error {

@@ -27,6 +27,7 @@ type summaryJSON struct {
 
 // printSummary writes what a run has done, what is known of its source by now, and what to do about the rest.
 func (p *program) printSummary(s importer.Summary, totals []checkpoint.Total) error {
+	sortTotals(totals)
 	if p.json {
 		if s.Causes == nil {
 			s.Causes = map[string]int64{}
