@@ -34,13 +34,13 @@ type attribute struct {
 }
 
 // resolveAttributes finds the attributes that the configuration names. Every problem is named at once.
-func (im *Importer) resolveAttributes(ctx context.Context) (attributes, error) {
+func (im *Importer) resolveAttributes(ctx context.Context) error {
 	if len(im.cfg.Attributes) == 0 {
-		return nil, nil
+		return nil
 	}
 	defs, err := im.cfg.API.ListAttributes(ctx)
 	if err != nil && !refusedOptional(err) {
-		return nil, fmt.Errorf("ask Dixa for its custom attributes: %w", err)
+		return fmt.Errorf("ask Dixa for its custom attributes: %w", err)
 	}
 	unchecked := err != nil
 	if unchecked {
@@ -65,9 +65,10 @@ func (im *Importer) resolveAttributes(ctx context.Context) (attributes, error) {
 		resolved = append(resolved, a)
 	}
 	if problems != nil {
-		return nil, &ConfigError{strings.Join(problems, "\n") + "\n`dixa-import attributes` lists what the organisation has"}
+		return &ConfigError{strings.Join(problems, "\n") + "\n`dixa-import attributes` lists what the organisation has"}
 	}
-	return resolved, nil
+	im.attributes = resolved
+	return nil
 }
 
 // resolveAttribute finds one attribute among the definitions: by its UUID, else its identifier, else its label.
@@ -154,6 +155,14 @@ func offPath(options []dixa.Option, path []string) int {
 	return -1
 }
 
+// among are the attributes with these names, all if it is nil.
+func (as attributes) among(names map[string]bool) attributes {
+	if names == nil {
+		return as
+	}
+	return slices.DeleteFunc(slices.Clone(as), func(a attribute) bool { return !names[a.name] })
+}
+
 // valuesOf returns what is to be set for a transcript, by UUID, and which of its values cannot be set.
 func (as attributes) valuesOf(t *source.Transcript) (map[string]dixa.AttributeValue, []checkpoint.PartialError) {
 	var values map[string]dixa.AttributeValue
@@ -188,7 +197,7 @@ func (im *Importer) setAttributes(ctx context.Context, t *task) (step, error) {
 		}
 		return im.end(t)
 	}
-	values, refused := im.attributes.valuesOf(t.transcript)
+	values, refused := im.attributes.among(t.missing).valuesOf(t.transcript)
 	if len(values) > 0 {
 		more, err := im.patch(ctx, t, values)
 		switch {

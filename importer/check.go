@@ -10,11 +10,10 @@ import (
 // token may not read the definitions, so that only the form of the mappings was looked at.
 func CheckAttributes(ctx context.Context, api API, mappings []AttributeMapping) (checked bool, err error) {
 	im := &Importer{cfg: Config{API: api, Attributes: mappings}, log: slog.New(slog.DiscardHandler)}
-	resolved, err := im.resolveAttributes(ctx)
-	if err != nil {
+	if err := im.resolveAttributes(ctx); err != nil {
 		return false, err
 	}
-	for _, a := range resolved {
+	for _, a := range im.attributes {
 		if a.kind == "" {
 			return false, nil
 		}

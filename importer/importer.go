@@ -79,6 +79,7 @@ type Config struct {
 	Full      bool          // ignore the watermark
 	Overlap   time.Duration // read from so long before the watermark
 	Reconcile bool          // look in Dixa before every send: for a checkpoint that lost its last commits
+	Retry     *Selection    // not nil: work on these transcripts instead of reading the source
 	Rebind    bool          // tie the source to this organisation even if it was tied to another
 
 	Logger *slog.Logger // default: discard
@@ -150,6 +151,8 @@ func (c Config) validate() error {
 		return errors.New("importer: Reader, Store and API are required")
 	case c.AgentID == "":
 		return errors.New("importer: AgentID is required")
+	case c.Retry != nil && c.Retry.validate() != nil:
+		return c.Retry.validate()
 	case c.Anonymous != AnonymousCreate && c.Anonymous != AnonymousSkip:
 		return fmt.Errorf("importer: Anonymous is %q, want create or skip", c.Anonymous)
 	}

@@ -142,10 +142,11 @@ func (im *Importer) work(ctx context.Context) {
 	var heart sync.WaitGroup
 	heart.Go(func() { im.heartbeat(beat) })
 
-	err := im.sift(ctx)
-	im.tasks.Wait()
-	if err == nil {
-		err = im.sweep(ctx)
+	var err error
+	for _, part := range im.parts() {
+		if err == nil {
+			err = part(ctx)
+		}
 		im.tasks.Wait()
 	}
 	if err != nil && im.fetching.Err() == nil {
@@ -155,6 +156,14 @@ func (im *Importer) work(ctx context.Context) {
 	im.writer.stop()
 	still()
 	heart.Wait()
+}
+
+// parts are what a run does one after the other.
+func (im *Importer) parts() []func(context.Context) error {
+	if im.cfg.Retry != nil {
+		return []func(context.Context) error{im.retry}
+	}
+	return []func(context.Context) error{im.sift, im.sweep}
 }
 
 // finish records the end of the run and tells what it did.
@@ -178,7 +187,7 @@ func (im *Importer) finish(ctx context.Context) (Summary, error) {
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if s.Outcome != OutcomeAborted {
+	if s.Outcome != OutcomeAborted && im.cfg.Retry == nil {
 		im.advanceWatermark(end)
 	}
 	err := im.cfg.Store.FinishRun(end, im.id, string(s.Outcome), s.Counts)
@@ -207,14 +216,20 @@ func (im *Importer) causeOf(err error) error {
 	return err
 }
 
+// startPatience is how long Dixa may take to answer what a run asks before it starts.
+const startPatience = time.Minute
+
 // prepare asks Dixa what must be known before the first transcript, and ties the source to its organisation.
 func (im *Importer) prepare(ctx context.Context) error {
-	var err error
-	if im.organisation, err = im.askOrganisation(ctx); err != nil {
-		return err
-	}
-	if im.attributes, err = im.resolveAttributes(ctx); err != nil {
-		return err
+	asking, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	for _, ask := range []func(context.Context) error{im.askOrganisation, im.resolveAttributes, im.checkDecision} {
+		if err := ask(asking); err != nil {
+			if asking.Err() != nil && ctx.Err() == nil {
+				return fmt.Errorf("Dixa did not answer within %v: check dixa.base_url and the network, or wait until Dixa is well: %w", startPatience, err)
+			}
+			return err
+		}
 	}
 	bind := checkpoint.Binding{BaseURL: im.cfg.BaseURL, Organisation: im.organisation}
 	return im.patiently(ctx, "read the checkpoint", func(ctx context.Context) error {
@@ -222,24 +237,25 @@ func (im *Importer) prepare(ctx context.Context) error {
 	})
 }
 
-// askOrganisation returns the organisation of the token: as Dixa says, else as the token says, else the bot itself stands
+// askOrganisation finds the organisation of the token: as Dixa says, else as the token says, else the bot itself stands
 // for it. A token that Dixa does not accept at all is found out here.
-func (im *Importer) askOrganisation(ctx context.Context) (string, error) {
+func (im *Importer) askOrganisation(ctx context.Context) error {
 	org, err := im.cfg.API.GetOrganization(ctx)
 	if err == nil && org.ID != "" {
-		return org.ID, nil
+		im.organisation = org.ID
+		return nil
 	}
 	if err != nil && !refusedOptional(err) {
-		return "", fmt.Errorf("ask Dixa for the organisation of the token: %w", err)
+		return fmt.Errorf("ask Dixa for the organisation of the token: %w", err)
 	}
 	if _, err := im.cfg.API.FindEndUsers(ctx, dixa.ByExternalID, im.cfg.Source+"/"); err != nil {
-		return "", fatalAnswer(fmt.Errorf("try the token: %w", err))
+		return fatalAnswer(fmt.Errorf("try the token: %w", err))
 	}
 	im.log.Warn("the token may not read the organisation: the source is tied to what the token says of itself")
-	if im.cfg.TokenOrganization != "" {
-		return im.cfg.TokenOrganization, nil
+	if im.organisation = im.cfg.TokenOrganization; im.organisation == "" {
+		im.organisation = im.cfg.AgentID
 	}
-	return im.cfg.AgentID, nil
+	return nil
 }
 
 // heartbeat renews the run's lease and its figures, and moves the watermark.

@@ -476,6 +476,9 @@ func (im *Importer) leaveClaims(claims []claim) {
 // claimed is the row as the claim has left it.
 func claimed(row checkpoint.Row, r checkpoint.ClaimRequest, number int64) checkpoint.Row {
 	row.Claim = number
+	if r.As == checkpoint.Sending || r.As == checkpoint.Imported {
+		row.Status = r.As
+	}
 	if row.Status == checkpoint.Sending || row.Status == checkpoint.Imported {
 		return row
 	}

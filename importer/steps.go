@@ -77,6 +77,8 @@ func (im *Importer) validate(_ context.Context, t *task) (step, error) {
 		return stepAttributes, nil
 	case t.row.Status == checkpoint.Sending:
 		return stepReconcile, nil
+	case t.decision == Drop || t.decision == Adopt:
+		return im.decided(t)
 	case rejected != nil:
 		return im.settle(t, checkpoint.Reject, string(rejected.Code), t.rec.Place.String()+": "+rejected.Reason)
 	case t.transcript == nil:

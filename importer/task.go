@@ -19,11 +19,13 @@ type task struct {
 	partial    []checkpoint.PartialError
 
 	person             person
-	newcomer           bool      // the end-user was created for this transcript: there is no conversation to find
-	withoutAttachments bool      // Dixa refused them once
-	renewed            bool      // the end-user was resolved anew because Dixa did not know it
-	due                time.Time // when a reconcile may begin
-	duplicate          bool      // two conversations were found
+	newcomer           bool            // the end-user was created for this transcript: there is no conversation to find
+	withoutAttachments bool            // Dixa refused them once
+	renewed            bool            // the end-user was resolved anew because Dixa did not know it
+	due                time.Time       // when a reconcile may begin
+	decision           Decision        // of a person, about a transcript that was in doubt
+	missing            map[string]bool // the attributes that a repair sets; nil: all
+	duplicate          bool            // two conversations were found
 
 	leave func() // gives the worker's place back; may be called again
 }

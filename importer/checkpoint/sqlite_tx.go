@@ -152,10 +152,13 @@ func (s *sqliteStore) writing(ctx context.Context, doing string, f func(tx sqlit
 		return ctx.Err()
 	}
 	defer func() { <-s.turn }()
-	// Whether a commit or rollback that the context interrupted took place would be unknown.
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// Whether a begin, commit or rollback that the context interrupted took place would be unknown.
 	uncancelled := sqliteTx{ctx: context.WithoutCancel(ctx), stmts: &s.writeStmts}
 	tx := sqliteTx{ctx, &s.writeStmts, time.Now()}
-	if _, err := tx.exec("begin immediate"); err != nil {
+	if _, err := uncancelled.exec("begin immediate"); err != nil {
 		return s.wrap(doing, interrupted(ctx, err))
 	}
 	err := interrupted(ctx, f(tx))

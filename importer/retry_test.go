@@ -1,0 +1,149 @@
+package importer_test
+
+import (
+	"fmt"
+	"testing"
+
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+)
+
+func retrying(sel importer.Selection, change func(*importer.Config)) func(*importer.Config) {
+	return func(c *importer.Config) {
+		c.Retry, c.Command = &sel, "retry"
+		if change != nil {
+			change(c)
+		}
+	}
+}
+
+// TestRetryOfMissingAttributes: exactly one PATCH for each, and no import.
+func TestRetryOfMissingAttributes(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		w := setup(t, store, sandbox.Options{})
+		const n = 50
+		lines := make([]string, n)
+		for i := range lines { // "lost" is deactivated: Dixa refuses it, or rather we do
+			lines[i] = chat(fmt.Sprintf("t-%d", i), fields{"attributes": fields{"order": "1", "reason": []string{"delivery", "lost"}}})
+		}
+		path := w.file("c.jsonl", lines...)
+		both := func(c *importer.Config) {
+			c.Attributes = []importer.AttributeMapping{{Name: "order", Attribute: "order_number"}, {Name: "reason", Attribute: "contact_reason"}}
+		}
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), both)
+		w.wantRow("t-7", checkpoint.Partial, "")
+		defs := sandbox.DefaultAttributes()
+		for i := range defs {
+			for j := range defs[i].Options {
+				for k := range defs[i].Options[j].Nested {
+					defs[i].Options[j].Nested[k].Deactivated = false
+				}
+			}
+		}
+		w.api.SetAttributes(defs)
+		before := w.api.Counts()
+		s := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{}, both))
+		after := w.api.Counts()
+		if got := after[sandbox.PatchAttributes] - before[sandbox.PatchAttributes]; got != n || after[sandbox.Import] != before[sandbox.Import] || after[sandbox.FindEndUsers] != before[sandbox.FindEndUsers] {
+			t.Errorf("requests before %v, after %v", before, after)
+		}
+		if s.Counts.Read != n || s.Counts.Imported != n {
+			t.Errorf("counts are %+v", s.Counts)
+		}
+		w.wantRow("t-7", checkpoint.Complete, "")
+		if c := w.wantOnce("t-7"); fmt.Sprint(c.Attributes[sandbox.ContactReasonID]) != "[delivery lost]" {
+			t.Errorf("attributes are %v", c.Attributes)
+		}
+		if p := w.partialErrors("t-7"); len(p) != 0 {
+			t.Errorf("partial errors are %+v", p)
+		}
+		if s := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{}, both)); s.Counts.Read != 0 {
+			t.Errorf("there was still something to retry: %+v", s.Counts)
+		}
+	})
+}
+
+func TestRetryOfFailedOnes(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		w := setup(t, store, sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422, Times: 4}}})
+		path := w.file("c.jsonl", chats(10)...)
+		w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
+		s := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Codes: []string{"no_such_code"}}, nil))
+		if s.Counts.Read != 0 {
+			t.Errorf("a code that nothing has: %+v", s.Counts)
+		}
+		s = w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Statuses: []checkpoint.Status{checkpoint.Failed}, Codes: []string{"refused"}}, nil))
+		if s.Counts.Read != 4 || s.Counts.Imported != 4 || len(w.api.Conversations()) != 10 || len(w.api.Duplicates()) != 0 {
+			t.Errorf("counts are %+v, %d conversations", s.Counts, len(w.api.Conversations()))
+		}
+	})
+}
+
+// doubtful leaves transcript t-1 to a person: its import took effect or not, and messages may not be read.
+func doubtful(t *testing.T, store string, arrived bool) (w *world, path string) {
+	t.Helper()
+	w = setup(t, store, sandbox.Options{})
+	path = w.file("c.jsonl", one)
+	leftSending(w, path, true)
+	id := w.wantOnce("t-1").ID
+	w.api.Forbid(sandbox.ListMessages, 403)
+	w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withOrders)
+	w.wantRow("t-1", checkpoint.InDoubt, "unreadable")
+	w.api.Forbid(sandbox.ListMessages, 0)
+	if !arrived {
+		w.api.DeleteConversation(id)
+	}
+	return w, path
+}
+
+func TestRetrySettlesWhatAPersonDecides(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		ids := []string{"t-1"}
+		t.Run("resend", func(t *testing.T) {
+			t.Parallel()
+			w, path := doubtful(t, store, false)
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{IDs: ids, Decision: importer.Resend}, withOrders))
+			w.wantOnce("t-1")
+			w.wantRow("t-1", checkpoint.Complete, "")
+		})
+		t.Run("drop", func(t *testing.T) {
+			t.Parallel()
+			w, path := doubtful(t, store, false)
+			s := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Decision: importer.Drop}, withOrders))
+			if s.Counts.Skipped != 1 {
+				t.Errorf("counts are %+v", s.Counts)
+			}
+			w.wantRow("t-1", checkpoint.Skipped, "dropped")
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
+			w.wantRow("t-1", checkpoint.Skipped, "dropped")
+		})
+		t.Run("conversation", func(t *testing.T) {
+			t.Parallel()
+			w, path := doubtful(t, store, true)
+			if _, err := w.run(w.jsonl(path), retrying(importer.Selection{IDs: ids, Decision: importer.Adopt, Conversation: 1}, withOrders)); err == nil {
+				t.Error("a conversation that is not there was adopted")
+			}
+			w.wantRow("t-1", checkpoint.InDoubt, "unreadable")
+			id := w.wantOnce("t-1").ID
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{IDs: ids, Decision: importer.Adopt, Conversation: id}, withOrders))
+			if row := w.wantRow("t-1", checkpoint.Complete, ""); row.ConversationID != id || w.wantOnce("t-1").Attributes[sandbox.OrderNumberID] != "1234" {
+				t.Errorf("the checkpoint has %+v", row)
+			}
+		})
+		t.Run("undecided", func(t *testing.T) {
+			t.Parallel()
+			w, path := doubtful(t, store, true)
+			s := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{}, withOrders))
+			if s.Counts.Read != 0 {
+				t.Errorf("a doubt was retried without being named: %+v", s.Counts)
+			}
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Statuses: []checkpoint.Status{checkpoint.InDoubt}}, withOrders))
+			w.wantRow("t-1", checkpoint.Complete, "")
+			w.wantOnce("t-1")
+		})
+	})
+}
