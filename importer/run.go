@@ -190,7 +190,7 @@ func (im *Importer) finish(ctx context.Context) (Summary, error) {
 	if s.Outcome != OutcomeAborted && im.cfg.Retry == nil {
 		im.advanceWatermark(end)
 	}
-	err := im.cfg.Store.FinishRun(end, im.id, string(s.Outcome), s.Counts)
+	err := im.cfg.Store.FinishRun(end, im.id, string(s.Outcome), checkpoint.Beat{Counts: s.Counts, Throttled: s.Throttled})
 	if err != nil && cause == nil {
 		s.Outcome, s.Reason = OutcomeAborted, fmt.Sprintf("record the end of the run: %v", err)
 		cause = fmt.Errorf("record the end of the run: %w", err)
@@ -268,7 +268,8 @@ func (im *Importer) heartbeat(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := im.cfg.Store.RenewRun(ctx, im.id, im.counts()); err != nil && ctx.Err() == nil {
+		beat := checkpoint.Beat{Counts: im.counts(), Throttled: im.cfg.API.Stats().Throttled}
+		if err := im.cfg.Store.RenewRun(ctx, im.id, beat); err != nil && ctx.Err() == nil {
 			im.log.Warn("the lease could not be renewed", "error", err.Error())
 			continue
 		}

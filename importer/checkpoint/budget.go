@@ -32,7 +32,8 @@ const (
 		returning (extract(epoch from b.next_at - clock_timestamp()) * 1000000)::bigint - $2::bigint`
 	postgresPostponeSlots = `insert into dixa_import.rate_budgets as b (token, next_at)
 		values ($1::text, clock_timestamp() + $2::bigint * interval '1 microsecond')
-		on conflict (token) do update set next_at = greatest(b.next_at, excluded.next_at)`
+		on conflict (token) do update set next_at = greatest(b.next_at,
+			clock_timestamp() + $2::bigint * interval '1 microsecond')`
 )
 
 func (s *postgresStore) TakeSlots(ctx context.Context, token string, n int, interval, slack time.Duration) (time.Duration, error) {

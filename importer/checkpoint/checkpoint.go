@@ -138,7 +138,34 @@ type Run struct {
 	FinishedAt time.Time
 	Outcome    string
 	Counts     Counts
+	Throttled  int64
 	Alive      bool // its lease has not expired
+}
+
+// Beat is how far a run is. All figures are those since it began, so that a repetition adds nothing.
+type Beat struct {
+	Counts    Counts
+	Throttled int64      // 429 answers
+	Steps     []StepTime // those that are left out stay as they are
+}
+
+// StepTime is the time that a run has spent on one step, such as a kind of request. It is kept to the microsecond.
+type StepTime struct {
+	Name  string // once in a Beat
+	Count int64
+	Total time.Duration
+	Max   time.Duration
+}
+
+// Sample is how far a run was at one moment.
+type Sample struct {
+	At        time.Time
+	Imported  int64
+	Partial   int64
+	Failed    int64
+	Rejected  int64
+	Requests  int64
+	Throttled int64
 }
 
 // Total counts the transcripts of one status and error code.
@@ -212,10 +239,11 @@ type Store interface {
 
 	// StartRun records a run, takes its lease and returns its id. On SQLite it gives a *BusyError while another process works.
 	StartRun(ctx context.Context, source, command string) (int64, error)
-	// RenewRun renews the run's lease and records how far it is.
-	RenewRun(ctx context.Context, run int64, c Counts) error
-	// FinishRun records the end of a run, ends its lease and gives back the claims that it still has.
-	FinishRun(ctx context.Context, run int64, outcome string, c Counts) error
+	// RenewRun renews the run's lease, records how far it is, and keeps a sample of that. A repetition may leave one more
+	// sample.
+	RenewRun(ctx context.Context, run int64, b Beat) error
+	// FinishRun records the end of a run, with a last sample, ends its lease and gives back the claims that it still has.
+	FinishRun(ctx context.Context, run int64, outcome string, b Beat) error
 
 	// Lookup returns what is known of the transcripts with these ids; those that are unknown are not in the map. Held is
 	// seen from the run.
@@ -232,9 +260,10 @@ type Store interface {
 	Select(ctx context.Context, source string, run int64, f Filter) ([]Row, error)
 	// Conversations returns which of these conversations of the source's organisation the checkpoint holds.
 	Conversations(ctx context.Context, source string, ids []int64) (map[int64]bool, error)
-	// ClearRejected forgets the rejected records that are known by their place in the file and were not met by this run.
+	// ClearRejected forgets the rejected records that are known by their place in the file and were neither claimed nor
+	// touched since the run began. Other runs may read the file at the same time: what they have met stays, too.
 	ClearRejected(ctx context.Context, source string, run int64, file string) error
-	// Touch marks rejected records, known by their place, as met by this run, so that ClearRejected leaves them.
+	// Touch marks rejected records, known by their place, as met by this run now, so that ClearRejected leaves them.
 	Touch(ctx context.Context, source string, run int64, ids []string) error
 	// PartialErrors returns the partial errors of a transcript in their order.
 	PartialErrors(ctx context.Context, source, id string) ([]PartialError, error)
@@ -250,9 +279,20 @@ type Store interface {
 	ReleaseEndUsers(ctx context.Context, organisation string, run int64, ids []Identifier) error
 	// ForgetEndUser forgets every identifier of an end-user that no longer exists in Dixa.
 	ForgetEndUser(ctx context.Context, organisation, endUserID string) error
+	// ForgetPerson forgets a person in all sources and organisations: every identifier of the end-users that these
+	// identifiers belong to, and, on those of their transcripts that are Complete, Partial, Failed, Rejected or Skipped, who
+	// it was and what Dixa said of errors. A transcript in the middle keeps its end-user: call it again when that is done.
+	// It reads every transcript, which takes a while. It returns the ids of the end-users, who remain in Dixa, as well as
+	// how many identifiers it removed. The ids count also with an error: what was forgotten is not found a second time.
+	ForgetPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, removed int64, err error)
 
 	// Totals counts the transcripts by status and error code: of a source, or of all where it is "", and of those that a run
-	// last worked on, or of all where it is 0. Runs returns the latest runs, newest first.
+	// last worked on, or of all where it is 0.
 	Totals(ctx context.Context, source string, run int64) ([]Total, error)
+	// Runs returns the latest runs, newest first, and Run one of them, false if there is none with this id.
 	Runs(ctx context.Context, source string, limit int) ([]Run, error)
+	Run(ctx context.Context, id int64) (Run, bool, error)
+	// Samples returns how far a run was from moment to moment, from its start on, and Steps where its time went, by name.
+	Samples(ctx context.Context, run int64) ([]Sample, error)
+	Steps(ctx context.Context, run int64) ([]StepTime, error)
 }

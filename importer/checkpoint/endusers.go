@@ -73,3 +73,10 @@ func byIdentifier(ids []Identifier, found map[Identifier]string) map[Identifier]
 	}
 	return found
 }
+
+const (
+	// forgettable is true of the transcripts that nothing will be done with that needs the end-user.
+	forgettable = `status in ('complete', 'partial', 'failed', 'rejected', 'skipped')`
+	// forgettableMessage is true of the partial errors whose message Dixa wrote.
+	forgettableMessage = `kind not in ('adopted', 'duplicate')`
+)

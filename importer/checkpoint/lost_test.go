@@ -138,9 +138,9 @@ func TestLostCommits(t *testing.T) {
 			}
 			return err
 		}},
-		{"renew", func() error { return s.RenewRun(ctx, run, Counts{Read: 1}) }},
+		{"renew", func() error { return s.RenewRun(ctx, run, Beat{Counts: Counts{Read: 1}}) }},
 		{"advance", func() error { _, err := s.AdvanceWatermark(ctx, bot, t0); return err }},
-		{"finish", func() error { return s.FinishRun(ctx, run, "complete", Counts{Read: 1}) }},
+		{"finish", func() error { return s.FinishRun(ctx, run, "complete", Beat{Counts: Counts{Read: 1}}) }},
 		{"forget", func() error { return s.ForgetEndUser(ctx, org, "u") }},
 	}
 	for i, step := range steps {

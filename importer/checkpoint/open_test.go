@@ -153,7 +153,7 @@ func TestNoSessionState(t *testing.T) {
 		put(t, s, run, string(status), status, int64(i+1))
 	}
 	s.reserve(t, run, identifiers("a"))
-	if err := s.FinishRun(t.Context(), run, "complete", Counts{}); err != nil {
+	if err := s.FinishRun(t.Context(), run, "complete", Beat{}); err != nil {
 		t.Fatal(err)
 	}
 	pool := s.Store.(*postgresStore).pool

@@ -2,8 +2,10 @@ package checkpoint
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // kindsAndValues returns identifiers as two arrays.
@@ -153,4 +155,69 @@ func (s *postgresStore) ForgetEndUser(ctx context.Context, organisation, endUser
 		b.Queue(postgresForgetEndUser, clean(endUserID), organisation)
 		return nil
 	})
+}
+
+// forgetPatience is how long it may take to look through all transcripts.
+const forgetPatience = 10 * time.Minute
+
+const (
+	postgresPersons = `select distinct end_user_id from dixa_import.end_users
+		join unnest($1::text[], $2::text[]) as asked (kind, value) using (kind, value)
+		where end_user_id is not null order by end_user_id`
+	// No index serves this: it would cost every import more than it saves the rare request to be forgotten.
+	postgresTranscriptsOf = `select source, transcript_id from dixa_import.transcripts
+		where end_user_id = any($1::text[]) and ` + forgettable
+	postgresForgetTranscripts = `with theirs as (
+			select source, transcript_id from dixa_import.transcripts
+			join unnest($2::text[], $3::text[]) as found (source, transcript_id) using (source, transcript_id)
+			where end_user_id = any($1::text[]) and ` + forgettable + `
+			order by source, transcript_id for update of transcripts
+		), forgotten as (
+			update dixa_import.transcripts t set end_user_id = null, error = null, updated_at = now() from theirs
+			where t.source = theirs.source and t.transcript_id = theirs.transcript_id returning t.source, t.transcript_id
+		) update dixa_import.partial_errors p set message = '' from forgotten
+			where p.source = forgotten.source and p.transcript_id = forgotten.transcript_id and ` + forgettableMessage
+	// A reservation is left to a run that is alive: it is about to create the end-user.
+	postgresForgetIdentifiers = `delete from dixa_import.end_users e using (
+			select kind, value from dixa_import.end_users where end_user_id = any($1::text[])
+				or (kind, value) in (select kind, value from unnest($2::text[], $3::text[]) as asked (kind, value))
+				and end_user_id is null and not exists (select from dixa_import.runs
+					where id = reserved_by and finished_at is null and lease_until > clock_timestamp())
+			order by kind, value for update of end_users) as theirs
+		where e.kind = theirs.kind and e.value = theirs.value`
+)
+
+func (s *postgresStore) ForgetPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, removed int64, err error) {
+	kinds, values := kindsAndValues(storedIdentifiers(ids))
+	err = s.query(ctx, "read", func(rows pgx.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		endUserIDs = append(endUserIDs, id)
+		return err
+	}, postgresPersons, kinds, values)
+	if err != nil {
+		return nil, 0, err
+	}
+	var sources, transcripts []string
+	if len(endUserIDs) > 0 {
+		patient := postgresStore{pool: s.pool, patience: forgetPatience}
+		err = patient.query(ctx, "read", func(rows pgx.Rows) error {
+			var source, id string
+			err := rows.Scan(&source, &id)
+			sources, transcripts = append(sources, source), append(transcripts, id)
+			return err
+		}, postgresTranscriptsOf, endUserIDs)
+		if err != nil {
+			return endUserIDs, 0, err
+		}
+	}
+	err = s.writing(ctx, "forget a person in", nil, func(b *pgx.Batch) error {
+		b.Queue(postgresForgetTranscripts, endUserIDs, sources, transcripts)
+		b.Queue(postgresForgetIdentifiers, endUserIDs, kinds, values).Exec(func(tag pgconn.CommandTag) error {
+			removed = tag.RowsAffected()
+			return nil
+		})
+		return nil
+	})
+	return endUserIDs, removed, err
 }

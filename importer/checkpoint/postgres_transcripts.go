@@ -234,7 +234,8 @@ func (s *postgresStore) Conversations(ctx context.Context, source string, ids []
 }
 
 const postgresClearRejected = `delete from dixa_import.transcripts
-	where source = $1::text and file = $2::text and status = 'rejected' and run_id <> $3::bigint`
+	where source = $1::text and file = $2::text and status = 'rejected'
+		and updated_at < (select started_at from dixa_import.runs where id = $3::bigint)`
 
 func (s *postgresStore) ClearRejected(ctx context.Context, source string, run int64, file string) error {
 	return s.writing(ctx, "clear rejected records in", nil, func(b *pgx.Batch) error {

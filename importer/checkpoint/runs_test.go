@@ -16,7 +16,7 @@ func TestRuns(t *testing.T) {
 		counts := Counts{Read: 55, Imported: 1, Partial: 2, Failed: 3, Rejected: 4, Skipped: 5, AlreadyDone: 6, Duplicate: 7, InDoubt: 8,
 			Pending: 19, Requests: 100}
 		for range 2 { // absolute, so that a repetition does not add up
-			if err := s.RenewRun(ctx, first, counts); err != nil {
+			if err := s.RenewRun(ctx, first, Beat{Counts: counts}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -50,13 +50,13 @@ func TestRuns(t *testing.T) {
 
 		counts.Imported, counts.Pending = 20, 0
 		for range 2 {
-			if err := s.FinishRun(ctx, first, "complete", counts); err != nil {
+			if err := s.FinishRun(ctx, first, "complete", Beat{Counts: counts}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		one.Counts, one.Outcome, one.Alive = counts, "complete", false
 		check(bot, 10, one)
-		if s.RenewRun(ctx, first, counts) == nil || s.RenewRun(ctx, 999, counts) == nil || s.FinishRun(ctx, 999, "x", counts) == nil {
+		if s.RenewRun(ctx, first, Beat{Counts: counts}) == nil || s.RenewRun(ctx, 999, Beat{Counts: counts}) == nil || s.FinishRun(ctx, 999, "x", Beat{Counts: counts}) == nil {
 			t.Error("a run that has ended, or never began, was renewed or finished")
 		}
 	})

@@ -3,19 +3,25 @@ package checkpoint
 import (
 	"context"
 	"database/sql"
+	"slices"
 )
 
 const sqliteEndUsers = `select value, coalesce(end_user_id, ''), coalesce(reserved_by, 0) from end_users
 	where organisation = ? and kind = ? and value in (in)`
 
+// byKind returns the values of identifiers by their kind.
+func byKind(ids []Identifier) map[IdentifierKind][]string {
+	values := map[IdentifierKind][]string{}
+	for _, id := range ids {
+		values[id.Kind] = append(values[id.Kind], id.Value)
+	}
+	return values
+}
+
 // sqliteEndUserRows returns what the organisation's rows say of the identifiers.
 func sqliteEndUserRows(tx sqliteTx, organisation string, ids []Identifier) (map[Identifier]endUserRow, error) {
-	byKind := map[IdentifierKind][]string{}
-	for _, id := range ids {
-		byKind[id.Kind] = append(byKind[id.Kind], id.Value)
-	}
 	found := map[Identifier]endUserRow{}
-	for kind, values := range byKind {
+	for kind, values := range byKind(ids) {
 		err := queryIn(tx, func(rows *sql.Rows) error {
 			id := Identifier{Kind: kind}
 			var row endUserRow
@@ -121,4 +127,87 @@ func (s *sqliteStore) ForgetEndUser(ctx context.Context, organisation, endUserID
 		_, err := tx.exec(sqliteForgetEndUser, clean(endUserID), organisation)
 		return err
 	})
+}
+
+const (
+	sqlitePersons = `select distinct end_user_id from end_users where kind = ? and end_user_id is not null and value in (in)`
+	// No index serves this: it would cost every import more than it saves the rare request to be forgotten.
+	sqliteTranscriptsOf    = `select source, transcript_id, end_user_id from transcripts where ` + forgettable + ` and end_user_id in (in)`
+	sqliteForgetTranscript = `update transcripts set end_user_id = null, error = null, updated_at = ?
+		where source = ? and transcript_id = ? and end_user_id = ? and ` + forgettable
+	sqliteForgetMessages = `update partial_errors set message = '' where source = ? and transcript_id = ? and ` + forgettableMessage
+	sqliteForgetPerson   = `delete from end_users where end_user_id = ?`
+	// A reservation is left to a run that is alive: it is about to create the end-user.
+	sqliteForgetReservation = `delete from end_users where kind = ? and value = ? and end_user_id is null and not exists
+		(select 1 from runs where id = reserved_by and finished_at is null and lease_until > ?)`
+)
+
+func (s *sqliteStore) ForgetPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, removed int64, err error) {
+	ids = storedIdentifiers(ids)
+	var transcripts [][3]string // source, id and end-user
+	err = s.reading(ctx, "read", func(tx sqliteTx) error {
+		if endUserIDs, err = sqliteReadPersons(tx, ids); err != nil {
+			return err
+		}
+		return queryIn(tx, func(rows *sql.Rows) error {
+			var t [3]string
+			err := rows.Scan(&t[0], &t[1], &t[2])
+			transcripts = append(transcripts, t)
+			return err
+		}, sqliteTranscriptsOf, endUserIDs)
+	})
+	if err != nil {
+		return endUserIDs, 0, err
+	}
+	err = s.writing(ctx, "forget a person in", func(tx sqliteTx) error {
+		for _, t := range transcripts {
+			changed, err := tx.exec(sqliteForgetTranscript, sqliteTime(tx.now), t[0], t[1], t[2])
+			if err == nil && changed > 0 {
+				_, err = tx.exec(sqliteForgetMessages, t[0], t[1])
+			}
+			if err != nil {
+				return err
+			}
+		}
+		removed, err = sqliteForgetIdentifiers(tx, endUserIDs, ids)
+		return err
+	})
+	return endUserIDs, removed, err
+}
+
+// sqliteReadPersons returns the end-users that identifiers belong to in any organisation, sorted and each once.
+func sqliteReadPersons(tx sqliteTx, ids []Identifier) ([]string, error) {
+	var endUserIDs []string
+	for kind, values := range byKind(ids) {
+		err := queryIn(tx, func(rows *sql.Rows) error {
+			var id string
+			err := rows.Scan(&id)
+			endUserIDs = append(endUserIDs, id)
+			return err
+		}, sqlitePersons, values, kind)
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(endUserIDs)
+	return slices.Compact(endUserIDs), nil
+}
+
+// sqliteForgetIdentifiers removes every identifier of the end-users, and these identifiers where they are only reserved.
+func sqliteForgetIdentifiers(tx sqliteTx, endUserIDs []string, ids []Identifier) (removed int64, err error) {
+	for _, user := range endUserIDs {
+		changed, err := tx.exec(sqliteForgetPerson, user)
+		if err != nil {
+			return 0, err
+		}
+		removed += changed
+	}
+	for _, id := range ids {
+		changed, err := tx.exec(sqliteForgetReservation, id.Kind, id.Value, sqliteTime(tx.now))
+		if err != nil {
+			return 0, err
+		}
+		removed += changed
+	}
+	return removed, nil
 }

@@ -62,7 +62,7 @@ func TestOneProcessWorks(t *testing.T) {
 		t.Errorf("left by the dead process: %+v", got)
 	}
 	equal(t, "claim of what it had", f.claim(t, run, "a", 1), int64(2))
-	if err := f.FinishRun(t.Context(), run, "complete", Counts{}); err != nil {
+	if err := f.FinishRun(t.Context(), run, "complete", Beat{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.StartRun(t.Context(), bot, "run"); err != nil {

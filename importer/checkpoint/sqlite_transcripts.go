@@ -264,7 +264,8 @@ func (s *sqliteStore) Conversations(ctx context.Context, source string, ids []in
 	return held, err
 }
 
-const sqliteClearRejected = `delete from transcripts where source = ? and file = ? and status = 'rejected' and run_id <> ?`
+const sqliteClearRejected = `delete from transcripts where source = ? and file = ? and status = 'rejected'
+	and updated_at < (select started_at from runs where id = ?)`
 
 func (s *sqliteStore) ClearRejected(ctx context.Context, source string, run int64, file string) error {
 	return s.writing(ctx, "clear rejected records in", func(tx sqliteTx) error {

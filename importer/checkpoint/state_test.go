@@ -350,7 +350,7 @@ func TestLeases(t *testing.T) {
 		equal(t, "unfinished of the run itself", unfinished(first, "", 10), nil)
 		// They stay the holder's until somebody takes them.
 		equal(t, "write after the lease", s.do(t, first, change("a", 1, SendAgain)), []Result{{Applied: true}})
-		if err := s.RenewRun(t.Context(), first, Counts{}); err != nil {
+		if err := s.RenewRun(t.Context(), first, Beat{}); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "claim after renewal", s.claim(t, second, "a", 1), int64(0))
@@ -358,7 +358,7 @@ func TestLeases(t *testing.T) {
 		s.expire(t, first)
 		equal(t, "claim of a dead run's", s.claim(t, second, "a", 1), int64(2))
 		equal(t, "write with a lost claim", s.do(t, first, change("a", 1, SendAgain)), []Result{{}})
-		if err := s.FinishRun(t.Context(), first, "stopped", Counts{}); err != nil {
+		if err := s.FinishRun(t.Context(), first, "stopped", Beat{}); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "holder", []int64{s.row(t, "a").ClaimedBy, s.row(t, "b").ClaimedBy}, []int64{second, 0})

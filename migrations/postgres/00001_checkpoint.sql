@@ -96,7 +96,31 @@ create table dixa_import.runs (
     in_doubt     bigint not null default 0,
     pending      bigint not null default 0,
     requests     bigint not null default 0,
+    throttled    bigint not null default 0, -- 429 answers
     lease_until  timestamptz not null
+) with (fillfactor = 50);
+
+-- How far a run was, every few seconds.
+create table dixa_import.run_samples (
+    run_id    bigint not null,
+    at        timestamptz not null,
+    imported  bigint not null default 0,
+    partial   bigint not null default 0,
+    failed    bigint not null default 0,
+    rejected  bigint not null default 0,
+    requests  bigint not null default 0,
+    throttled bigint not null default 0,
+    primary key (run_id, at)
+);
+
+-- Where a run's time went.
+create table dixa_import.run_steps (
+    run_id   bigint not null,
+    step     text collate "C" not null,
+    count    bigint not null,
+    total_ms double precision not null,
+    max_ms   double precision not null,
+    primary key (run_id, step)
 ) with (fillfactor = 50);
 
 -- What processes that share a token have taken of its rate. It is not logged: nobody waits for the disk to take a slot, and
@@ -107,4 +131,5 @@ create unlogged table dixa_import.rate_budgets (
 );
 
 -- +goose Down
-drop table dixa_import.rate_budgets, dixa_import.runs, dixa_import.end_users, dixa_import.partial_errors, dixa_import.transcripts, dixa_import.sources;
+drop table dixa_import.rate_budgets, dixa_import.run_steps, dixa_import.run_samples, dixa_import.runs, dixa_import.end_users,
+    dixa_import.partial_errors, dixa_import.transcripts, dixa_import.sources;

@@ -84,10 +84,36 @@ create table runs (
     in_doubt     integer not null default 0,
     pending      integer not null default 0,
     requests     integer not null default 0,
+    throttled    integer not null default 0, -- 429 answers
     lease_until  text not null
 );
 
+-- How far a run was, every few seconds.
+create table run_samples (
+    run_id    integer not null,
+    at        text not null,
+    imported  integer not null default 0,
+    partial   integer not null default 0,
+    failed    integer not null default 0,
+    rejected  integer not null default 0,
+    requests  integer not null default 0,
+    throttled integer not null default 0,
+    primary key (run_id, at)
+) without rowid;
+
+-- Where a run's time went.
+create table run_steps (
+    run_id   integer not null,
+    step     text not null,
+    count    integer not null,
+    total_ms real not null,
+    max_ms   real not null,
+    primary key (run_id, step)
+) without rowid;
+
 -- +goose Down
+drop table run_steps;
+drop table run_samples;
 drop table runs;
 drop table end_users;
 drop table partial_errors;
