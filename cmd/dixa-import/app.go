@@ -1,9 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -17,7 +17,7 @@ import (
 // program is one invocation of the command line.
 type program struct {
 	stdin   io.Reader
-	stdout  io.Writer
+	stdout  *output
 	console *console // standard error, shared by logs and progress
 	lookup  func(string) (string, bool)
 
@@ -28,13 +28,13 @@ type program struct {
 
 // run is the whole program: it does what the arguments say, results to stdout, logs and progress to stderr.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	p := &program{stdin: stdin, stdout: stdout, console: newConsole(stderr), lookup: os.LookupEnv}
+	p := &program{stdin: stdin, stdout: &output{w: stdout}, console: newConsole(stderr), lookup: os.LookupEnv}
 	app := p.app()
 	arranged, err := arrange(app, args)
 	if err != nil {
 		return err
 	}
-	return app.RunContext(ctx, arranged)
+	return cmp.Or(app.RunContext(ctx, arranged), p.stdout.failure())
 }
 
 func (p *program) app() *cli.App {
@@ -99,7 +99,7 @@ func (p *program) before(c *cli.Context) error {
 
 func (p *program) noCommand(c *cli.Context) error {
 	if c.Bool("version") {
-		fmt.Fprintln(p.stdout, "dixa-import "+version())
+		p.stdout.line("dixa-import " + version())
 		return nil
 	}
 	return usagef("no command was given")

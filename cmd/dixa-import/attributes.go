@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -52,15 +51,15 @@ func (p *program) attributes(ctx context.Context, _ *cli.Context) error {
 	}
 	t.write(p.stdout, "")
 	if len(out) == 0 {
-		fmt.Fprintln(p.stdout, "The organisation has no custom attributes.")
+		p.stdout.line("The organisation has no custom attributes.")
 	}
 	for _, a := range out {
 		if len(a.Options) == 0 {
 			continue
 		}
-		fmt.Fprintf(p.stdout, "\nOptions of %s\n", a.Identifier)
+		p.stdout.printf("\nOptions of %s\n", a.Identifier)
 		for _, path := range a.Options {
-			fmt.Fprintf(p.stdout, "  [\"%s\"]\n", strings.Join(path, `", "`))
+			p.stdout.printf("  [\"%s\"]\n", strings.Join(path, `", "`))
 		}
 	}
 	return nil

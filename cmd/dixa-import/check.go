@@ -90,9 +90,9 @@ func (p *program) printFindings(findings []finding, ok bool) error {
 	}
 	t.write(p.stdout, "")
 	if ok {
-		fmt.Fprintln(p.stdout, "\nReady: `dixa-import run --limit 10` imports the first ten.")
+		p.stdout.line("\nReady: `dixa-import run --limit 10` imports the first ten.")
 	} else {
-		fmt.Fprintln(p.stdout, "\nNot ready: mend the errors above, then check again.")
+		p.stdout.line("\nNot ready: mend the errors above, then check again.")
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func (p *program) demo(ctx context.Context, n int, rate float64) (err error) {
 		options.Latency = demoLatency
 	}
 	server := sandbox.New(options)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("start the sandbox: %w", err)
 	}
@@ -162,11 +162,11 @@ func (p *program) demoIntroduction(n int, rate float64) {
 	if rate > 0 {
 		limit = fmt.Sprintf("at %g requests a second (Dixa allows 10)", rate)
 	}
-	fmt.Fprintf(p.stdout, "Importing %s made-up transcripts into a Dixa in memory, %s ...\n\n", thousands(int64(n)), limit)
+	p.stdout.printf("Importing %s made-up transcripts into a Dixa in memory, %s ...\n\n", thousands(int64(n)), limit)
 }
 
 func (p *program) demoConclusion(server *sandbox.Server) {
-	fmt.Fprintf(p.stdout, `
+	p.stdout.printf(`
 This is how it should be: four of the transcripts are special.
   demo-%05d  nobody is known: it has an end-user of its own
   demo-%05d  an attachment that Dixa cannot use: imported, and recorded as partial

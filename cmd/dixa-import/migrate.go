@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/urfave/cli/v2"
 
@@ -44,11 +43,11 @@ func (p *program) migrate(ctx context.Context, _ *cli.Context) (err error) {
 	}
 	switch from {
 	case to:
-		_, err = fmt.Fprintf(p.stdout, "The checkpoint schema has version %d already: nothing to do.\n", to)
+		p.stdout.printf("The checkpoint schema has version %d already: nothing to do.\n", to)
 	case 0:
-		_, err = fmt.Fprintf(p.stdout, "The checkpoint schema was created, version %d.\n", to)
+		p.stdout.printf("The checkpoint schema was created, version %d.\n", to)
 	default:
-		_, err = fmt.Fprintf(p.stdout, "The checkpoint schema was upgraded from version %d to %d.\n", from, to)
+		p.stdout.printf("The checkpoint schema was upgraded from version %d to %d.\n", from, to)
 	}
-	return err
+	return nil
 }

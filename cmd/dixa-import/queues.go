@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/urfave/cli/v2"
 
@@ -58,7 +57,7 @@ func (p *program) queues(ctx context.Context, _ *cli.Context) error {
 	}
 	t.write(p.stdout, "")
 	if len(queues) == 0 {
-		fmt.Fprintln(p.stdout, "The organisation has no queues.")
+		p.stdout.line("The organisation has no queues.")
 	}
 	return nil
 }

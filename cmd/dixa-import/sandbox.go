@@ -54,7 +54,7 @@ func (p *program) sandbox(ctx context.Context, c *cli.Context) error {
 	if !isLoopback(address) {
 		return usagef("--listen must be an address of this machine alone, such as 127.0.0.1:8787: the sandbox has no protection")
 	}
-	listener, err := net.Listen("tcp", address)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w: choose a free port with --listen", address, bareNetError(err))
 	}
@@ -76,7 +76,7 @@ func (p *program) printSandbox(url, token string) error {
 			Token   string `json:"token"`
 		}{url, token})
 	}
-	_, err := fmt.Fprintf(p.stdout, `The sandbox serves a Dixa API in memory until it is interrupted.
+	p.stdout.printf(`The sandbox serves a Dixa API in memory until it is interrupted.
 
   dixa.base_url   %s
   dixa.token      %s
@@ -84,7 +84,7 @@ func (p *program) printSandbox(url, token string) error {
 
 Use a source.name and a database of their own for rehearsals.
 `, url, token, url)
-	return err
+	return p.stdout.failure()
 }
 
 // isLoopback says whether an address to listen on can be reached from this machine only.

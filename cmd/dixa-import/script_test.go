@@ -176,10 +176,10 @@ func cmdInterrupted(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	stdout, err := os.Create(ts.MkAbs("stdout.txt"))
 	ts.Check(err)
-	defer stdout.Close()
+	defer func() { ts.Check(stdout.Close()) }()
 	stderr, err := os.Create(ts.MkAbs("stderr.txt"))
 	ts.Check(err)
-	defer stderr.Close()
+	defer func() { ts.Check(stderr.Close()) }()
 	said := &listener{out: stdout, text: args[1], heard: make(chan struct{}, 1)}
 	events, n := (<-chan struct{})(said.heard), 1
 	if imports, err := strconv.Atoi(args[1]); err == nil {
@@ -266,7 +266,7 @@ func cmdSQL(ts *testscript.TestScript, _ bool, args []string) {
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, ts.Getenv("POSTGRES_URL"))
 	ts.Check(err)
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }()
 	_, err = conn.Exec(ctx, strings.Join(args, " "))
 	ts.Check(err)
 }

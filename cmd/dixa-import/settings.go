@@ -107,13 +107,6 @@ type sourceSettings struct {
 
 var sourceName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
 
-// sourceName is the key source.name alone.
-func (c *configFile) sourceName() (string, error) {
-	r := &reader{c: c}
-	name := r.name()
-	return name, r.err()
-}
-
 func (r *reader) name() string {
 	s := r.c.Source.Name
 	name := r.required(s, "source.name", "give the source a name such as support-bot; it becomes part of the ids in Dixa, so do not change it later")

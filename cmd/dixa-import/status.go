@@ -95,10 +95,10 @@ func (p *program) statusJSON(totals []checkpoint.Total, runs []checkpoint.Run) e
 func (p *program) printStatus(totals []checkpoint.Total, run int64) {
 	if len(totals) == 0 {
 		if run > 0 {
-			fmt.Fprintf(p.stdout, "There are no transcripts that run %d was the last to work on.\n", run)
+			p.stdout.printf("There are no transcripts that run %d was the last to work on.\n", run)
 			return
 		}
-		fmt.Fprintln(p.stdout, "The checkpoint holds no transcripts yet: `dixa-import run` imports them.")
+		p.stdout.line("The checkpoint holds no transcripts yet: `dixa-import run` imports them.")
 		return
 	}
 	for first := 0; first < len(totals); {
@@ -109,13 +109,13 @@ func (p *program) printStatus(totals []checkpoint.Total, run int64) {
 			end++
 		}
 		if first > 0 {
-			fmt.Fprintln(p.stdout)
+			p.stdout.line("")
 		}
 		of := ""
 		if run > 0 {
 			of = fmt.Sprintf(" of run %d", run)
 		}
-		fmt.Fprintf(p.stdout, "%s: %s%s\n\n", totals[first].Source, plural(sum, "transcript"), of)
+		p.stdout.printf("%s: %s%s\n\n", totals[first].Source, plural(sum, "transcript"), of)
 		t := table{heads: []string{"", ">", "", ""}}
 		for _, x := range totals[first:end] {
 			t.row(x.Status, thousands(x.Count), x.ErrorCode, advice(x.ErrorCode))
@@ -129,7 +129,7 @@ func (p *program) printRuns(runs []checkpoint.Run) {
 	if len(runs) == 0 {
 		return
 	}
-	fmt.Fprint(p.stdout, "\nLast runs\n\n")
+	p.stdout.printf("\nLast runs\n\n")
 	t := table{heads: []string{">RUN", "SOURCE", "STARTED (UTC)", "TOOK", "OUTCOME", ">IMPORTED", ">PARTIAL", ">FAILED", ">REJECTED"}}
 	for _, r := range runs {
 		took := ""

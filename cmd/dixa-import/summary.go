@@ -38,7 +38,7 @@ func (p *program) printSummary(s importer.Summary, totals []checkpoint.Total) er
 		return p.printJSON(summaryJSON{s.Run, s.Outcome, s.Reason, s.Counts, s.Changed, s.Duplicates, s.Causes, s.Throttled,
 			s.Duration.Seconds(), totals})
 	}
-	fmt.Fprintf(p.stdout, "Run %d: %s\n\n", s.Run, outcomeText(s))
+	p.stdout.printf("Run %d: %s\n\n", s.Run, outcomeText(s))
 	p.printCounts(s)
 	p.printTotals(totals)
 	p.printCauses(s)
@@ -85,7 +85,7 @@ func (p *program) printCounts(s importer.Summary) {
 	t.row("duration", roughDuration(s.Duration), perSecond(c, s.Duration))
 	t.write(p.stdout, "  ")
 	if s.Duplicates > 0 {
-		fmt.Fprintf(p.stdout, "\n%s are in Dixa twice: the partial errors name both conversations.\n", plural(s.Duplicates, "transcript"))
+		p.stdout.printf("\n%s are in Dixa twice: the partial errors name both conversations.\n", plural(s.Duplicates, "transcript"))
 	}
 }
 
@@ -128,7 +128,7 @@ func (p *program) printTotals(totals []checkpoint.Total) {
 	if len(sums) == 0 {
 		return
 	}
-	fmt.Fprintf(p.stdout, "\nAll of %s so far\n\n", totals[0].Source)
+	p.stdout.printf("\nAll of %s so far\n\n", totals[0].Source)
 	t := table{heads: []string{"", ">"}}
 	for _, status := range checkpoint.Statuses {
 		if sums[status] > 0 {
@@ -146,7 +146,7 @@ func (p *program) printCauses(s importer.Summary) {
 	codes := slices.SortedFunc(maps.Keys(s.Causes), func(a, b string) int {
 		return cmp.Or(cmp.Compare(s.Causes[b], s.Causes[a]), cmp.Compare(a, b))
 	})
-	fmt.Fprint(p.stdout, "\nWhat needs attention\n\n")
+	p.stdout.printf("\nWhat needs attention\n\n")
 	t := table{heads: []string{">", "", ""}}
 	for _, code := range codes {
 		t.row(thousands(s.Causes[code]), code, advice(code))
@@ -159,9 +159,9 @@ func (p *program) printNext(s importer.Summary) {
 	switch {
 	case p.json:
 	case s.Outcome == importer.OutcomeStopped:
-		fmt.Fprint(p.stdout, "\nNext: `dixa-import run` goes on from here.\n")
+		p.stdout.printf("\nNext: `dixa-import run` goes on from here.\n")
 	case s.Outcome == importer.OutcomeIncomplete:
-		fmt.Fprintf(p.stdout, "\nNext: mend what is named above and `dixa-import run` again; `dixa-import status --run %d` shows it again.\n", s.Run)
+		p.stdout.printf("\nNext: mend what is named above and `dixa-import run` again; `dixa-import status --run %d` shows it again.\n", s.Run)
 	}
 }
 

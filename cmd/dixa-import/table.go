@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"unicode/utf8"
 )
@@ -22,7 +21,7 @@ func (t *table) row(cells ...any) {
 }
 
 // write writes the table with an indent.
-func (t *table) write(w io.Writer, indent string) {
+func (t *table) write(out *output, indent string) {
 	heads := make([]string, len(t.heads))
 	right := make([]bool, len(t.heads))
 	rows := t.rows
@@ -54,7 +53,7 @@ func (t *table) write(w io.Writer, indent string) {
 			}
 			line += c
 		}
-		fmt.Fprintln(w, strings.TrimRight(line, " "))
+		out.line(strings.TrimRight(line, " "))
 	}
 }
 

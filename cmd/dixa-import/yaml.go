@@ -146,6 +146,7 @@ func isNull(n ast.Node) bool {
 
 func (d *decoder) scalar(n ast.Node, out *setting, key string) {
 	if isNull(n) {
+		out.line = lineOf(n)
 		return
 	}
 	raw, ok := scalarText(n)
