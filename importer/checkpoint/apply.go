@@ -89,6 +89,9 @@ func (r *record) apply(run int64, c Change, holders map[int64]string) Result {
 	if r.ClaimedBy != run || !slices.Contains(t.From, r.Status) && (t.Ends || r.Status != to) {
 		return Result{}
 	}
+	if c.Event == Send && r.Status == Sending && r.Attempts != c.Attempts {
+		return Result{} // another attempt, without evidence about the one before
+	}
 	r.dirty = true
 	r.Status, r.RunID = to, run
 	r.EndUserID, r.Attempts = c.EndUserID, c.Attempts

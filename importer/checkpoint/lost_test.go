@@ -138,6 +138,15 @@ func TestLostCommits(t *testing.T) {
 			}
 			return err
 		}},
+		{"forget a person", func() error {
+			users, removed, err := s.ForgetPerson(ctx, identifiers("x"))
+			if err != nil { // the ids count all the same
+				equal(t, "forgotten", users, []string{"u"})
+			} else if len(users) > 0 || removed > 0 {
+				t.Errorf("forgotten again: %v, %d", users, removed)
+			}
+			return err
+		}},
 		{"renew", func() error { return s.RenewRun(ctx, run, Beat{Counts: Counts{Read: 1}}) }},
 		{"advance", func() error { _, err := s.AdvanceWatermark(ctx, bot, t0); return err }},
 		{"finish", func() error { return s.FinishRun(ctx, run, "complete", Beat{Counts: Counts{Read: 1}}) }},

@@ -15,8 +15,9 @@ func TestRuns(t *testing.T) {
 		first := s.start(t)
 		counts := Counts{Read: 55, Imported: 1, Partial: 2, Failed: 3, Rejected: 4, Skipped: 5, AlreadyDone: 6, Duplicate: 7, InDoubt: 8,
 			Pending: 19, Requests: 100}
+		beat := Beat{Counts: counts, Throttled: 3}
 		for range 2 { // absolute, so that a repetition does not add up
-			if err := s.RenewRun(ctx, first, Beat{Counts: counts}); err != nil {
+			if err := s.RenewRun(ctx, first, beat); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -39,7 +40,7 @@ func TestRuns(t *testing.T) {
 				}
 			}
 		}
-		one := Run{ID: first, Source: bot, Command: "run", Counts: counts, Alive: true}
+		one := Run{ID: first, Source: bot, Command: "run", Counts: counts, Throttled: 3, Alive: true}
 		two := Run{ID: other, Source: "other", Command: "retry", Alive: true}
 		check("", 10, two, one)
 		check("", 1, two)
@@ -49,15 +50,26 @@ func TestRuns(t *testing.T) {
 		check("other", 10, two)
 
 		counts.Imported, counts.Pending = 20, 0
+		beat = Beat{Counts: counts, Throttled: 4}
 		for range 2 {
-			if err := s.FinishRun(ctx, first, "complete", Beat{Counts: counts}); err != nil {
+			if err := s.FinishRun(ctx, first, "complete", beat); err != nil {
 				t.Fatal(err)
 			}
 		}
-		one.Counts, one.Outcome, one.Alive = counts, "complete", false
+		one.Counts, one.Throttled, one.Outcome, one.Alive = counts, 4, "complete", false
 		check(bot, 10, one)
-		if s.RenewRun(ctx, first, Beat{Counts: counts}) == nil || s.RenewRun(ctx, 999, Beat{Counts: counts}) == nil || s.FinishRun(ctx, 999, "x", Beat{Counts: counts}) == nil {
+		if s.RenewRun(ctx, first, beat) == nil || s.RenewRun(ctx, 999, beat) == nil || s.FinishRun(ctx, 999, "x", beat) == nil {
 			t.Error("a run that has ended, or never began, was renewed or finished")
+		}
+		got, ok, err := s.Run(ctx, first)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		if diff := cmp.Diff(one, got, cmpopts.IgnoreFields(Run{}, "StartedAt", "FinishedAt")); diff != "" {
+			t.Errorf("run (-want +got):\n%s", diff)
+		}
+		if _, ok, err := s.Run(ctx, 999); err != nil || ok {
+			t.Errorf("a run that is not there: %v, %v", ok, err)
 		}
 	})
 }
@@ -190,6 +202,7 @@ func TestRejectedByPlace(t *testing.T) {
 		reject(first, "f:4", "f", Skip)
 		reject(first, "g:1", "g", Reject)
 		reject(first, "known", "", Reject)
+		s.sql(t, "update dixa_import.transcripts set updated_at = now() - interval '1 second'")
 		second := s.start(t)
 		if err := s.Touch(ctx, bot, second, []string{"f:2", "f:4", "known", "unknown"}); err != nil {
 			t.Fatal(err)
@@ -211,6 +224,20 @@ func TestRejectedByPlace(t *testing.T) {
 		equal(t, "left", left, []string{"f:2", "f:4", "f:9", "g:1", "known"})
 		if err := s.Touch(ctx, bot, second, nil); err != nil {
 			t.Error(err)
+		}
+		// What one run has met since another began stays, and a run that is not known clears nothing.
+		third := s.start(t)
+		if err := s.Touch(ctx, bot, third, []string{"f:2"}); err != nil {
+			t.Fatal(err)
+		}
+		s.sql(t, "update dixa_import.transcripts set updated_at = now() - interval '1 second' where transcript_id = 'g:1'")
+		for run, file := range map[int64]string{second: "f", third: "f", 999: "g"} {
+			if err := s.ClearRejected(ctx, bot, run, file); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, id := range []string{"f:2", "g:1"} {
+			equal(t, id, s.row(t, id).ID, id)
 		}
 	})
 }
