@@ -27,6 +27,8 @@ func (p *program) newClient(s dixaSettings, attempts, workers int, limiter dixa.
 	})
 }
 
+var _ importer.Budget = checkpoint.Budget(nil) // so that stores which are one are found to be the other
+
 // sharedLimiter returns a limiter that shares the token's rate with the other processes at the checkpoint, nil where there
 // can be none or nothing is to be shared.
 func (p *program) sharedLimiter(store checkpoint.Store, s dixaSettings) dixa.Limiter {

@@ -59,11 +59,14 @@ func (p *program) run(ctx context.Context, c *cli.Context) (err error) {
 	j, err := p.openJob(opening, c)
 	interrupted := opening.Err() != nil
 	stopOpening()
-	if err != nil && interrupted {
-		return p.stoppedBefore("signal")
-	}
-	if err != nil {
+	if err != nil && !interrupted {
 		return err
+	}
+	if interrupted {
+		if j != nil {
+			err = j.Close()
+		}
+		return cmp.Or(p.stoppedBefore("signal"), err)
 	}
 	defer func() {
 		closeErr := j.Close()
