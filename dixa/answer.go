@@ -79,6 +79,9 @@ var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?|'[^']*'`)
 // cause says why a request got no answer, as text alone: the errors of net/http carry the URL, which may hold an email
 // address, and parts of what the server sent.
 func (c *Client) cause(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errTooLate) {
+		return errTooLate
+	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("no complete answer within %s", c.timeout)
 	}

@@ -188,7 +188,7 @@ func newTransport(cfg Config) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
+		DialContext:         dialGuarded(dialer.DialContext),
 		Protocols:           protocols,
 		TLSHandshakeTimeout: 10 * time.Second,
 		MaxIdleConns:        cfg.Connections,

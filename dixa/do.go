@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -35,7 +34,7 @@ type call[T any] struct {
 	method string
 	url    string
 	body   any // nil: none
-	before func(ctx context.Context, attempt int, previous error) error
+	before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)
 	read   func(body []byte) (T, error) // of an answer of success
 }
 
@@ -62,12 +61,13 @@ func do[T any](ctx context.Context, c *Client, in call[T]) (T, error) {
 		if err := c.admit(ctx); err != nil {
 			return zero, interrupted(in.op, previous, err, doubtful)
 		}
+		var notAfter time.Time
 		if in.before != nil {
-			if err := in.before(ctx, attempt, previous); err != nil {
+			if notAfter, err = in.before(ctx, attempt, previous); err != nil {
 				return zero, err
 			}
 		}
-		result, err := once(ctx, c, in, payload)
+		result, err := once(ctx, c, in, payload, notAfter)
 		c.gate.note(err)
 		if err == nil {
 			return result, nil
@@ -116,13 +116,13 @@ func final(err error, doubtful bool) error {
 	return err
 }
 
-// once makes one attempt.
-func once[T any](ctx context.Context, c *Client, in call[T], payload []byte) (T, error) {
+// once makes one attempt, which does not begin after notAfter unless that is zero.
+func once[T any](ctx context.Context, c *Client, in call[T], payload []byte, notAfter time.Time) (T, error) {
 	var zero T
 	if err := ctx.Err(); err != nil {
 		return zero, &unsentError{op: in.op, err: err}
 	}
-	status, body, err := c.exchange(ctx, in.op, in.method, in.url, payload)
+	status, body, err := c.exchange(ctx, in.op, in.method, in.url, payload, notAfter)
 	if err != nil {
 		return zero, err
 	}
@@ -134,21 +134,27 @@ func once[T any](ctx context.Context, c *Client, in call[T], payload []byte) (T,
 }
 
 // exchange sends a request and returns an answer of success; every other outcome is an error of this package.
-func (c *Client) exchange(parent context.Context, op Operation, method, target string, payload []byte) (int, []byte, error) {
-	ctx, cancel := context.WithTimeout(parent, c.timeout)
+func (c *Client) exchange(parent context.Context, op Operation, method, target string, payload []byte, notAfter time.Time) (int, []byte, error) {
+	timed, cancel := context.WithTimeout(parent, c.timeout)
 	defer cancel()
-	var written atomic.Bool
-	req, err := c.request(httptrace.WithClientTrace(ctx, traceWrites(method, &written)), method, target, payload)
+	ctx, giveUp := context.WithCancelCause(timed)
+	defer giveUp(nil)
+	first := &beginning{method: method, notAfter: notAfter, giveUp: giveUp}
+	req, err := c.request(httptrace.WithClientTrace(ctx, first.trace()), method, target, payload)
 	if err != nil {
 		return 0, nil, &unsentError{op: op, err: errors.New("the request's URL is unusable")}
 	}
+	if isOver(notAfter) {
+		return 0, nil, &TransportError{Operation: op, Err: errTooLate}
+	}
 	started := time.Now()
 	resp, err := c.http.Do(req)
-	if written.Load() {
+	left := first.end()
+	if left {
 		c.requests.Add(1)
 	}
 	if err != nil {
-		return 0, nil, c.noAnswer(parent, ctx, op, err, written.Load())
+		return 0, nil, c.noAnswer(parent, ctx, op, err, left)
 	}
 	if resp.StatusCode < 200 {
 		// 101: the body would be the connection itself, to be read for ever.
@@ -195,23 +201,6 @@ func (c *Client) request(ctx context.Context, method, target string, payload []b
 	req.Header.Set("User-Agent", c.userAgent)
 	c.authorize(req)
 	return req, nil
-}
-
-// traceWrites sets written as soon as a connection is handed to the request: whatever comes after may have reached the
-// server, since net/http does not tell when the first byte leaves. What comes before (dial, name lookup, TLS handshake,
-// a proxy's CONNECT) carries nothing of the request.
-//
-// net/http asks for another connection when it repeats a request by itself, which it does for a POST or PATCH only if
-// not one byte was written to the last connection. So this takes the mark back, except for a GET, where it proves less.
-func traceWrites(method string, written *atomic.Bool) *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn: func(string) {
-			if method != http.MethodGet {
-				written.Store(false)
-			}
-		},
-		GotConn: func(httptrace.GotConnInfo) { written.Store(true) },
-	}
 }
 
 // noAnswer is the error of a request that got no answer.

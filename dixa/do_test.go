@@ -95,13 +95,13 @@ func TestThrottlingIsNoAttempt(t *testing.T) {
 		cfg.Logger = slog.New(slog.NewTextHandler(&logged, nil))
 	})
 	var attempts []int
-	_, err := c.ImportConversation(t.Context(), ConversationImport{}, func(_ context.Context, n int, previous error) error {
+	_, err := c.ImportConversation(t.Context(), ConversationImport{}, func(_ context.Context, n int, previous error) (time.Time, error) {
 		attempts = append(attempts, n)
 		var throttled *RateLimitError
 		if errors.As(previous, &throttled) != (n > 1) || NotApplied(previous) != (n > 1) {
 			t.Errorf("attempt %d: previous error %v", n, previous)
 		}
-		return nil
+		return time.Time{}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -185,11 +185,11 @@ func TestBeforeDecides(t *testing.T) {
 	t.Parallel()
 	c, rec := setup(t, func(w http.ResponseWriter, _ *http.Request, n int) { reply(w, 429, "") })
 	stop := errors.New("stop")
-	_, err := c.ImportConversation(t.Context(), ConversationImport{}, func(_ context.Context, n int, _ error) error {
+	_, err := c.ImportConversation(t.Context(), ConversationImport{}, func(_ context.Context, n int, _ error) (time.Time, error) {
 		if n == 3 {
-			return stop
+			return time.Time{}, stop
 		}
-		return nil
+		return time.Time{}, nil
 	})
 	if err != stop { //nolint:errorlint // it must come back as it is
 		t.Errorf("error %v", err)
@@ -198,9 +198,9 @@ func TestBeforeDecides(t *testing.T) {
 		t.Errorf("%d requests", len(rec.all()))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err = c.ImportConversation(ctx, ConversationImport{}, func(context.Context, int, error) error {
+	_, err = c.ImportConversation(ctx, ConversationImport{}, func(context.Context, int, error) (time.Time, error) {
 		cancel()
-		return nil
+		return time.Time{}, nil
 	})
 	if !errors.Is(err, context.Canceled) || !NotApplied(err) || len(rec.all()) != 2 {
 		t.Errorf("after the context ended in before: %v, %d requests", err, len(rec.all()))

@@ -85,7 +85,8 @@ func (e *TransportError) Error() string {
 
 func (e *TransportError) Unwrap() error { return e.Err }
 
-// NotApplied is true if nothing was written: the dial, the name lookup or the TLS handshake failed.
+// NotApplied is true if nothing was written: the dial, the name lookup or the TLS handshake failed, or it had become too
+// late for the request to begin.
 func (e *TransportError) NotApplied() bool { return !e.Written }
 
 // AnswerError is an answer of success that cannot be read, or lacks what it must have.

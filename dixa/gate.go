@@ -69,7 +69,7 @@ func isFailure(err error) bool {
 // saysNothing says whether an error tells nothing about the API: the request did not leave, or was given up.
 func saysNothing(err error) bool {
 	_, unsent := errors.AsType[*unsentError](err)
-	return unsent || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	return unsent || errors.Is(err, errTooLate) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // current returns the outage that lasts, nil if the gate is open.
@@ -149,7 +149,7 @@ func (c *Client) probe(ctx context.Context) error {
 				err = errors.New("it is no valid JSON")
 			}
 			return none, err
-		}}, nil)
+		}}, nil, time.Time{})
 	return err
 }
 

@@ -179,9 +179,9 @@ func TestPostsInDoubtShutTheGateAndNeverProbe(t *testing.T) {
 		asked := false
 		errs := make(chan error, 1)
 		go func() {
-			_, err := a.ImportConversation(t.Context(), ConversationImport{}, func(context.Context, int, error) error {
+			_, err := a.ImportConversation(t.Context(), ConversationImport{}, func(context.Context, int, error) (time.Time, error) {
 				asked = true
-				return nil
+				return time.Time{}, nil
 			})
 			errs <- err
 		}()

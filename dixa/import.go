@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 )
 
 // Direction says who began a conversation, or which way a message went.
@@ -123,8 +124,11 @@ type ImportResult struct {
 // before is called right before every attempt leaves, after the limiter let it go. attempt counts them from 1, those that
 // were throttled too; previous is the error of the attempt before: a RateLimitError, or a TransportError with nothing
 // written. An error of before ends the call and is returned as it is, with nothing sent.
+//
+// The request does not begin to be written after notAfter, by the monotonic clock or by the wall clock, whichever says
+// that more time has passed; it then fails as one of which nothing was written. The zero time sets no bound.
 func (c *Client) ImportConversation(ctx context.Context, in ConversationImport,
-	before func(ctx context.Context, attempt int, previous error) error) (ImportResult, error) {
+	before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)) (ImportResult, error) {
 	return do(ctx, c, call[ImportResult]{op: OpImport, method: http.MethodPost,
 		url: c.url("/conversations/import", nil), body: in, before: before,
 		read: func(body []byte) (ImportResult, error) { return readImport(body, in.Messages) }})

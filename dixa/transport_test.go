@@ -251,9 +251,9 @@ func TestThePreviousErrorOfAnUnwrittenImport(t *testing.T) {
 		return dial(ctx, network, addr)
 	}
 	var previous []error
-	result, err := c.ImportConversation(t.Context(), ConversationImport{}, func(_ context.Context, _ int, err error) error {
+	result, err := c.ImportConversation(t.Context(), ConversationImport{}, func(_ context.Context, _ int, err error) (time.Time, error) {
 		previous = append(previous, err)
-		return nil
+		return time.Time{}, nil
 	})
 	if err != nil || result.ID != 7 || len(rec.all()) != 1 {
 		t.Fatalf("%+v %v, %d requests", result, err, len(rec.all()))

@@ -39,7 +39,7 @@ type API interface {
 	GetConversation(ctx context.Context, id int64) (dixa.Conversation, error)
 	ListMessages(ctx context.Context, conversationID int64) ([]dixa.Message, error)
 	ImportConversation(ctx context.Context, in dixa.ConversationImport,
-		before func(ctx context.Context, attempt int, previous error) error) (dixa.ImportResult, error)
+		before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)) (dixa.ImportResult, error)
 	PatchAttributes(ctx context.Context, conversationID int64, values map[string]dixa.AttributeValue) error
 	Stats() dixa.Stats
 }

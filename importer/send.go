@@ -23,7 +23,7 @@ func (im *Importer) send(ctx context.Context, t *task) (step, error) {
 			leave()
 		}
 	})()
-	answer, err := im.cfg.API.ImportConversation(turn, in, func(_ context.Context, _ int, previous error) error {
+	answer, err := im.cfg.API.ImportConversation(turn, in, func(_ context.Context, _ int, previous error) (time.Time, error) {
 		recorded.Store(true)
 		return im.recordSending(t, previous)
 	})
@@ -47,12 +47,12 @@ func (im *Importer) send(ctx context.Context, t *task) (step, error) {
 }
 
 // recordSending records, before a request leaves, that it may be on its way. It is called after the rate limiter let the
-// request go, and again before every repetition.
-func (im *Importer) recordSending(t *task, previous error) error {
+// request go, and again before every repetition. It returns until when the request may begin.
+func (im *Importer) recordSending(t *task, previous error) (notAfter time.Time, err error) {
 	var throttled *dixa.RateLimitError
 	for {
 		if im.fetching.Err() != nil {
-			return errStopped
+			return time.Time{}, errStopped
 		}
 		event := checkpoint.Send
 		if t.row.Status == checkpoint.Sending { // and previous proves that nothing of it was applied
@@ -66,11 +66,11 @@ func (im *Importer) recordSending(t *task, previous error) error {
 		}
 		w, err := im.record(t, c)
 		if err != nil {
-			return err
+			return time.Time{}, err
 		}
 		t.due = w.began.Add(im.cfg.SendWindow + im.cfg.RequestTimeout)
 		if passed(w.began) < im.cfg.SendWindow/2 {
-			return nil
+			return w.began.Add(im.cfg.SendWindow / 2), nil
 		}
 		// Nothing left since, so this may be recorded anew; it does not count as an attempt.
 		previous = &dixa.RateLimitError{Operation: dixa.OpImport}
