@@ -312,7 +312,7 @@ func (s *sifter) decide(it *item) error {
 		transcript, err := rec.Transcript()
 		failed = err != nil
 		if !failed && transcript.ClosedAt.IsZero() {
-			return s.decideOpen(it, known)
+			return s.decideOpen(it, row, known)
 		}
 	}
 	stillOpen := settled && row.ErrorCode == codeOpen // open chats do not take part in what follows
@@ -344,13 +344,15 @@ func (s *sifter) decide(it *item) error {
 	return nil
 }
 
-// decideOpen counts a chat that is still open, and has it recorded if nothing is known of it.
-func (s *sifter) decideOpen(it *item, known bool) error {
-	if _, ours := s.asked[it.rec.Key()]; known || ours {
+// decideOpen counts a chat that is still open, and has it recorded if nothing is known of it, or if a run died before it
+// could record that.
+func (s *sifter) decideOpen(it *item, row checkpoint.Row, known bool) error {
+	begun := row.Status == checkpoint.Pending && row.ClosedAt.IsZero() && !row.Held && row.ClaimedBy != s.im.id
+	if _, ours := s.asked[it.rec.Key()]; ours || known && !begun {
 		s.im.tally.skipped.Add(1)
 		return nil
 	}
-	return s.claim(it, false, true)
+	return s.claim(it, known, true)
 }
 
 // decideRepeated takes the second closed record of an id: the first one stands.

@@ -25,7 +25,18 @@ import (
 	"dixa-import/source"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.M{M: m}) }
+func TestMain(m *testing.M) {
+	if spec, ok := os.LookupEnv(childEnv); ok {
+		os.Exit(beChild(spec))
+	}
+	goleak.VerifyTestMain(pgtest.M{M: m})
+}
+
+// childEnv tells a test binary that it is to be a run in a process of its own, and what kind of run.
+const childEnv = "DIXA_IMPORT_TEST_CHILD"
+
+// beChild makes that run and returns the exit code. It needs signals, which some systems lack.
+var beChild = func(string) int { return 2 }
 
 const testSource = "bot"
 
@@ -41,7 +52,11 @@ type world struct {
 	requests  atomic.Int64
 	operation atomic.Pointer[func(sandbox.Operation)]
 	before    atomic.Pointer[func(n int64)] // called with the number of each request, from 1, before it is served
+	tap       atomic.Pointer[tap]
 }
+
+// tap stands between a client and the sandbox, which serve asks.
+type tap func(op sandbox.Operation, rw http.ResponseWriter, serve func(http.ResponseWriter))
 
 // ServeHTTP lets the sandbox serve a request.
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
@@ -49,8 +64,69 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if before := w.before.Load(); before != nil {
 		(*before)(n)
 	}
+	if tap := w.tap.Load(); tap != nil {
+		(*tap)(operationOf(r), rw, func(rw http.ResponseWriter) { w.api.ServeHTTP(rw, r) })
+		return
+	}
 	w.api.ServeHTTP(rw, r)
 }
+
+// operationOf names a request of an import.
+func operationOf(r *http.Request) sandbox.Operation {
+	switch path := strings.TrimPrefix(r.URL.Path, "/v1"); {
+	case r.Method == http.MethodPatch:
+		return sandbox.PatchAttributes
+	case path == "/conversations/import":
+		return sandbox.Import
+	case path == "/endusers" && r.Method == http.MethodPost:
+		return sandbox.CreateEndUser
+	case path == "/endusers":
+		return sandbox.FindEndUsers
+	case path == "/organization":
+		return sandbox.GetOrganization
+	case path == "/custom-attributes":
+		return sandbox.ListAttributes
+	case strings.HasSuffix(path, "/conversations"):
+		return sandbox.ListConversations
+	case strings.HasSuffix(path, "/messages"):
+		return sandbox.ListMessages
+	case strings.HasPrefix(path, "/conversations/"):
+		return sandbox.GetConversation
+	}
+	return sandbox.Unknown
+}
+
+// onNth has the n-th request of an operation handled by do, and all others by the sandbox.
+func (w *world) onNth(op sandbox.Operation, n int64, do func(rw http.ResponseWriter, serve func(http.ResponseWriter))) {
+	var met atomic.Int64
+	f := tap(func(got sandbox.Operation, rw http.ResponseWriter, serve func(http.ResponseWriter)) {
+		if got == op && met.Add(1) == n {
+			do(rw, serve)
+			return
+		}
+		serve(rw)
+	})
+	w.tap.Store(&f)
+}
+
+// answering calls before when an answer is about to leave: what the request does, it has done by then.
+type answering struct {
+	http.ResponseWriter
+	before func()
+	once   sync.Once
+}
+
+func (a *answering) WriteHeader(status int) {
+	a.once.Do(a.before)
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answering) Write(b []byte) (int, error) {
+	a.once.Do(a.before)
+	return a.ResponseWriter.Write(b)
+}
+
+func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // onOperation has f called when a request of the API arrives, before anything is decided about it.
 func (w *world) onOperation(f func(sandbox.Operation)) { w.operation.Store(&f) }

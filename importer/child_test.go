@@ -1,0 +1,348 @@
+//go:build unix
+
+package importer_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	osexec "os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"dixa-import/dixa"
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/source"
+)
+
+// childSpec is a run in a process of its own.
+type childSpec struct {
+	URL, API, Token, Path   string
+	Timeout, Settle, Window time.Duration
+	Workers, MaxAttempts    int
+	Attributes              []string // of the transcripts and of Dixa, by the same name
+	Retry                   *importer.Selection
+	Halt                    *halt
+}
+
+// halt is the moment at which a child sends itself a signal: before or after its Nth call of the store of some kind.
+type halt struct {
+	Call   string // a method of the store, or "write:" and an event
+	Nth    int64  // default 1
+	After  bool
+	Signal syscall.Signal
+}
+
+func init() { beChild = runChild }
+
+// runChild makes the run that the specification describes, and says on standard output how far it is.
+func runChild(text string) int {
+	var spec childSpec
+	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	s, err := spec.run()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	line, err := json.Marshal(s)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	fmt.Printf("end %s\n", line)
+	return 0
+}
+
+func (spec childSpec) run() (importer.Summary, error) {
+	ctx := context.Background()
+	store, err := checkpoint.Open(ctx, spec.URL, checkpoint.Options{})
+	if err != nil {
+		return importer.Summary{}, err
+	}
+	defer func() { _ = store.Close() }()
+	client, err := dixa.New(dixa.Config{BaseURL: spec.API, Token: spec.Token, Timeout: spec.Timeout, Backoff: time.Millisecond, MaxAttempts: 3})
+	if err != nil {
+		return importer.Summary{}, err
+	}
+	reader, err := source.OpenJSONL(source.JSONLConfig{Paths: []string{spec.Path}})
+	if err != nil {
+		return importer.Summary{}, err
+	}
+	im, err := importer.New(importer.Config{
+		Source: testSource, Reader: reader, Store: &haltingStore{Store: store, halt: spec.Halt}, API: client, BaseURL: spec.API,
+		AgentID: sandbox.DefaultAgentID, Region: "DK", Attributes: mappings(spec.Attributes), Workers: spec.Workers, MaxAttempts: spec.MaxAttempts,
+		RequestTimeout: spec.Timeout, Settle: spec.Settle, SendWindow: spec.Window, Retry: spec.Retry,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	if err != nil {
+		return importer.Summary{}, err
+	}
+	return im.Run(ctx)
+}
+
+func mappings(names []string) []importer.AttributeMapping {
+	var list []importer.AttributeMapping
+	for _, name := range names {
+		list = append(list, importer.AttributeMapping{Name: name, Attribute: name})
+	}
+	return list
+}
+
+// haltingStore is the store of a child: it says which run it is, and halts the process where it is to be halted.
+type haltingStore struct {
+	checkpoint.Store
+	halt *halt
+	met  atomic.Int64
+}
+
+// do makes a call, which is of these kinds.
+func (s *haltingStore) do(call func(), kinds ...string) {
+	halts := false
+	for _, kind := range kinds {
+		halts = halts || s.halt != nil && s.halt.Call == kind && s.met.Add(1) == max(s.halt.Nth, 1)
+	}
+	if halts && !s.halt.After {
+		haltSelf(s.halt.Signal)
+	}
+	call()
+	if halts && s.halt.After {
+		haltSelf(s.halt.Signal)
+	}
+}
+
+// haltSelf returns when the process has been woken, if it ever is.
+func haltSelf(sig syscall.Signal) {
+	woken := make(chan os.Signal, 1)
+	signal.Notify(woken, syscall.SIGCONT)
+	defer signal.Stop(woken)
+	_ = syscall.Kill(os.Getpid(), sig)
+	<-woken
+}
+
+func (s *haltingStore) StartRun(ctx context.Context, source, command string) (run int64, err error) {
+	s.do(func() {
+		if run, err = s.Store.StartRun(ctx, source, command); err == nil {
+			fmt.Printf("run %d\n", run) // before the run can claim anything
+		}
+	}, "StartRun")
+	return run, err
+}
+
+func (s *haltingStore) FinishRun(ctx context.Context, run int64, outcome string, b checkpoint.Beat) (err error) {
+	s.do(func() { err = s.Store.FinishRun(ctx, run, outcome, b) }, "FinishRun")
+	return err
+}
+
+func (s *haltingStore) Bind(ctx context.Context, source string, b checkpoint.Binding, rebind bool) (err error) {
+	s.do(func() { err = s.Store.Bind(ctx, source, b, rebind) }, "Bind")
+	return err
+}
+
+func (s *haltingStore) Claim(ctx context.Context, source string, run int64, requests []checkpoint.ClaimRequest) (numbers []int64, err error) {
+	s.do(func() { numbers, err = s.Store.Claim(ctx, source, run, requests) }, "Claim")
+	return numbers, err
+}
+
+func (s *haltingStore) Write(ctx context.Context, source string, run int64, changes []checkpoint.Change) (results []checkpoint.Result, err error) {
+	var kinds []string
+	for _, c := range changes {
+		kinds = append(kinds, "write:"+string(c.Event))
+	}
+	s.do(func() { results, err = s.Store.Write(ctx, source, run, changes) }, kinds...)
+	return results, err
+}
+
+func (s *haltingStore) ClearRejected(ctx context.Context, source string, run int64, file string) (err error) {
+	s.do(func() { err = s.Store.ClearRejected(ctx, source, run, file) }, "ClearRejected")
+	return err
+}
+
+func (s *haltingStore) Touch(ctx context.Context, source string, run int64, ids []string) (err error) {
+	s.do(func() { err = s.Store.Touch(ctx, source, run, ids) }, "Touch")
+	return err
+}
+
+func (s *haltingStore) ReserveEndUsers(ctx context.Context, organisation string, run int64, persons [][]checkpoint.Identifier) (answers []checkpoint.Reservation, err error) {
+	s.do(func() { answers, err = s.Store.ReserveEndUsers(ctx, organisation, run, persons) }, "ReserveEndUsers")
+	return answers, err
+}
+
+func (s *haltingStore) SaveEndUsers(ctx context.Context, organisation string, users []checkpoint.EndUser) (err error) {
+	s.do(func() { err = s.Store.SaveEndUsers(ctx, organisation, users) }, "SaveEndUsers")
+	return err
+}
+
+func (s *haltingStore) ReleaseEndUsers(ctx context.Context, organisation string, run int64, ids []checkpoint.Identifier) (err error) {
+	s.do(func() { err = s.Store.ReleaseEndUsers(ctx, organisation, run, ids) }, "ReleaseEndUsers")
+	return err
+}
+
+func (s *haltingStore) ForgetEndUser(ctx context.Context, organisation, endUserID string) (err error) {
+	s.do(func() { err = s.Store.ForgetEndUser(ctx, organisation, endUserID) }, "ForgetEndUser")
+	return err
+}
+
+// child is a run in a process of its own, as its parent sees it.
+type child struct {
+	*testing.T
+	process *os.Process
+	run     atomic.Int64  // 0 until it has begun; a run without a number has claimed nothing
+	stopped chan struct{} // gets a value whenever the process was stopped
+	ended   chan struct{} // closed when it has ended and all that it said was heard
+	status  syscall.WaitStatus
+	summary *importer.Summary // of a run that came to its end
+}
+
+// spawn starts a child with the times of Config that world.importer has, too.
+func (w *world) spawn(path string, change func(*childSpec)) *child {
+	w.Helper()
+	spec := childSpec{URL: w.url, API: w.http.URL, Token: w.api.Token(), Path: path,
+		Timeout: 400 * time.Millisecond, Settle: 60 * time.Millisecond, Window: 300 * time.Millisecond}
+	if change != nil {
+		change(&spec)
+	}
+	text, err := json.Marshal(spec)
+	if err != nil {
+		w.Fatal(err)
+	}
+	said, says, err := os.Pipe()
+	if err != nil {
+		w.Fatal(err)
+	}
+	logged, logs, err := os.Pipe()
+	if err != nil {
+		w.Fatal(err)
+	}
+	cmd := osexec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	cmd.Stdout, cmd.Stderr = says, logs
+	if err := cmd.Start(); err != nil {
+		w.Fatal(err)
+	}
+	_, _ = says.Close(), logs.Close()
+	c := &child{T: w.T, process: cmd.Process, stopped: make(chan struct{}, 16), ended: make(chan struct{})}
+	go c.watch(said, logged, w.logs)
+	w.Cleanup(func() {
+		c.signal(syscall.SIGKILL)
+		<-c.ended
+	})
+	return c
+}
+
+// watch listens to a child until it has ended.
+func (c *child) watch(said, logged *os.File, logs io.Writer) {
+	defer close(c.ended)
+	heard := make(chan struct{}, 2)
+	go func() {
+		defer func() { heard <- struct{}{} }()
+		_, _ = io.Copy(logs, logged)
+		_ = logged.Close()
+	}()
+	go func() {
+		defer func() { heard <- struct{}{} }()
+		for lines := bufio.NewScanner(said); lines.Scan(); {
+			c.hear(lines.Text())
+		}
+		_ = said.Close()
+	}()
+	for {
+		_, err := syscall.Wait4(c.process.Pid, &c.status, syscall.WUNTRACED, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case err != nil:
+			c.Errorf("wait for a child: %v", err)
+		case c.status.Stopped():
+			c.stopped <- struct{}{}
+			continue
+		}
+		break
+	}
+	<-heard
+	<-heard
+	_ = c.process.Release()
+}
+
+func (c *child) hear(line string) {
+	kind, rest, _ := strings.Cut(line, " ")
+	switch kind {
+	case "run":
+		if id, err := strconv.ParseInt(rest, 10, 64); err == nil {
+			c.run.Store(id)
+		}
+	case "end":
+		c.summary = &importer.Summary{}
+		if err := json.Unmarshal([]byte(rest), c.summary); err != nil {
+			c.Errorf("a child's summary is unreadable: %v", err)
+		}
+	}
+}
+
+func (c *child) signal(sig syscall.Signal) { _ = c.process.Signal(sig) }
+
+// kill ends the child as a crash of its process would, and returns when it is gone.
+func (c *child) kill() {
+	c.signal(syscall.SIGKILL)
+	<-c.ended
+}
+
+// wait returns the summary of a child that must come to its end by itself.
+func (c *child) wait(want importer.Outcome) importer.Summary {
+	c.Helper()
+	<-c.ended
+	if c.summary == nil || c.summary.Outcome != want {
+		c.Fatalf("the child ended with status %v and %+v, want %q", c.status, c.summary, want)
+	}
+	checkCounts(c.T, *c.summary)
+	return *c.summary
+}
+
+// mustDie waits until the child has killed itself, or was killed.
+func (c *child) mustDie() {
+	c.Helper()
+	<-c.ended
+	if !c.status.Signaled() || c.status.Signal() != syscall.SIGKILL {
+		c.Fatalf("the child was to be killed, but ended with status %v: %+v", c.status, c.summary)
+	}
+}
+
+// mustStop waits until the child sleeps.
+func (c *child) mustStop() {
+	c.Helper()
+	select {
+	case <-c.stopped:
+	case <-c.ended:
+		c.Fatalf("the child was to be stopped, but ended with status %v: %+v", c.status, c.summary)
+	}
+}
+
+// together runs a subtest for each case, several at once whatever -parallel says: they wait more than they work.
+func together[T any](t *testing.T, cases []T, name func(T) string, test func(*testing.T, T)) {
+	t.Helper()
+	places := make(chan struct{}, 6)
+	var all sync.WaitGroup
+	for _, tc := range cases {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			t.Run(name(tc), func(t *testing.T) { test(t, tc) })
+		})
+	}
+	all.Wait()
+}

@@ -1,0 +1,330 @@
+//go:build unix
+
+package importer_test
+
+import (
+	"fmt"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+)
+
+// crash is a way of a transcript through its steps during which the process is killed.
+type crash struct {
+	calls   []string // of the store, at which it is killed, before and after
+	lines   []string // default: family
+	opts    sandbox.Options
+	arrange func(w *world, path string) // what comes before
+	retry   *importer.Selection         // of the child
+	mend    func(*world)                // what changes before the next run
+	outcome importer.Outcome            // of the next run; default ok
+	want    func(w *world, after bool)  // default: wantFamily
+}
+
+// family are three transcripts of two end-users, one of them with an attribute.
+var family = []string{
+	chat("t-1", fields{"end_user": fields{"external_id": "c-1", "email": "ann@example.org"}, "attributes": fields{"order_number": "1234"}}),
+	chat("t-2", fields{"end_user": fields{"email": "ann@example.org"}}),
+	chat("t-3", fields{"end_user": fields{"external_id": "c-3"}}),
+}
+
+func wantFamily(w *world, _ bool) {
+	w.Helper()
+	for _, id := range []string{"t-1", "t-2", "t-3"} {
+		w.wantSame(id, checkpoint.Complete)
+	}
+	if c := w.wantOnce("t-1"); c.Attributes[sandbox.OrderNumberID] != "1234" {
+		w.Errorf("attributes are %v", c.Attributes)
+	}
+	w.wantTotals(3, 2)
+}
+
+// wantSame checks that Dixa has a transcript once, closed and whole, and that the checkpoint knows it as that.
+func (w *world) wantSame(id string, status checkpoint.Status) {
+	w.Helper()
+	c, row := w.wantOnce(id), w.wantRow(id, status, "")
+	if row.ConversationID != c.ID || row.EndUserID != c.RequesterID || row.ClaimedBy != 0 {
+		w.Errorf("conversation %d of end-user %s is in the checkpoint as %+v", c.ID, c.RequesterID, row)
+	}
+	if c.ClosedAt.IsZero() || c.Assignment == nil || len(c.Messages) == 0 {
+		w.Errorf("conversation %d is not complete: %+v", c.ID, c)
+	}
+}
+
+// wantTotals checks that there is nothing else in Dixa, and that no run that ended left anything in the middle.
+func (w *world) wantTotals(conversations, users int) {
+	w.Helper()
+	if n := len(w.api.Conversations()); n != conversations {
+		w.Errorf("Dixa has %d conversations, want %d", n, conversations)
+	}
+	if list := w.api.EndUsers(); len(list) != users {
+		w.Errorf("Dixa has %d end-users, want %d: %+v", len(list), users, list)
+	}
+	s := w.open()
+	defer func() { _ = s.Close() }()
+	totals, err := s.Totals(w.Context(), testSource, 0)
+	if err != nil {
+		w.Fatal(err)
+	}
+	done := 0
+	for _, t := range totals {
+		switch t.Status {
+		case checkpoint.Pending, checkpoint.Sending, checkpoint.Imported:
+			w.Errorf("%d transcripts are still %q", t.Count, t.Status)
+		case checkpoint.Complete, checkpoint.Partial:
+			done += int(t.Count)
+		}
+	}
+	if done != conversations {
+		w.Errorf("the checkpoint has %d conversations, Dixa %d", done, conversations)
+	}
+}
+
+var oneLine = []string{chat("t-1", fields{"attributes": fields{"order_number": "1234"}})}
+
+func wantOne(status checkpoint.Status) func(*world, bool) {
+	return func(w *world, _ bool) {
+		w.Helper()
+		w.wantSame("t-1", status)
+		w.wantTotals(1, 1)
+	}
+}
+
+// wantAfter checks a status that the transcript has for good once it is recorded; before that, it is imported by the next run.
+func wantAfter(status checkpoint.Status, code string, conversations, users int) func(*world, bool) {
+	return func(w *world, after bool) {
+		w.Helper()
+		if !after {
+			wantOne(checkpoint.Complete)(w, after)
+			return
+		}
+		w.wantRow("t-1", status, code)
+		if n := len(w.api.Conversations()); n != conversations {
+			w.Errorf("Dixa has %d conversations, want %d", n, conversations)
+		}
+		if n := len(w.api.EndUsers()); n != users {
+			w.Errorf("Dixa has %d end-users, want %d", n, users)
+		}
+	}
+}
+
+func always(f func(*world)) func(*world, bool) {
+	return func(w *world, _ bool) { w.Helper(); f(w) }
+}
+
+func faults(list ...sandbox.Fault) sandbox.Options { return sandbox.Options{Faults: list} }
+
+var withReason = fields{"attributes": fields{"order_number": "1", "contact_reason": []string{"payment", "no such option"}}}
+
+// crashes have every write of the protocol before and after which a process can die.
+var crashes = []crash{
+	{calls: []string{"Bind", "StartRun", "Claim", "ReserveEndUsers", "SaveEndUsers", "write:send", "write:found", "write:finish", "FinishRun"},
+		opts: sandbox.Options{EndUserLag: 30 * time.Millisecond, ListLag: 20 * time.Millisecond}},
+	{calls: []string{"write:send_again"}, lines: oneLine, want: wantOne(checkpoint.Complete),
+		opts: faults(sandbox.Fault{Operation: sandbox.Import, Kind: sandbox.Throttle, Times: 1})},
+	{calls: []string{"write:unsent"}, want: wantOne(checkpoint.Partial),
+		lines: []string{chat("t-1", fields{"messages": []any{fields{"role": "bot", "text": "Here:", "created_at": "2026-11-19T08:00:01Z",
+			"attachments": []any{fields{"url": "https://unreachable.example/label.pdf"}}}}})}},
+	{calls: []string{"write:not_found"}, lines: oneLine, want: wantOne(checkpoint.Complete), opts: faults(lostAnswer(false))},
+	{calls: []string{"write:fail"}, lines: oneLine, want: wantAfter(checkpoint.Failed, "refused", 0, 1),
+		opts: faults(sandbox.Fault{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422, Times: 1})},
+	{calls: []string{"write:give_up"}, lines: oneLine, want: wantAfter(checkpoint.InDoubt, "unreadable", 1, 1),
+		opts: sandbox.Options{Faults: []sandbox.Fault{lostAnswer(true)}, Forbidden: map[sandbox.Operation]int{sandbox.ListConversations: 403}},
+		mend: func(w *world) { w.api.Forbid(sandbox.ListConversations, 0) }},
+	{calls: []string{"write:release"}, lines: oneLine, want: wantOne(checkpoint.Complete),
+		opts: faults(sandbox.Fault{Operation: sandbox.PatchAttributes, Kind: sandbox.ErrorBefore, Status: 503}),
+		mend: func(w *world) { w.api.SetFaults(nil) }},
+	{calls: []string{"write:finish_partial"}, lines: []string{chat("t-1", withReason)}, want: wantOne(checkpoint.Partial)},
+	{calls: []string{"write:reject"}, lines: []string{chat("t-1", fields{"messages": []any{}}), oneLine[0][:20], chat("t-2", nil)}, outcome: "any",
+		want: always(func(w *world) {
+			w.wantRow("t-1", checkpoint.Rejected, "no_messages")
+			w.wantSame("t-2", checkpoint.Complete)
+			w.wantTotals(1, 1)
+		})},
+	{calls: []string{"write:skip"}, lines: []string{chat("t-1", fields{"closed_at": nil})},
+		want: always(func(w *world) { w.wantRow("t-1", checkpoint.Skipped, "open"); w.wantTotals(0, 0) })},
+	{calls: []string{"ReleaseEndUsers"}, lines: oneLine, want: wantOne(checkpoint.Complete),
+		opts: faults(sandbox.Fault{Operation: sandbox.CreateEndUser, Kind: sandbox.ErrorBefore, Status: 422, Times: 1})},
+	{calls: []string{"ForgetEndUser"}, lines: []string{chat("t-1", fields{"end_user": fields{"email": "ann@example.org"}})},
+		arrange: func(w *world, _ string) {
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("before.jsonl", chat("t-0", fields{"end_user": fields{"email": "ann@example.org"}}))), nil)
+			w.api.DeleteEndUser(w.row("t-0").EndUserID)
+		},
+		want: always(func(w *world) { w.wantSame("t-1", checkpoint.Complete); w.wantTotals(2, 1) })},
+	{calls: []string{"Touch", "ClearRejected"}, lines: []string{"garbage", chat("t-1", nil)},
+		arrange: func(w *world, path string) { w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil) },
+		want: always(func(w *world) {
+			w.wantRow(w.files+"/c.jsonl:1", checkpoint.Rejected, "invalid_json")
+			w.wantSame("t-1", checkpoint.Complete)
+			w.wantTotals(1, 1)
+		})},
+	{calls: []string{"Claim"}, lines: oneLine, retry: &importer.Selection{Statuses: []checkpoint.Status{checkpoint.Failed}},
+		opts:    faults(sandbox.Fault{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422, Times: 1}),
+		arrange: func(w *world, path string) { w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withNumbers) },
+		want: func(w *world, after bool) {
+			if after { // it has begun anew, and a run goes on with it
+				wantOne(checkpoint.Complete)(w, after)
+			} else {
+				w.wantRow("t-1", checkpoint.Failed, "refused")
+			}
+		}},
+	{calls: []string{"Claim"}, lines: oneLine, retry: &importer.Selection{IDs: []string{"t-1"}}, opts: faults(lostAnswer(true)),
+		arrange: func(w *world, path string) {
+			w.api.Forbid(sandbox.ListConversations, 403)
+			w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withNumbers)
+			w.api.Forbid(sandbox.ListConversations, 0)
+		},
+		want: func(w *world, after bool) {
+			if after { // a person has asked to look again
+				wantOne(checkpoint.Complete)(w, after)
+			} else {
+				w.wantRow("t-1", checkpoint.InDoubt, "unreadable")
+			}
+		}},
+}
+
+// numbered are attributes whose names are the same on both sides.
+var numbered = []string{"order_number", "contact_reason"}
+
+func withNumbers(c *importer.Config) { c.Attributes = mappings(numbered) }
+
+// TestKilledAtEveryWrite: a process that is killed right before or right after any write of the checkpoint has neither lost
+// nor doubled anything when the next run has ended.
+func TestKilledAtEveryWrite(t *testing.T) {
+	t.Parallel()
+	type moment struct {
+		crash
+		halt
+		store string
+	}
+	var moments []moment
+	for _, c := range crashes {
+		for _, call := range c.calls {
+			for _, store := range stores {
+				for _, after := range []bool{false, true} {
+					moments = append(moments, moment{c, halt{Call: call, After: after, Signal: syscall.SIGKILL}, store})
+				}
+			}
+		}
+	}
+	together(t, moments, func(m moment) string { return fmt.Sprintf("%s %s", m.halt, m.store) }, func(t *testing.T, m moment) {
+		w := setup(t, m.store, m.opts)
+		lines := m.lines
+		if lines == nil {
+			lines = family
+		}
+		path := w.file("c.jsonl", lines...)
+		if m.arrange != nil {
+			m.arrange(w, path)
+		}
+		c := w.spawn(path, func(spec *childSpec) { spec.Halt, spec.Attributes, spec.Retry = &m.halt, numbered, m.retry })
+		c.mustDie()
+		w.buries(c)
+		if m.mend != nil {
+			m.mend(w)
+		}
+		s, err := w.run(w.jsonl(path), withNumbers)
+		if want := max(m.outcome, importer.OutcomeOK); err != nil || s.Outcome != want && m.outcome != "any" {
+			t.Errorf("the next run ended as %q, %v; counts %+v", s.Outcome, err, s.Counts)
+		}
+		if m.want == nil {
+			m.want = wantFamily
+		}
+		m.want(w, m.After)
+	})
+}
+
+func (h halt) String() string {
+	if h.After {
+		return "after " + h.Call
+	}
+	return "before " + h.Call
+}
+
+// buries lets the lease of a dead child be over, as 30 s would.
+func (w *world) buries(c *child) {
+	w.Helper()
+	if id := c.run.Load(); id != 0 {
+		w.expire(id)
+	}
+}
+
+// TestKilledAtEveryRequest: likewise, when a request has arrived and has no effect, and when it has had its effect and the
+// answer is about to leave.
+func TestKilledAtEveryRequest(t *testing.T) {
+	t.Parallel()
+	type moment struct {
+		op       sandbox.Operation
+		store    string
+		answered bool
+	}
+	var moments []moment
+	for _, op := range []sandbox.Operation{sandbox.GetOrganization, sandbox.ListAttributes, sandbox.FindEndUsers, sandbox.CreateEndUser, sandbox.Import,
+		sandbox.PatchAttributes, sandbox.ListConversations, sandbox.ListMessages, sandbox.GetConversation} {
+		for _, store := range stores {
+			moments = append(moments, moment{op, store, false}, moment{op, store, true})
+		}
+	}
+	together(t, moments, func(m moment) string { return fmt.Sprintf("%s answered %v %s", m.op, m.answered, m.store) }, func(t *testing.T, m moment) {
+		w := setup(t, m.store, sandbox.Options{EndUserLag: 30 * time.Millisecond, ListLag: 20 * time.Millisecond})
+		lines, want := family, wantFamily
+		switch m.op {
+		case sandbox.ListConversations, sandbox.ListMessages, sandbox.GetConversation:
+			lines, want = oneLine, wantOne(checkpoint.Complete)
+		}
+		path := w.file("c.jsonl", lines...)
+		if len(lines) == 1 {
+			leftSending(w, path, true)
+		}
+		victim := make(chan *child, 1)
+		kill := func() { (<-victim).kill() }
+		w.onNth(m.op, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
+			if m.answered {
+				serve(&answering{ResponseWriter: rw, before: kill})
+			} else {
+				kill()
+			}
+		})
+		c := w.spawn(path, func(spec *childSpec) { spec.Attributes = numbered })
+		victim <- c
+		c.mustDie()
+		w.buries(c)
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), withNumbers)
+		want(w, false)
+	})
+}
+
+// TestOneOfSeveralIsKilled: of three processes that share a source, one is killed in the middle; the others do its work, too,
+// and end only when all is done.
+func TestOneOfSeveralIsKilled(t *testing.T) {
+	t.Parallel()
+	const n = 150
+	w := setup(t, "postgres", sandbox.Options{})
+	path := w.file("c.jsonl", chats(n)...)
+	reached, dead := make(chan struct{}), make(chan struct{})
+	w.onNth(sandbox.Import, n/2, func(_ http.ResponseWriter, serve func(http.ResponseWriter)) {
+		close(reached)
+		<-dead // its client may be the victim or not
+	})
+	children := []*child{w.spawn(path, nil), w.spawn(path, nil), w.spawn(path, nil)}
+	<-reached
+	children[0].kill()
+	close(dead)
+	w.buries(children[0])
+	var imported int64
+	for _, c := range children[1:] {
+		imported += c.wait(importer.OutcomeOK).Counts.Imported
+	}
+	if imported >= n || imported == 0 {
+		t.Errorf("the survivors imported %d of %d transcripts", imported, n)
+	}
+	if list := w.api.Duplicates(); len(list) != 0 {
+		t.Errorf("there are twice: %v", list)
+	}
+	w.wantTotals(n, 7)
+}
