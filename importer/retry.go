@@ -78,7 +78,7 @@ func (im *Importer) retry(ctx context.Context) error {
 		var rows []checkpoint.Row
 		err := im.patiently(im.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
 			rows, err = im.cfg.Store.Select(ctx, im.cfg.Source, im.id, checkpoint.Filter{
-				Statuses: sel.statuses(), Codes: sel.Codes, IDs: sel.IDs, After: after, Limit: siftBatch,
+				Statuses: sel.statuses(), Codes: sel.Codes, IDs: sel.IDs, After: after, Limit: fetchPage,
 				WithPartial: sel.partialKinds()})
 			return err
 		})
@@ -97,29 +97,22 @@ func (im *Importer) retry(ctx context.Context) error {
 	return nil
 }
 
-// retryRows fetches the records of rows and starts the work on them. What needs a record that the source does not hold any
-// more stays as it is.
+// retryRows starts the work on rows. What needs a record that the source does not hold any more stays as it is.
 func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error {
-	records, err := im.fetch(rows)
-	if errors.Is(err, source.ErrCannotReread) {
-		return errors.New("standard input cannot be read again by id: retry with the files themselves")
-	}
-	if err != nil {
-		return err
-	}
-	var pairs []claimPair
-	for _, row := range rows {
-		request, ok := im.retryClaim(row, records[row.ID])
+	err := im.again(ctx, rows, func(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
+		request, ok := im.retryClaim(row, rec)
 		if !ok {
 			im.log.Warn("the source does not hold the transcript any more", "transcript", row.ID)
 			im.tally.read.Add(1)
 			im.tally.pending.Add(1)
 			im.tally.cause(codeSourceMissing)
-			continue
 		}
-		pairs = append(pairs, claimPair{row, request})
+		return request, ok
+	})
+	if errors.Is(err, source.ErrCannotReread) {
+		return errors.New("standard input cannot be read again by id: retry with the files themselves")
 	}
-	return im.startClaimed(ctx, pairs, records)
+	return err
 }
 
 // retryClaim says how a row is to be claimed, and whether that makes sense.

@@ -19,7 +19,7 @@ func (im *Importer) sweep(ctx context.Context) error {
 	for after := ""; im.fetching.Err() == nil; {
 		var rows []checkpoint.Row
 		err := im.patiently(im.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
-			rows, err = im.cfg.Store.Unfinished(ctx, im.cfg.Source, im.id, after, siftBatch)
+			rows, err = im.cfg.Store.Unfinished(ctx, im.cfg.Source, im.id, after, fetchPage)
 			return err
 		})
 		if err != nil {
@@ -38,78 +38,103 @@ func (im *Importer) sweep(ctx context.Context) error {
 
 func (im *Importer) sweepRows(ctx context.Context, rows []checkpoint.Row) error {
 	rows = slices.DeleteFunc(rows, func(row checkpoint.Row) bool { return row.RunID == im.id }) // this run has done what it could
-	records, err := im.fetch(rows)
+	err := im.again(ctx, rows, func(row checkpoint.Row, _ *source.Record) (checkpoint.ClaimRequest, bool) {
+		return checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim}, true
+	})
 	if errors.Is(err, source.ErrCannotReread) {
 		im.Stop("transcripts that an earlier run left in doubt are not in standard input: give them again, or run with the files themselves")
 		im.tally.read.Add(int64(len(rows)))
 		im.tally.leave(len(rows))
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	pairs := make([]claimPair, len(rows))
-	for i, row := range rows {
-		pairs[i] = claimPair{row, checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim}}
-	}
-	return ignoreLimit(im.startClaimed(ctx, pairs, records))
+	return ignoreLimit(err)
 }
 
-// fetch returns the records of rows that the source still holds, by key.
-func (im *Importer) fetch(rows []checkpoint.Row) (map[string]*source.Record, error) {
-	records := make(map[string]*source.Record, len(rows))
+// fetchPage is how many transcripts are fetched from the source in one go: for files, in one reading of them all.
+const fetchPage = 10_000
+
+// again fetches the records of rows, claims what how says is to be claimed, and starts the work on it. A record that the source
+// does not hold any more is nil.
+func (im *Importer) again(ctx context.Context, rows []checkpoint.Row, how func(checkpoint.Row, *source.Record) (checkpoint.ClaimRequest, bool)) error {
 	if len(rows) == 0 {
-		return records, nil
+		return nil
 	}
-	keys := make([]string, len(rows))
+	keys, wanted := make([]string, len(rows)), make(map[string]checkpoint.Row, len(rows))
 	for i, row := range rows {
-		keys[i] = row.ID
+		keys[i], wanted[row.ID] = row.ID, row
+	}
+	var batch []claimPair
+	take := func(row checkpoint.Row, rec *source.Record) error {
+		delete(wanted, row.ID)
+		request, ok := how(row, rec)
+		if !ok {
+			return nil
+		}
+		if batch = append(batch, claimPair{row, request, rec}); len(batch) < claimBatch {
+			return nil
+		}
+		now := batch
+		batch = nil
+		return im.startClaimed(ctx, now)
 	}
 	for rec, err := range im.cfg.Reader.Fetch(im.fetching, keys) {
-		if err != nil {
-			return nil, im.stoppedOr(fmt.Errorf("read the source: %w", err))
+		if err == nil {
+			if row, ok := wanted[rec.Key()]; ok {
+				err = take(row, rec)
+			}
+		} else {
+			err = fmt.Errorf("read the source: %w", err)
 		}
-		records[rec.Key()] = rec
+		if err != nil {
+			return im.stoppedOr(err)
+		}
 	}
-	return records, nil
+	for _, row := range rows {
+		if _, left := wanted[row.ID]; left {
+			if err := take(row, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return im.startClaimed(ctx, batch)
 }
 
-// claimPair is a row that was looked up, and how it is to be claimed.
+// claimPair is a row that was looked up, how it is to be claimed, and its record.
 type claimPair struct {
 	row     checkpoint.Row
 	request checkpoint.ClaimRequest
+	rec     *source.Record
 }
 
 // startClaimed claims rows that were not met by reading, and starts the work on those that it gets. Another run goes on with
 // the others.
-func (im *Importer) startClaimed(ctx context.Context, pairs []claimPair, records map[string]*source.Record) error {
-	for len(pairs) > 0 {
-		now := pairs[:min(len(pairs), claimBatch)]
-		pairs = pairs[len(now):]
-		requests := make([]checkpoint.ClaimRequest, len(now))
-		for i, p := range now {
-			requests[i] = p.request
+func (im *Importer) startClaimed(ctx context.Context, pairs []claimPair) error {
+	if len(pairs) == 0 {
+		return nil
+	}
+	requests := make([]checkpoint.ClaimRequest, len(pairs))
+	for i, p := range pairs {
+		requests[i] = p.request
+	}
+	var numbers []int64
+	err := im.patiently(im.fetching, "claim transcripts", func(ctx context.Context) (err error) {
+		numbers, err = im.cfg.Store.Claim(ctx, im.cfg.Source, im.id, requests)
+		return err
+	})
+	if err != nil {
+		return im.stoppedOr(err)
+	}
+	for i, p := range pairs {
+		if numbers[i] == 0 {
+			continue
 		}
-		var numbers []int64
-		err := im.patiently(im.fetching, "claim transcripts", func(ctx context.Context) (err error) {
-			numbers, err = im.cfg.Store.Claim(ctx, im.cfg.Source, im.id, requests)
+		im.tally.read.Add(1)
+		t := newTask(p.rec, claimed(p.row, p.request, numbers[i]))
+		if err := im.arrange(t, p.row); err != nil {
+			im.tally.leave(1)
 			return err
-		})
-		if err != nil {
-			return im.stoppedOr(err)
 		}
-		for i, p := range now {
-			if numbers[i] == 0 {
-				continue
-			}
-			im.tally.read.Add(1)
-			t := newTask(records[p.row.ID], claimed(p.row, p.request, numbers[i]))
-			if err := im.arrange(t, p.row); err != nil {
-				im.tally.leave(1)
-				return err
-			}
-			im.start(ctx, t)
-		}
+		im.start(ctx, t)
 	}
 	return nil
 }

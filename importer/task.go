@@ -19,15 +19,23 @@ type task struct {
 	partial    []checkpoint.PartialError
 
 	person             person
+	unknown            bool            // the checkpoint did not know the person when the transcript was claimed
 	newcomer           bool            // the end-user was created for this transcript: there is no conversation to find
 	withoutAttachments bool            // Dixa refused them once
 	renewed            bool            // the end-user was resolved anew because Dixa did not know it
 	due                time.Time       // when a reconcile may begin
 	decision           Decision        // of a person, about a transcript that was in doubt
 	missing            map[string]bool // the attributes that a repair sets; nil: all
-	duplicate          bool            // two conversations were found
 
-	leave func() // gives the worker's place back; may be called again
+	place chan struct{} // of which it holds a place: Importer.ahead, Importer.slots or nil
+}
+
+// leave gives the task's place back, to go on without one for what may take long.
+func (t *task) leave() {
+	if t.place != nil {
+		<-t.place
+		t.place = nil
+	}
 }
 
 func newTask(rec *source.Record, row checkpoint.Row) *task {
@@ -64,9 +72,23 @@ func (im *Importer) record(t *task, changes ...checkpoint.Change) (written, erro
 	return w, nil
 }
 
-// start begins the work on a transcript as soon as a worker is free.
-func (im *Importer) start(ctx context.Context, t *task) {
-	for _, place := range []chan struct{}{im.open, im.slots} {
+// startAll begins the work on claimed transcripts, each as soon as there is a place for it.
+func (im *Importer) startAll(ctx context.Context, tasks []*task) {
+	for _, t := range tasks {
+		im.describe(t)
+	}
+	im.users.recall(tasks)
+	for _, t := range tasks {
+		im.begin(ctx, t)
+	}
+}
+
+// start is startAll for one.
+func (im *Importer) start(ctx context.Context, t *task) { im.startAll(ctx, []*task{t}) }
+
+// begin begins the work on a task.
+func (im *Importer) begin(ctx context.Context, t *task) {
+	for _, place := range []chan struct{}{im.open, im.ahead} {
 		select {
 		case place <- struct{}{}:
 		case <-im.fetching.Done(): // its claim ends with the run
@@ -77,14 +99,8 @@ func (im *Importer) start(ctx context.Context, t *task) {
 			return
 		}
 	}
+	t.place = im.ahead
 	im.inFlight.Add(1)
-	left := false
-	t.leave = func() {
-		if !left {
-			left = true
-			<-im.slots
-		}
-	}
 	im.tasks.Go(func() {
 		defer func() {
 			t.leave()
@@ -95,9 +111,28 @@ func (im *Importer) start(ctx context.Context, t *task) {
 	})
 }
 
+// occupy waits for a worker. When the run stops it returns without one: the next step knows what may still be done.
+func (im *Importer) occupy(t *task) {
+	if t.place == im.slots {
+		return
+	}
+	im.ready.Add(1)
+	select {
+	case im.slots <- struct{}{}:
+		t.leave()
+		t.place = im.slots
+	case <-im.fetching.Done():
+	}
+	im.ready.Add(-1)
+	im.users.creator.workerBusy()
+}
+
 // work1 takes a transcript through its steps.
 func (im *Importer) work1(ctx context.Context, t *task) {
 	for at := stepValidate; at != stepEnd; {
+		if steps[at].busy {
+			im.occupy(t)
+		}
 		next, err := steps[at].do(im, ctx, t)
 		if err != nil {
 			im.leaveTask(t, steps[at].name, err)
