@@ -15,7 +15,7 @@ var sqliteSelect = map[selection]string{
 }
 
 const (
-	sqliteSelectFrom = `select ` + sqliteRowColumns + ` from transcripts t where source = ?1 and transcript_id > ?2
+	sqliteSelectFrom = `select ` + sqliteRow + ` from transcripts t where source = ?1 and transcript_id > ?2
 		and (?3 is null or +status in (select value from json_each(?3)))
 		and (?4 is null or coalesce(error_code, '') in (select value from json_each(?4)))
 		and (?5 is null or +status <> 'partial' or exists (select 1 from partial_errors p

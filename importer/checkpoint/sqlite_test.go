@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // childEnv names the database that a child of TestOneProcessWorks works on.
@@ -131,4 +132,32 @@ func TestCancelledWrite(t *testing.T) {
 	}
 	equal(t, "after the rollback", s.row(t, "a"), Row{})
 	equal(t, "next write", s.claim(t, run, "a", -1), int64(1))
+}
+
+// FuzzSQLiteTime compares the quick way of reading a time with the slow one.
+func FuzzSQLiteTime(f *testing.F) {
+	for _, s := range []string{"2026-11-19T08:00:00.123Z", "2024-02-29T23:59:59.999Z", "2023-02-29T00:00:00.000Z", "0001-01-01T00:00:00.000Z",
+		"9999-12-31T23:59:59.999Z", "2026-11-19T08:00:60.000Z", "2026-13-01T00:00:00.000Z", "2026-00-00T24:60:00.000Z", "2026-11-19T08:00:0/.000Z"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		quick, ok := quickTime(s)
+		slow, err := time.Parse(sqliteTimeLayout, s)
+		if ok && (err != nil || !quick.Equal(slow)) {
+			t.Errorf("%q: %v, not %v (%v)", s, quick, slow, err)
+		}
+	})
+}
+
+// FuzzSQLiteRow reads rows that nobody should have written.
+func FuzzSQLiteRow(f *testing.F) {
+	f.Add(strings.Repeat("\x00", sqliteRowFields-1))
+	f.Add("a\x00complete\x005\x00u\x001\x00\x00\x00h\x002026-11-19T08:00:00.123Z\x001\x00\x00\x00\x00\x001\x00\x00")
+	f.Add("a\x00b")
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := parseSQLiteRow(s, t0)
+		if fields := strings.Count(s, "\x00") + 1; err == nil && (fields != sqliteRowFields || !strings.HasPrefix(s, r.ID+"\x00"+string(r.Status)+"\x00")) {
+			t.Errorf("%q is read as %+v", s, r)
+		}
+	})
 }

@@ -3,36 +3,10 @@ package checkpoint
 import (
 	"context"
 	"database/sql"
-	"time"
 )
 
-const sqliteRowColumns = `transcript_id, status, coalesce(conversation_id, 0), coalesce(end_user_id, ''), attempts,
-	coalesce(error_code, ''), coalesce(error, ''), coalesce(content_hash, ''), coalesce(closed_at, ''), coalesce(run_id, 0),
-	coalesce(imported_at, ''), created_at, updated_at, coalesce(send_before, ''), claim, coalesce(claimed_by, 0), coalesce(file, '')`
-
-// scanSQLiteRow reads sqliteRowColumns.
-func scanSQLiteRow(rows *sql.Rows, now time.Time) (*record, error) {
-	var r record
-	var times [5]string
-	err := rows.Scan(&r.ID, &r.Status, &r.ConversationID, &r.EndUserID, &r.Attempts, &r.ErrorCode, &r.Error, &r.ContentHash,
-		&times[0], &r.RunID, &times[1], &times[2], &times[3], &times[4], &r.Claim, &r.ClaimedBy, &r.file)
-	if err != nil {
-		return nil, err
-	}
-	var sendBefore time.Time
-	for i, t := range []*time.Time{&r.ClosedAt, &r.ImportedAt, &r.CreatedAt, &r.UpdatedAt, &sendBefore} {
-		if *t, err = parseSQLiteTime(times[i]); err != nil {
-			return nil, err
-		}
-	}
-	if !sendBefore.IsZero() {
-		r.SendIn = sendBefore.Sub(now)
-	}
-	return &r, nil
-}
-
 // sqliteLookup reads rows, of which there must be no more than one for each id.
-const sqliteLookup = `select ` + sqliteRowColumns + ` from transcripts where source = ? and transcript_id in (in)`
+const sqliteLookup = `select ` + sqliteRow + ` from transcripts where source = ? and transcript_id in (in)`
 
 func (s *sqliteStore) Lookup(ctx context.Context, source string, run int64, ids []string) (map[string]Row, error) {
 	found := make(map[string]Row, len(ids))
@@ -56,7 +30,7 @@ func (s *sqliteStore) Lookup(ctx context.Context, source string, run int64, ids 
 	return byAsked(ids, found), nil
 }
 
-const sqliteUnfinished = `select ` + sqliteRowColumns + ` from transcripts
+const sqliteUnfinished = `select ` + sqliteRow + ` from transcripts
 	where source = ?1 and transcript_id > ?2 and status in ('pending', 'sending', 'imported') and status <> 'pending'
 		and (claimed_by is null or claimed_by <> ?3 and claimed_by not in
 			(select id from runs where finished_at is null and lease_until > ?4))
