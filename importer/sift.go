@@ -278,16 +278,7 @@ func (s *sifter) lookup(items []*item) error {
 // settled says that a record was settled earlier and is the same since.
 func (s *sifter) settled(rec *source.Record) bool {
 	row, known := s.rows[rec.Key()]
-	if !known || !sameHash(row.ContentHash, rec.Hash) {
-		return false
-	}
-	switch row.Status {
-	case checkpoint.Skipped:
-		return row.ErrorCode != codeAnonymous || s.im.cfg.Anonymous == AnonymousSkip
-	case checkpoint.Complete, checkpoint.Partial, checkpoint.Failed, checkpoint.Rejected, checkpoint.InDoubt:
-		return true
-	}
-	return false
+	return known && s.im.settled(rec, &row)
 }
 
 // sameHash compares without an allocation: this is done for every record of a history.
@@ -306,40 +297,38 @@ func (s *sifter) decide(it *item) error {
 	if !it.again {
 		t.read.Add(1)
 	}
-	settled, failed := s.settled(rec), false
 	row, known := s.rows[rec.Key()]
-	if !settled {
-		transcript, err := rec.Transcript()
-		failed = err != nil
-		if !failed && transcript.ClosedAt.IsZero() {
-			return s.decideOpen(it, row, known)
+	verdict := s.im.judge(rec, row, known, func() (met, same bool) {
+		if it.again || !s.im.seen.add(rec.ID) {
+			return false, false
 		}
-	}
-	stillOpen := settled && row.ErrorCode == codeOpen // open chats do not take part in what follows
-	if rec.ID != "" && !it.again && !stillOpen && s.im.seen.add(rec.ID) {
 		first, ours := s.asked[rec.ID]
 		if !ours {
 			first = row.ContentHash
 		}
-		if known || ours {
-			return s.decideRepeated(it, first)
-		}
-	}
-	switch {
-	case settled && row.Status == checkpoint.Skipped:
+		return known || ours, sameHash(first, rec.Hash)
+	})
+	switch verdict {
+	case stillOpen:
+		return s.decideOpen(it, row, known)
+	case isDuplicate:
+		t.duplicate.Add(1)
+	case otherContent:
+		return s.decideRepeated(it)
+	case isSkipped:
 		t.skipped.Add(1)
-	case settled:
+	case isDone:
 		t.alreadyDone.Add(1)
 		s.touch(rec)
-	case row.Held, row.ClaimedBy == s.im.id && known:
+	case inOthersHands:
 		s.im.backlog.add(it)
-	case row.Status == checkpoint.Complete, row.Status == checkpoint.Partial:
+	case isChanged:
 		t.alreadyDone.Add(1)
 		t.changed.Add(1)
-	case row.Status == checkpoint.InDoubt:
+	case leftInDoubt:
 		t.alreadyDone.Add(1)
 	default:
-		return s.claim(it, known, failed)
+		return s.claim(it, known, verdict == toReject)
 	}
 	return nil
 }
@@ -355,12 +344,8 @@ func (s *sifter) decideOpen(it *item, row checkpoint.Row, known bool) error {
 	return s.claim(it, known, true)
 }
 
-// decideRepeated takes the second closed record of an id: the first one stands.
-func (s *sifter) decideRepeated(it *item, first string) error {
-	if it.rec.Hash.String() == first {
-		s.im.tally.duplicate.Add(1)
-		return nil
-	}
+// decideRepeated rejects the second closed record of an id that has other content: the first one stands.
+func (s *sifter) decideRepeated(it *item) error {
 	it.rec.Reject(&source.RejectError{Code: source.RejectDuplicateID,
 		Reason: "an earlier record of this source has the same id and other content: give every transcript an id of its own, or remove one of the two"})
 	if err := s.lookup([]*item{it}); err != nil {
