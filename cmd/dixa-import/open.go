@@ -50,9 +50,10 @@ func agentID(s dixaSettings) (string, error) {
 	return "", errors.New("the token names no bot user: set dixa.agent_id to the UUID of the bot user (the agentId that Dixa showed with the bot's token)")
 }
 
-// openCheckpoint opens the checkpoint for writing: SQLite is created and upgraded, Postgres must have been migrated.
-func openCheckpoint(ctx context.Context, url string) (checkpoint.Store, error) {
-	store, err := checkpoint.Open(ctx, url, checkpoint.Options{Create: true})
+// openCheckpoint opens the checkpoint for writing: SQLite is created, if asked for, and upgraded, Postgres must have been
+// migrated.
+func openCheckpoint(ctx context.Context, url string, create bool) (checkpoint.Store, error) {
+	store, err := checkpoint.Open(ctx, url, checkpoint.Options{Create: create})
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"dixa-import/dixa"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/source"
 )
 
 func (p *program) runCommand() *cli.Command {
@@ -24,19 +25,25 @@ func (p *program) runCommand() *cli.Command {
 		Usage: "import what is not imported yet",
 		Description: "It continues where the last run ended, and may be repeated at any time. The first signal lets\n" +
 			"work in flight finish within 20 seconds, a second one ends it at once.\n\n" + exitHelp,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.Int64Flag{Name: "limit", Usage: "work on at most `N` transcripts", DefaultText: "all"},
 			&cli.StringFlag{Name: "since", Usage: "read Postgres from `T` on instead of the watermark: RFC 3339 or a date (UTC)"},
 			&cli.BoolFlag{Name: "full", Usage: "read Postgres from the beginning, ignoring the watermark"},
-			&cli.DurationFlag{Name: "for", Usage: "stop cleanly after `D`, such as 30m or 5h", DefaultText: "no bound"},
 			&cli.BoolFlag{Name: "reconcile", Usage: "look in Dixa before every send: for a checkpoint that was lost or restored"},
-			&cli.Float64Flag{Name: "rate", Usage: "requests a second, `N`; 0 is unlimited", DefaultText: "dixa.rate"},
-			&cli.IntFlag{Name: "workers", Usage: "transcripts at once, `N`; 0 is chosen from the rate", DefaultText: "import.workers"},
-			&cli.StringFlag{Name: "max-failures", Usage: "stop after so many failed transcripts, `N` or 5%; 0 is never", DefaultText: "import.max_failures"},
 			&cli.BoolFlag{Name: "rebind", Usage: "tie the source to the token's organisation although it was imported into another one"},
 			&cli.BoolFlag{Name: "if-idle", Usage: "do nothing, with exit code 0, if another process works on the same SQLite checkpoint"},
-		},
-		Action: func(c *cli.Context) error { return p.run(c.Context, c) },
+		}, paceFlags()...),
+		Action: func(c *cli.Context) error { return p.make(c.Context, c, p.openRun) },
+	}
+}
+
+// paceFlags are the flags of all commands that import.
+func paceFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.DurationFlag{Name: "for", Usage: "stop cleanly after `D`, such as 30m or 5h", DefaultText: "no bound"},
+		&cli.Float64Flag{Name: "rate", Usage: "requests a second, `N`; 0 is unlimited", DefaultText: "dixa.rate"},
+		&cli.IntFlag{Name: "workers", Usage: "transcripts at once, `N`; 0 is chosen from the rate", DefaultText: "import.workers"},
+		&cli.StringFlag{Name: "max-failures", Usage: "stop after so many failed transcripts, `N` or 5%; 0 is never", DefaultText: "import.max_failures"},
 	}
 }
 
@@ -54,9 +61,10 @@ func (j *job) Close() error {
 	return errors.Join(problems...)
 }
 
-func (p *program) run(ctx context.Context, c *cli.Context) (err error) {
+// make makes a run of what open has prepared, and says what became of it.
+func (p *program) make(ctx context.Context, c *cli.Context, open func(context.Context, *cli.Context) (*job, error)) (err error) {
 	opening, stopOpening := interruptible(ctx)
-	j, err := p.openJob(opening, c)
+	j, err := open(opening, c)
 	interrupted := opening.Err() != nil
 	stopOpening()
 	if err != nil && !interrupted {
@@ -160,17 +168,35 @@ func (p *program) drainOnSignal(stop func(reason string), abandon func()) func()
 	}
 }
 
-// openJob reads the configuration and the flags, and opens what a run works with.
-func (p *program) openJob(ctx context.Context, c *cli.Context) (_ *job, err error) {
+// openRun opens what the command run works with.
+func (p *program) openRun(ctx context.Context, c *cli.Context) (*job, error) {
 	since, err := runFlags(c)
 	if err != nil {
 		return nil, err
+	}
+	j, err := p.openJob(ctx, c, true)
+	if err != nil {
+		return nil, err
+	}
+	j.config.Limit, j.config.Since, j.config.Full = c.Int64("limit"), since, c.Bool("full")
+	j.config.Reconcile, j.config.Rebind = c.Bool("reconcile"), c.Bool("rebind")
+	if _, rows := j.config.Reader.(*source.Postgres); !rows && (!since.IsZero() || c.Bool("full")) {
+		p.log.Warn("--since and --full are for Postgres sources: files are always read whole")
+	}
+	return j, nil
+}
+
+// openJob reads the configuration and the flags that all imports have, and opens what they work with. create says whether a
+// SQLite checkpoint that is not there is made.
+func (p *program) openJob(ctx context.Context, c *cli.Context, create bool) (_ *job, err error) {
+	if c.IsSet("for") && c.Duration("for") <= 0 {
+		return nil, usagef("--for must be a duration above zero, such as 30m")
 	}
 	file, err := loadConfig(p.configPath, p.lookup)
 	if err != nil {
 		return nil, err
 	}
-	overrideRun(file, c)
+	overridePace(file, c)
 	api, apiErr := file.dixa()
 	src, srcErr := file.source()
 	users, usersErr := file.endUsers()
@@ -180,9 +206,6 @@ func (p *program) openJob(ctx context.Context, c *cli.Context) (_ *job, err erro
 	if err := errors.Join(apiErr, databaseErr, srcErr, usersErr, attributesErr, importsErr); err != nil {
 		return nil, err
 	}
-	if src.Query == "" && (!since.IsZero() || c.Bool("full")) {
-		p.log.Warn("--since and --full are for Postgres sources: files are always read whole")
-	}
 	agent, err := agentID(api)
 	if err != nil {
 		return nil, err
@@ -191,8 +214,7 @@ func (p *program) openJob(ctx context.Context, c *cli.Context) (_ *job, err erro
 		Source: src.Name, BaseURL: api.BaseURL, AgentID: agent, Match: users.Match, Region: users.Region,
 		Anonymous: users.Anonymous, Attributes: attributes, Workers: imports.Workers, Rate: api.Rate,
 		RequestTimeout: api.Timeout, MaxAttempts: imports.MaxAttempts, MaxFailures: imports.MaxFailures, Settle: imports.Settle,
-		DatabasePatience: imports.DatabasePatience, Limit: c.Int64("limit"), Since: since, Full: c.Bool("full"),
-		Overlap: src.Overlap, Reconcile: c.Bool("reconcile"), Rebind: c.Bool("rebind"), Logger: p.log,
+		DatabasePatience: imports.DatabasePatience, Overlap: src.Overlap, Logger: p.log,
 	}}
 	defer func() {
 		if err != nil {
@@ -206,7 +228,7 @@ func (p *program) openJob(ctx context.Context, c *cli.Context) (_ *job, err erro
 	}
 	j.close = append(j.close, func() error { closeReader(); return nil })
 	j.config.Reader = reader
-	if j.config.Store, err = openCheckpoint(ctx, database); err != nil {
+	if j.config.Store, err = openCheckpoint(ctx, database, create); err != nil {
 		return nil, err
 	}
 	j.close = append(j.close, j.config.Store.Close)
@@ -219,8 +241,8 @@ func (p *program) openJob(ctx context.Context, c *cli.Context) (_ *job, err erro
 	return j, nil
 }
 
-// overrideRun puts the flags of run in the place of what the file says.
-func overrideRun(file *configFile, c *cli.Context) {
+// overridePace puts flags in the place of what the file says.
+func overridePace(file *configFile, c *cli.Context) {
 	if c.IsSet("rate") {
 		file.Dixa.Rate.override("rate", strconv.FormatFloat(c.Float64("rate"), 'g', -1, 64))
 	}
@@ -232,13 +254,11 @@ func overrideRun(file *configFile, c *cli.Context) {
 	}
 }
 
-// runFlags checks the flags that are not in the file, and returns --since.
+// runFlags checks the flags of run alone, and returns --since.
 func runFlags(c *cli.Context) (since time.Time, err error) {
 	switch {
 	case c.IsSet("limit") && c.Int64("limit") < 1:
 		return since, usagef("--limit must be at least 1")
-	case c.IsSet("for") && c.Duration("for") <= 0:
-		return since, usagef("--for must be a duration above zero, such as 30m")
 	case c.IsSet("since") && c.Bool("full"):
 		return since, usagef("--since and --full exclude each other: keep one")
 	}

@@ -45,12 +45,16 @@ func TestMain(m *testing.M) {
 //	                                          output; the output is in stdout.txt and stderr.txt. With the environment variable
 //	                                          THEN, a second SIGINT follows when that text is on its standard error
 //	sandbox [KEY=VALUE...]                    starts a Dixa; sets SANDBOX_URL and DIXA_API_TOKEN
+//	faults [FAULT...]                         sets the faults of that Dixa, FAULT*N for the first N requests; none: it is well
+//	forbid OPERATION [STATUS]                 forbids an operation, or allows it again with the status 0
+//	conversation VARIABLE ID                  sets a variable to the conversation of a transcript
 //	dixa CONVERSATIONS END-USERS              says how many there must be, each transcript once, and no violation of the contract
 //	imports N                                 waits for so many imports to arrive
 //	transcripts FILE N [FIRST]                writes N transcripts
 //	sql STATEMENT                             runs SQL in the database POSTGRES_URL
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"exits": cmdExits, "interrupted": cmdInterrupted, "sandbox": cmdSandbox, "dixa": cmdDixa, "imports": cmdImports, "transcripts": cmdTranscripts, "sql": cmdSQL,
+	"exits": cmdExits, "interrupted": cmdInterrupted, "sandbox": cmdSandbox, "dixa": cmdDixa, "imports": cmdImports,
+	"faults": cmdFaults, "forbid": cmdForbid, "conversation": cmdConversation, "transcripts": cmdTranscripts, "sql": cmdSQL,
 }
 
 func TestScripts(t *testing.T) {
@@ -169,6 +173,41 @@ func cmdDixa(ts *testscript.TestScript, _ bool, args []string) {
 	if bad := d.Violations(); len(bad) > 0 {
 		ts.Fatalf("violations: %v", bad)
 	}
+}
+
+func cmdFaults(ts *testscript.TestScript, _ bool, args []string) {
+	var faults []sandbox.Fault
+	for _, arg := range args {
+		text, times, limited := strings.Cut(arg, "*")
+		fault, err := parseFault(text)
+		ts.Check(err)
+		if limited {
+			fault.Times, err = strconv.Atoi(times)
+			ts.Check(err)
+		}
+		faults = append(faults, fault)
+	}
+	inScript(ts, nil).SetFaults(faults)
+}
+
+func cmdForbid(ts *testscript.TestScript, _ bool, args []string) {
+	status := 403
+	if len(args) > 1 {
+		var err error
+		status, err = strconv.Atoi(args[1])
+		ts.Check(err)
+	}
+	inScript(ts, nil).Forbid(sandbox.Operation(args[0]), status)
+}
+
+func cmdConversation(ts *testscript.TestScript, _ bool, args []string) {
+	for _, c := range inScript(ts, nil).Conversations() {
+		if strings.HasSuffix(c.ExternalID, "/"+args[1]) {
+			ts.Setenv(args[0], strconv.FormatInt(c.ID, 10))
+			return
+		}
+	}
+	ts.Fatalf("%s has no conversation", args[1])
 }
 
 func cmdInterrupted(ts *testscript.TestScript, _ bool, args []string) {
