@@ -31,6 +31,15 @@ func readData[T any](body []byte) (T, error) {
 	return *answer.Data, nil
 }
 
+// readAny reads an answer of which nothing is needed. It insists on JSON: the page of a proxy or of a captive portal, which
+// has status 200 too, must not pass for success.
+func readAny(body []byte) (none struct{}, err error) {
+	if !json.Valid(body) {
+		err = errors.New("it is no valid JSON")
+	}
+	return none, err
+}
+
 // describeJSON says what is wrong with a body without quoting it, which the errors of encoding/json do.
 func describeJSON(err error) error {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {

@@ -92,13 +92,19 @@ func (v *AttributeValue) UnmarshalJSON(data []byte) error {
 }
 
 // PatchAttributes sets custom attributes of a conversation, by their UUIDs; others keep their values. It is idempotent.
+// The answer may be empty, but if there is one it must be JSON.
 func (c *Client) PatchAttributes(ctx context.Context, conversationID int64, values map[string]AttributeValue) error {
 	if len(values) == 0 {
 		return &unsentError{op: OpPatchAttributes, err: errors.New("there are no attributes to set")}
 	}
 	_, err := do(ctx, c, call[struct{}]{op: OpPatchAttributes, method: http.MethodPatch,
 		url: c.url(conversationPath(conversationID)+"/custom-attributes", nil), body: values,
-		read: func([]byte) (struct{}, error) { return struct{}{}, nil }})
+		read: func(body []byte) (struct{}, error) {
+			if len(bytes.TrimSpace(body)) == 0 {
+				return struct{}{}, nil
+			}
+			return readAny(body)
+		}})
 	return err
 }
 

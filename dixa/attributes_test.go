@@ -1,6 +1,8 @@
 package dixa
 
 import (
+	"errors"
+	"net/http"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,5 +34,46 @@ func TestAttributes(t *testing.T) {
 	c, _ = answering(t, 204, "")
 	if err := c.PatchAttributes(t.Context(), 7, map[string]AttributeValue{"a": {}}); err != nil {
 		t.Errorf("an answer without a body: %v", err)
+	}
+}
+
+func TestAPageDoesNotPassForAPatch(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		body string
+		good bool
+	}{
+		"nothing":        {"", true},
+		"white space":    {"\r\n", true},
+		"the attributes": {`{"data":[{"id":"a"}]}`, true},
+		"other JSON":     {`null`, true},
+		"captive portal": {"<html>" + testEmail, false},
+		"cut off":        {`{"data":[{"email":"` + testEmail, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, rec := setup(t, func(w http.ResponseWriter, _ *http.Request, n int) {
+				if n < 3 {
+					reply(w, 200, test.body)
+					return
+				}
+				reply(w, 200, `{"data":[]}`)
+			}, func(cfg *Config) { cfg.MaxAttempts = 2 })
+			err := kinds["patch"].call(t.Context(), c)
+			if test.good {
+				if err != nil || len(rec.all()) != 1 {
+					t.Errorf("error %v after %d requests", err, len(rec.all()))
+				}
+				return
+			}
+			answer, ok := errors.AsType[*AnswerError](err)
+			if !ok || answer.Status != 200 || NotApplied(err) || !Transient(err) || len(rec.all()) != 2 {
+				t.Fatalf("error %v after %d requests", err, len(rec.all()))
+			}
+			noSecrets(t, err)
+			if err := kinds["patch"].call(t.Context(), c); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -59,16 +59,8 @@ var illnesses = map[string]*illness{
 	"503":          {serve: func(w http.ResponseWriter, _ *http.Request) { reply(w, 503, "<html>") }},
 	"hangs":        {serve: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
 	"broken":       {serve: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
-	"captive page": {serve: captivePage},
+	"captive page": {serve: func(w http.ResponseWriter, _ *http.Request) { reply(w, 200, "<html>pay for your wifi") }},
 	"refuses":      {dial: &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}},
-}
-
-// captivePage leaves PATCH aside, of whose answers the client reads nothing but the status.
-func captivePage(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodPatch {
-		panic(http.ErrAbortHandler)
-	}
-	reply(w, 200, "<html>pay for your wifi")
 }
 
 type lockedBuffer struct {
