@@ -31,6 +31,7 @@ type Importer struct {
 
 	started   time.Time
 	tally     tally
+	times     stepTimes
 	seen      *idSet
 	backlog   backlog
 	tasks     sync.WaitGroup
@@ -190,7 +191,7 @@ func (im *Importer) finish(ctx context.Context) (Summary, error) {
 	if s.Outcome != OutcomeAborted && im.cfg.Retry == nil {
 		im.advanceWatermark(end)
 	}
-	err := im.cfg.Store.FinishRun(end, im.id, string(s.Outcome), checkpoint.Beat{Counts: s.Counts, Throttled: s.Throttled})
+	err := im.cfg.Store.FinishRun(end, im.id, string(s.Outcome), im.beat())
 	if err != nil && cause == nil {
 		s.Outcome, s.Reason = OutcomeAborted, fmt.Sprintf("record the end of the run: %v", err)
 		cause = fmt.Errorf("record the end of the run: %w", err)
@@ -268,7 +269,7 @@ func (im *Importer) heartbeat(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		beat := checkpoint.Beat{Counts: im.counts(), Throttled: im.cfg.API.Stats().Throttled}
+		beat := im.beat()
 		if err := im.cfg.Store.RenewRun(ctx, im.id, beat); err != nil && ctx.Err() == nil {
 			im.log.Warn("the lease could not be renewed", "error", err.Error())
 			continue

@@ -133,7 +133,9 @@ func (im *Importer) work1(ctx context.Context, t *task) {
 		if steps[at].busy {
 			im.occupy(t)
 		}
+		began := time.Now()
 		next, err := steps[at].do(im, ctx, t)
+		im.times.add(steps[at].name, time.Since(began))
 		if err != nil {
 			im.leaveTask(t, steps[at].name, err)
 			return

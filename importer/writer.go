@@ -103,6 +103,9 @@ func (w *writer) commit(batch []write, n int) {
 		results, err = w.im.cfg.Store.Write(ctx, w.im.cfg.Source, w.im.id, changes)
 		return err
 	})
+	if err == nil {
+		w.im.times.add(stepCommit, time.Since(began))
+	}
 	for _, b := range batch {
 		if err != nil {
 			b.reply <- written{err: err}

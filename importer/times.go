@@ -1,0 +1,42 @@
+package importer
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"dixa-import/importer/checkpoint"
+)
+
+// stepCommit is the name of the time that transactions of the checkpoint take. The steps that wait for them include it.
+const stepCommit = "write the checkpoint"
+
+// stepTimes measures where the time of a run goes, by the name of the step.
+type stepTimes struct {
+	mu sync.Mutex
+	by map[string]checkpoint.StepTime
+}
+
+func (s *stepTimes) add(name string, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.by == nil {
+		s.by = map[string]checkpoint.StepTime{}
+	}
+	t := s.by[name]
+	s.by[name] = checkpoint.StepTime{Name: name, Count: t.Count + 1, Total: t.Total + took, Max: max(t.Max, took)}
+}
+
+// list returns the times by name.
+func (s *stepTimes) list() []checkpoint.StepTime {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.by), func(a, b checkpoint.StepTime) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// beat is how far the run is, for the checkpoint.
+func (im *Importer) beat() checkpoint.Beat {
+	return checkpoint.Beat{Counts: im.counts(), Throttled: im.cfg.API.Stats().Throttled, Steps: im.times.list()}
+}
