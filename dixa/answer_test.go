@@ -36,7 +36,7 @@ func TestAnswersAreClassified(t *testing.T) {
 		for kind, k := range kinds {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				t.Parallel()
-				c, rec := setup(t, func(w http.ResponseWriter, r *http.Request, _ int) {
+				c, rec := setup(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
 					if test.contentType != "" {
 						w.Header().Set("Content-Type", test.contentType)
 					} else {

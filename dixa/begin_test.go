@@ -292,7 +292,7 @@ func TestTheBeginningOfARequest(t *testing.T) {
 			go func() { defer close(read); _, _ = io.Copy(io.Discard, there) }()
 			var sent atomic.Int64
 			w := world{&beginning{method: test.method, giveUp: func(error) {}}, &guardedConn{Conn: countedConn{here, &sent}}}
-			inside := tls.Client(tls.Client(w.guardedConn, &tls.Config{}), &tls.Config{}) //nolint:gosec // no handshake
+			inside := tls.Client(tls.Client(w.guardedConn, &tls.Config{}), &tls.Config{})
 			w.trace().GotConn(httptrace.GotConnInfo{Conn: inside})
 			test.do(t, w)
 			if got := w.end(); got != test.want || sent.Load() != test.sent {

@@ -45,7 +45,7 @@ type Config struct {
 
 // Format writes the configuration without the token, whatever the verb.
 func (c Config) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "{BaseURL:%s Timeout:%s MaxAttempts:%d Backoff:%s Connections:%d UserAgent:%s}",
+	_, _ = fmt.Fprintf(f, "{BaseURL:%s Timeout:%s MaxAttempts:%d Backoff:%s Connections:%d UserAgent:%s}",
 		redactURL(c.BaseURL), c.Timeout, c.MaxAttempts, c.Backoff, c.Connections, c.UserAgent)
 }
 

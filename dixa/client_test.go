@@ -199,7 +199,7 @@ func TestNothingPrintsTheToken(t *testing.T) {
 
 func TestEveryRequestIsComplete(t *testing.T) {
 	t.Parallel()
-	c, rec := setup(t, func(w http.ResponseWriter, r *http.Request, _ int) {
+	c, rec := setup(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
 		w.Header().Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
 		reply(w, 200, `{"data":{"id":"org"}}`)
 	})

@@ -64,10 +64,7 @@ type MessageAttributes struct {
 // UnmarshalJSON reads the fields that have the expected form: those of other channels' messages may have any.
 func (m *MessageAttributes) UnmarshalJSON(data []byte) error {
 	*m = MessageAttributes{}
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(data, &fields) != nil {
-		return nil
-	}
+	fields := readField[map[string]json.RawMessage](data)
 	m.Type = readField[string](fields["_type"])
 	m.Content = readField[Content](fields["content"])
 	m.Direction = readField[Direction](fields["direction"])

@@ -159,7 +159,7 @@ func TestTheContextEndsThrottling(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			c, _ := setup(t, func(w http.ResponseWriter, _ *http.Request, n int) {
+			c, _ := setup(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
 				w.Header().Set("Retry-After", "30")
 				reply(w, 429, "")
 			}, func(cfg *Config) { cfg.Limiter = &cancelOnThrottle{cancel: cancel} })
@@ -183,7 +183,7 @@ func (l *cancelOnThrottle) Throttled(time.Duration) { l.cancel() }
 
 func TestBeforeDecides(t *testing.T) {
 	t.Parallel()
-	c, rec := setup(t, func(w http.ResponseWriter, _ *http.Request, n int) { reply(w, 429, "") })
+	c, rec := setup(t, func(w http.ResponseWriter, _ *http.Request, _ int) { reply(w, 429, "") })
 	stop := errors.New("stop")
 	_, err := c.ImportConversation(t.Context(), ConversationImport{}, func(_ context.Context, n int, _ error) (time.Time, error) {
 		if n == 3 {

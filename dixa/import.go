@@ -150,7 +150,8 @@ func readImport(body []byte, sent []ImportMessage) (ImportResult, error) {
 	var partial []struct {
 		Message string `json:"message"`
 	}
-	if len(data.PartialErrors) > 0 && json.Unmarshal(data.PartialErrors, &partial) != nil {
+	known := len(data.PartialErrors) == 0 || json.Unmarshal(data.PartialErrors, &partial) == nil
+	if !known {
 		result.PartialErrors = []string{"Dixa reported partial errors in a form that is not known"}
 		return result, nil
 	}

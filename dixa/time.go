@@ -1,7 +1,6 @@
 package dixa
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -36,11 +35,7 @@ func (t Time) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads the time. It returns no error.
 func (t *Time) UnmarshalJSON(data []byte) error {
 	t.Time = time.Time{}
-	var text string
-	if json.Unmarshal(data, &text) != nil {
-		return nil
-	}
-	text, _, _ = strings.Cut(strings.TrimSpace(text), "[")
+	text, _, _ := strings.Cut(strings.TrimSpace(readField[string](data)), "[")
 	for _, form := range answerTimes {
 		if at, err := time.Parse(form, text); err == nil {
 			t.Time = at.UTC()

@@ -39,13 +39,13 @@ func rawServer(t *testing.T, serve func(conn *net.TCPConn, n int)) string {
 				return
 			}
 			wg.Go(func() {
-				defer conn.Close()
+				defer func() { _ = conn.Close() }()
 				_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 				serve(conn.(*net.TCPConn), n)
 			})
 		}
 	})
-	t.Cleanup(func() { listener.Close(); wg.Wait() })
+	t.Cleanup(func() { _ = listener.Close(); wg.Wait() })
 	return "http://" + listener.Addr().String()
 }
 
@@ -206,7 +206,7 @@ func TestAnUnreachableServerProvesThatNothingWasWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := "http://" + listener.Addr().String()
-	listener.Close()
+	_ = listener.Close()
 	noTLS := strings.Replace(rawServer(t, func(conn *net.TCPConn, _ int) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
 	}), "http:", "https:", 1)
