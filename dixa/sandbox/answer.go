@@ -111,13 +111,13 @@ func (o outcome) deliver(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(o.status)
 	switch o.delivery {
 	case cut:
-		w.Write(o.body[:len(o.body)/2])
-		http.NewResponseController(w).Flush()
+		_, _ = w.Write(o.body[:len(o.body)/2])
+		_ = http.NewResponseController(w).Flush()
 		drop(w)
 	case slow:
 		trickle(w, r, o.body, o.duration)
 	default:
-		w.Write(o.body)
+		_, _ = w.Write(o.body)
 	}
 }
 
@@ -139,7 +139,7 @@ func hold(r *http.Request, d time.Duration) {
 func trickle(w http.ResponseWriter, r *http.Request, body []byte, d time.Duration) {
 	const pieces = 20
 	rc := http.NewResponseController(w)
-	rc.Flush()
+	_ = rc.Flush()
 	size := max(1, (len(body)+pieces-1)/pieces)
 	for len(body) > 0 {
 		hold(r, max(d/pieces, 1))
@@ -150,7 +150,7 @@ func trickle(w http.ResponseWriter, r *http.Request, body []byte, d time.Duratio
 		if _, err := w.Write(body[:n]); err != nil {
 			return
 		}
-		rc.Flush()
+		_ = rc.Flush()
 		body = body[n:]
 	}
 }
@@ -162,9 +162,9 @@ func drop(w http.ResponseWriter) {
 		panic(http.ErrAbortHandler) // net/http closes the connection or resets the stream
 	}
 	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
-		tcp.SetLinger(0) // the close becomes a reset
+		_ = tcp.SetLinger(0) // the close becomes a reset
 	}
-	conn.Close()
+	_ = conn.Close()
 }
 
 // The two spellings of times that the vendor's answers have. Both leave out zeros at the end of the fraction.

@@ -32,7 +32,7 @@ func BenchmarkImport(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(body)))
 	for b.Loop() {
-		r := httptest.NewRequest("POST", "/v1/conversations/import", strings.NewReader(body))
+		r := httptest.NewRequest(http.MethodPost, "/v1/conversations/import", strings.NewReader(body))
 		r.Header.Set("Authorization", "Bearer "+s.opts.Token)
 		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
@@ -52,15 +52,15 @@ func BenchmarkImportOverHTTP(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			r, _ := http.NewRequest("POST", server.URL+"/v1/conversations/import", strings.NewReader(body))
+			r, _ := http.NewRequest(http.MethodPost, server.URL+"/v1/conversations/import", strings.NewReader(body))
 			r.Header.Set("Authorization", "Bearer "+s.opts.Token)
 			r.Header.Set("Content-Type", "application/json")
 			res, err := server.Client().Do(r)
 			if err != nil {
 				b.Fatal(err)
 			}
-			io.Copy(io.Discard, res.Body)
-			res.Body.Close()
+			_, _ = io.Copy(io.Discard, res.Body)
+			_ = res.Body.Close()
 		}
 	})
 }

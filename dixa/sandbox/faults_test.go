@@ -14,7 +14,7 @@ import (
 
 // post sends an import over a real connection.
 func post(ctx context.Context, server *httptest.Server, s *Server) (reply, error) {
-	r, err := http.NewRequestWithContext(ctx, "POST", server.URL+"/v1/conversations/import", strings.NewReader(importBody()))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/v1/conversations/import", strings.NewReader(importBody()))
 	if err != nil {
 		return reply{}, err
 	}
@@ -24,7 +24,7 @@ func post(ctx context.Context, server *httptest.Server, s *Server) (reply, error
 	if err != nil {
 		return reply{}, err
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	raw, err := io.ReadAll(res.Body)
 	return reply{status: res.StatusCode, header: res.Header, body: string(raw)}, err
 }
@@ -152,7 +152,7 @@ func failures(t testing.TB, s *Server, n int) string {
 	var marks strings.Builder
 	for i := range n {
 		mark := "."
-		if r := call(t, s, "POST", "/v1/endusers", `{"externalId":"`+string(rune('0'+i%10))+`"}`); r.status != http.StatusCreated {
+		if r := call(t, s, http.MethodPost, "/v1/endusers", `{"externalId":"`+string(rune('0'+i%10))+`"}`); r.status != http.StatusCreated {
 			mark = "x"
 		}
 		marks.WriteString(mark)

@@ -244,7 +244,7 @@ func TestBodies(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := setup(t, Options{})
-			r := httptest.NewRequest("POST", "/v1/conversations/import", strings.NewReader(tt.body))
+			r := httptest.NewRequest(http.MethodPost, "/v1/conversations/import", strings.NewReader(tt.body))
 			r.Header.Set("Authorization", "Bearer "+s.Token())
 			if tt.contentType != "" {
 				r.Header.Set("Content-Type", tt.contentType)

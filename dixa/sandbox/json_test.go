@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -89,7 +90,7 @@ func FuzzImport(f *testing.F) {
 	f.Add(`{"a":[1e5,{"a":null}],"b":{"b":"\\\""}}`)
 	f.Fuzz(func(t *testing.T, body string) {
 		v, err := parse([]byte(body))
-		if err == errSyntax && json.Valid([]byte(body)) && strings.ToValidUTF8(body, "") == body {
+		if errors.Is(err, errSyntax) && json.Valid([]byte(body)) && strings.ToValidUTF8(body, "") == body {
 			t.Fatalf("refused as invalid: %q", body)
 		}
 		if err != nil {

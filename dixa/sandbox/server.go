@@ -309,7 +309,7 @@ func (s *Server) lag() {
 		s.mu.Unlock()
 	}
 	if d > 0 {
-		time.Sleep(d)
+		time.Sleep(d) //nolint:forbidigo // on purpose, as said above
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -46,7 +47,7 @@ func TestAuthentication(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := New(Options{Token: "secret", Rate: 1, Burst: 1})
-			r := httptest.NewRequest("GET", "/v1/queues", nil)
+			r := httptest.NewRequest(http.MethodGet, "/v1/queues", nil)
 			for _, h := range tt.headers {
 				r.Header.Add("Authorization", h)
 			}
@@ -249,7 +250,7 @@ func TestBrokenUploads(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := setup(t, Options{})
-			r := httptest.NewRequest("POST", "/v1/conversations/import", tt.body)
+			r := httptest.NewRequest(http.MethodPost, "/v1/conversations/import", tt.body)
 			r.Header.Set("Authorization", "Bearer "+s.Token())
 			// The recorder says 200 when nothing is answered.
 			got := serve(s, r)
