@@ -267,6 +267,8 @@ type Store interface {
 	Touch(ctx context.Context, source string, run int64, ids []string) error
 	// PartialErrors returns the partial errors of a transcript in their order.
 	PartialErrors(ctx context.Context, source, id string) ([]PartialError, error)
+	// PartialErrorsOf returns those of many transcripts, by id; those that have none are not in the map.
+	PartialErrorsOf(ctx context.Context, source string, ids []string) (map[string][]PartialError, error)
 
 	// FindEndUsers returns the end-users that these identifiers are known to belong to.
 	FindEndUsers(ctx context.Context, organisation string, ids []Identifier) (map[Identifier]string, error)

@@ -132,8 +132,13 @@ func queueLoadPartial(b *pgx.Batch, source string, ids []string, records map[str
 }
 
 func (s *postgresStore) PartialErrors(ctx context.Context, source, id string) ([]PartialError, error) {
-	r := &record{}
-	id = clean(id)
-	err := s.query(ctx, "read", scanPartial(map[string]*record{id: r}), postgresPartial, source, []string{id})
-	return r.partial, err
+	found, err := s.PartialErrorsOf(ctx, source, []string{id})
+	return found[clean(id)], err
+}
+
+func (s *postgresStore) PartialErrorsOf(ctx context.Context, source string, ids []string) (map[string][]PartialError, error) {
+	ids = cleanIDs(ids)
+	records := recordsOf(ids)
+	err := s.query(ctx, "read", scanPartial(records), postgresPartial, source, ids)
+	return partialOf(records), err
 }

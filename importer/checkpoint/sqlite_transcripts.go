@@ -214,12 +214,15 @@ func sqliteLoadPartial(tx sqliteTx, source string, ids []string, records map[str
 }
 
 func (s *sqliteStore) PartialErrors(ctx context.Context, source, id string) ([]PartialError, error) {
-	r := &record{}
-	err := s.reading(ctx, "read", func(tx sqliteTx) error {
-		id = clean(id)
-		return sqliteLoadPartial(tx, source, []string{id}, map[string]*record{id: r})
-	})
-	return r.partial, err
+	found, err := s.PartialErrorsOf(ctx, source, []string{id})
+	return found[clean(id)], err
+}
+
+func (s *sqliteStore) PartialErrorsOf(ctx context.Context, source string, ids []string) (map[string][]PartialError, error) {
+	ids = cleanIDs(ids)
+	records := recordsOf(ids)
+	err := s.reading(ctx, "read", func(tx sqliteTx) error { return sqliteLoadPartial(tx, source, ids, records) })
+	return partialOf(records), err
 }
 
 const sqliteConversations = `select conversation_id from transcripts where (source = ?1 or source in (select other.source

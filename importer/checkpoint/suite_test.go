@@ -196,6 +196,11 @@ func TestLife(t *testing.T) {
 		want.Status, want.ConversationID, want.ErrorCode, want.Error = Imported, 100, "code", "text"
 		equal(t, "imported", s.row(t, "a"), want)
 		equal(t, "partial errors", s.partial(t, "a"), c.PartialErrors)
+		of, err := s.PartialErrorsOf(t.Context(), bot, []string{"b", "a", "a"})
+		if err != nil || len(of) != 1 {
+			t.Errorf("partial errors of several: %v, %v", of, err)
+		}
+		equal(t, "partial errors of several", of["a"], c.PartialErrors)
 
 		c = Change{ID: "a", Claim: claim, Event: FinishPartial, EndUserID: "u", Attempts: 1, ContentHash: "h", ClosedAt: t0}
 		equal(t, "finish", s.do(t, run, c), []Result{{Applied: true}})

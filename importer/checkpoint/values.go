@@ -135,3 +135,23 @@ func byAsked(ids []string, rows map[string]Row) map[string]Row {
 	}
 	return rows
 }
+
+// recordsOf returns a record to read into for each id.
+func recordsOf(ids []string) map[string]*record {
+	records := make(map[string]*record, len(ids))
+	for _, id := range ids {
+		records[id] = &record{}
+	}
+	return records
+}
+
+// partialOf returns the partial errors of the records that have some.
+func partialOf(records map[string]*record) map[string][]PartialError {
+	found := map[string][]PartialError{}
+	for id, r := range records {
+		if len(r.partial) > 0 {
+			found[id] = r.partial
+		}
+	}
+	return found
+}
