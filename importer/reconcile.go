@@ -246,40 +246,13 @@ func (im *Importer) differences(ctx context.Context, t *task, id int64) []checkp
 	if t.transcript == nil {
 		return nil
 	}
+	found, err := im.compare(ctx, t.transcript, t.row.EndUserID, id)
+	if err != nil {
+		found = []Difference{{Kind: DiffUnreadable, Detail: fmt.Sprintf("it could not be compared with the transcript: %v", err)}}
+	}
 	var out []checkpoint.PartialError
-	differs := func(externalID, format string, args ...any) {
-		out = append(out, checkpoint.PartialError{Kind: checkpoint.KindAdopted, MessageExternalID: externalID, Message: fmt.Sprintf(format, args...)})
-	}
-	conversation, err := im.cfg.API.GetConversation(ctx, id)
-	if err != nil {
-		differs("", "it could not be compared with the transcript: %v", err)
-		return out
-	}
-	messages, err := im.cfg.API.ListMessages(ctx, id)
-	if err != nil {
-		differs("", "its messages could not be compared with the transcript: %v", err)
-		return out
-	}
-	if conversation.State != "Closed" {
-		differs("", "the conversation is not closed: close it in Dixa")
-	}
-	if conversation.Assignment == nil || conversation.Assignment.AgentID != im.cfg.AgentID {
-		differs("", "the conversation is not assigned to the bot")
-	}
-	want := im.payload(t.transcript, t.row.EndUserID, t.withoutAttachments).Messages
-	if len(want) != len(messages) {
-		differs("", "it has %d messages, the transcript %d", len(messages), len(want))
-	}
-	for _, w := range want {
-		at := slices.IndexFunc(messages, func(m dixa.Message) bool { return m.ExternalID == w.ExternalID })
-		switch {
-		case at < 0:
-			differs(w.ExternalID, "this message is missing")
-		case messages[at].Attributes.Content.Value != w.Content.Value:
-			differs(w.ExternalID, "this message has another text")
-		case !messages[at].CreatedAt.Equal(w.CreatedAt.Time):
-			differs(w.ExternalID, "this message has another time")
-		}
+	for _, d := range found {
+		out = append(out, checkpoint.PartialError{Kind: checkpoint.KindAdopted, MessageExternalID: d.Message, Message: d.Detail})
 	}
 	return out
 }

@@ -104,8 +104,8 @@ func TestDoubtAboutAnEditedTranscript(t *testing.T) {
 	for _, p := range w.partialErrors("t-1") {
 		got = append(got, string(p.Kind)+" "+p.MessageExternalID+" "+p.Message)
 	}
-	want := []string{"adopted  it has 2 messages, the transcript 3", "adopted bot/t-1:1 this message has another text",
-		"adopted bot/t-1:2 this message has another time", "adopted bot/t-1:3 this message is missing"}
+	want := []string{"adopted bot/t-1:1 this message has another text",
+		"adopted bot/t-1:2 this message has another format", "adopted bot/t-1:2 this message has another time", "adopted bot/t-1:3 this message is missing"}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("partial errors are\n%s", strings.Join(got, "\n"))
 	}

@@ -222,9 +222,20 @@ const startPatience = time.Minute
 
 // prepare asks Dixa what must be known before the first transcript, and ties the source to its organisation.
 func (im *Importer) prepare(ctx context.Context) error {
+	if err := im.askFirst(ctx, im.askOrganisation, im.resolveAttributes, im.checkDecision); err != nil {
+		return err
+	}
+	bind := checkpoint.Binding{BaseURL: im.cfg.BaseURL, Organisation: im.organisation}
+	return im.patiently(ctx, "read the checkpoint", func(ctx context.Context) error {
+		return im.cfg.Store.Bind(ctx, im.cfg.Source, bind, im.cfg.Rebind)
+	})
+}
+
+// askFirst asks Dixa what must be known before anything else. Here it has startPatience to answer.
+func (im *Importer) askFirst(ctx context.Context, questions ...func(context.Context) error) error {
 	asking, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	for _, ask := range []func(context.Context) error{im.askOrganisation, im.resolveAttributes, im.checkDecision} {
+	for _, ask := range questions {
 		if err := ask(asking); err != nil {
 			if asking.Err() != nil && ctx.Err() == nil {
 				return fmt.Errorf("Dixa did not answer within %v: check dixa.base_url and the network, or wait until Dixa is well: %w", startPatience, err)
@@ -232,10 +243,21 @@ func (im *Importer) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	bind := checkpoint.Binding{BaseURL: im.cfg.BaseURL, Organisation: im.organisation}
-	return im.patiently(ctx, "read the checkpoint", func(ctx context.Context) error {
-		return im.cfg.Store.Bind(ctx, im.cfg.Source, bind, im.cfg.Rebind)
+	return nil
+}
+
+// checkBinding says whether a run would refuse to work with this organisation. It writes nothing.
+func (im *Importer) checkBinding(ctx context.Context) error {
+	given := checkpoint.Binding{BaseURL: im.cfg.BaseURL, Organisation: im.organisation}
+	var bound checkpoint.Binding
+	err := im.patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
+		bound, err = im.cfg.Store.Binding(ctx, im.cfg.Source)
+		return err
 	})
+	if err == nil && bound != (checkpoint.Binding{}) && bound != given && !im.cfg.Rebind {
+		err = &checkpoint.BindingError{Source: im.cfg.Source, Bound: bound, Given: given}
+	}
+	return err
 }
 
 // askOrganisation finds the organisation of the token: as Dixa says, else as the token says, else the bot itself stands
