@@ -297,4 +297,9 @@ type Store interface {
 	// Samples returns how far a run was from moment to moment, from its start on, and Steps where its time went, by name.
 	Samples(ctx context.Context, run int64) ([]Sample, error)
 	Steps(ctx context.Context, run int64) ([]StepTime, error)
+
+	// VerifyMark returns how far a comparison of the source's transcripts with Dixa has come, and SetVerifyMark records it, or
+	// with the zero mark that none is under way.
+	VerifyMark(ctx context.Context, source string) (VerifyMark, error)
+	SetVerifyMark(ctx context.Context, source string, m VerifyMark) error
 }

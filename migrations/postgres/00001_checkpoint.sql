@@ -123,6 +123,15 @@ create table dixa_import.run_steps (
     primary key (run_id, step)
 ) with (fillfactor = 50);
 
+-- How far a comparison of a source's transcripts with Dixa has come.
+create table dixa_import.verify_marks (
+    source     text collate "C" primary key,
+    after      text collate "C" not null, -- the last id that was looked at
+    checked    bigint not null,
+    differing  bigint not null,
+    started_at timestamptz not null default clock_timestamp()
+);
+
 -- What processes that share a token have taken of its rate. It is not logged: nobody waits for the disk to take a slot, and
 -- what a crash of the server forgets is a moment's worth of slots.
 create unlogged table dixa_import.rate_budgets (
@@ -131,5 +140,5 @@ create unlogged table dixa_import.rate_budgets (
 );
 
 -- +goose Down
-drop table dixa_import.rate_budgets, dixa_import.run_steps, dixa_import.run_samples, dixa_import.runs, dixa_import.end_users,
+drop table dixa_import.rate_budgets, dixa_import.verify_marks, dixa_import.run_steps, dixa_import.run_samples, dixa_import.runs, dixa_import.end_users,
     dixa_import.partial_errors, dixa_import.transcripts, dixa_import.sources;

@@ -111,7 +111,17 @@ create table run_steps (
     primary key (run_id, step)
 ) without rowid;
 
+-- How far a comparison of a source's transcripts with Dixa has come.
+create table verify_marks (
+    source     text primary key,
+    after      text not null, -- the last id that was looked at
+    checked    integer not null,
+    differing  integer not null,
+    started_at text not null
+) without rowid;
+
 -- +goose Down
+drop table verify_marks;
 drop table run_steps;
 drop table run_samples;
 drop table runs;
