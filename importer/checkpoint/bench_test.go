@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -52,6 +53,27 @@ func BenchmarkLookup(b *testing.B) {
 				b.Fatal(len(rows), err)
 			}
 			at = (at + batch) % known
+		}
+		perSecond(b, batch)
+	})
+}
+
+// BenchmarkLookupSettled looks up 512 of a million transcripts at a time, as a run does that reads its source again.
+func BenchmarkLookupSettled(b *testing.B) {
+	eachBench(b, func(b *testing.B, s *fixture, run int64) {
+		const known, batch = 1_000_000, 512
+		s.fill(b, known, 10, Failed)
+		random := rand.New(rand.NewPCG(1, 2))
+		for b.Loop() {
+			at := random.IntN(known - batch)
+			ids := make([]string, batch)
+			for i := range ids {
+				ids[i] = fmt.Sprintf("t-%07d", at+i)
+			}
+			rows, err := s.Lookup(b.Context(), bot, run, ids)
+			if err != nil || len(rows) != batch {
+				b.Fatal(len(rows), err)
+			}
 		}
 		perSecond(b, batch)
 	})

@@ -6,28 +6,35 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A condition on a list that is null is true, and Postgres, which plans each statement with its values, drops it. What may
-// be mended is filtered by the columns of its index.
-var postgresSelect = map[selection]string{
-	selectAny: postgresSelectFrom + ` and ($5::text[] is null or status = any($5::text[]))
-		and ($6::text[] is null or coalesce(error_code, '') = any($6::text[]))` + postgresSelectPage,
-	selectUnfinished: postgresSelectFrom + ` and unfinished and status = any($5::text[])
-		and ($6::text[] is null or coalesce(error_code, '') = any($6::text[]))` + postgresSelectPage,
-	selectAttention: postgresSelectFrom + ` and attention is not null and attention = any($5::text[])
-		and ($6::text[] is null or coalesce(attention_code, '') = any($6::text[]))` + postgresSelectPage,
-	selectIDs: postgresSelectFrom + ` and transcript_id = any($8::text[])
-		and ($5::text[] is null or status = any($5::text[]))
-		and ($6::text[] is null or coalesce(error_code, '') = any($6::text[]))` + postgresSelectPage,
-}
-
+// A condition on a list that is null is true, and Postgres, which plans each statement with its values, drops it.
 const (
-	postgresSelectFrom = `select ` + postgresRowColumns + `, claimed_by is not null and claimed_by <> $2::bigint and claimed_by in
-		(select id from dixa_import.runs where finished_at is null and lease_until > clock_timestamp())
+	postgresSelectColumns = `select ` + postgresRowColumns + `, claimed_by is not null and claimed_by <> $2::bigint and claimed_by in
+		(select id from dixa_import.runs where finished_at is null and lease_until > clock_timestamp())`
+	postgresSelectFrom = postgresSelectColumns + `
 		from dixa_import.transcripts t where source = $1::text and transcript_id > $3::text`
-	postgresSelectPage = ` and ($7::text[] is null or status <> 'partial' or exists (select from dixa_import.partial_errors p
-			where p.source = t.source and p.transcript_id = t.transcript_id and p.kind = any($7::text[])))
+	postgresSelectPage = ` and ($5::text[] is null or status = any($5::text[]))
+		and ($6::text[] is null or coalesce(error_code, '') = any($6::text[]))
+		and ($7::text[] is null or status <> 'partial' or ` + postgresWithPartial + `)
 		order by transcript_id limit $4::bigint`
+	// No "exists": of a page's limit unaware, Postgres would read all partial errors for each page.
+	postgresWithPartial = `(select true from dixa_import.partial_errors p
+			where p.source = t.source and p.transcript_id = t.transcript_id and p.kind = any($7::text[]) limit 1)`
 )
+
+var postgresSelect = map[selection]string{
+	selectAny:        postgresSelectFrom + postgresSelectPage,
+	selectUnfinished: postgresSelectFrom + ` and unfinished` + postgresSelectPage,
+	selectIDs:        postgresSelectFrom + ` and transcript_id = any($8::text[])` + postgresSelectPage,
+	// The inner query needs nothing that is not in its index, so that a code which is rare among a million failed ones is
+	// found without reading them.
+	selectAttention: postgresSelectColumns + ` from dixa_import.transcripts join (
+			select source, transcript_id from dixa_import.transcripts t
+			where source = $1::text and transcript_id > $3::text and attention is not null and attention = any($5::text[])
+				and ($6::text[] is null or coalesce(attention_code, '') = any($6::text[]))
+				and ($7::text[] is null or attention <> 'partial' or ` + postgresWithPartial + `)
+			order by transcript_id limit $4::bigint) as page using (source, transcript_id)
+		order by transcript_id`,
+}
 
 func (s *postgresStore) Select(ctx context.Context, source string, run int64, f Filter) ([]Row, error) {
 	return selectPages(f, func(by selection, f Filter) ([]Row, error) {

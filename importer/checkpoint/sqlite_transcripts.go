@@ -30,7 +30,8 @@ func (s *sqliteStore) Lookup(ctx context.Context, source string, run int64, ids 
 	return byAsked(ids, found), nil
 }
 
-const sqliteUnfinished = `select ` + sqliteRow + ` from transcripts
+// Left to itself SQLite reads the whole table rather than a partial index that begins like the primary key.
+const sqliteUnfinished = `select ` + sqliteRow + ` from transcripts indexed by transcripts_unfinished
 	where source = ?1 and transcript_id > ?2 and status in ('pending', 'sending', 'imported') and status <> 'pending'
 		and (claimed_by is null or claimed_by <> ?3 and claimed_by not in
 			(select id from runs where finished_at is null and lease_until > ?4))
@@ -241,7 +242,7 @@ func (s *sqliteStore) Conversations(ctx context.Context, source string, ids []in
 	return held, err
 }
 
-const sqliteClearRejected = `delete from transcripts where source = ? and file = ? and status = 'rejected'
+const sqliteClearRejected = `delete from transcripts indexed by transcripts_file where source = ? and file = ? and status = 'rejected'
 	and updated_at < (select started_at from runs where id = ?)`
 
 func (s *sqliteStore) ClearRejected(ctx context.Context, source string, run int64, file string) error {
