@@ -106,7 +106,9 @@ func TestPostgresPlans(t *testing.T) {
 		query := placeholder.ReplaceAllStringFunc(test.query, func(m string) string {
 			return test.values[m[1]-'1'] + m[2:]
 		})
-		if plan := s.plan(t, query); !strings.Contains(plan, test.want) || strings.Contains(plan, "hashed") {
+		plan := s.plan(t, query)
+		// A hashed subplan of a selection would read all partial errors for each page.
+		if !strings.Contains(plan, test.want) || strings.HasPrefix(name, "select") && strings.Contains(plan, "hashed") {
 			t.Errorf("%s is not found by %s:\n%s", name, test.want, plan)
 		}
 	}
