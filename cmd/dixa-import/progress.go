@@ -22,6 +22,11 @@ func (p *program) watch(progress func() importer.Progress) (stop func()) {
 		bar := &progressBar{}
 		interval, show = barInterval, func(now importer.Progress) { p.console.redraw(func() { bar.update(p.console, now) }) }
 	}
+	return p.every(interval, func() { show(progress()) })
+}
+
+// every calls show now and then until stop is called, which also removes what stands on the last line of a terminal.
+func (p *program) every(interval time.Duration, show func()) (stop func()) {
 	quit, gone := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -33,7 +38,7 @@ func (p *program) watch(progress func() importer.Progress) (stop func()) {
 				p.console.show(nil)
 				return
 			case <-tick.C:
-				show(progress())
+				show()
 			}
 		}
 	}()
@@ -75,7 +80,22 @@ type progressBar struct {
 
 func (b *progressBar) update(c *console, now importer.Progress) {
 	perSecond, left := b.add(now)
+	text := fmt.Sprintf("%d transcripts, %.1f/s", settled(now.Counts), perSecond)
+	if n := now.Counts.Failed + now.Counts.Rejected; n > 0 {
+		text += fmt.Sprintf(", %d failed", n)
+	}
+	if now.Doubts > 0 {
+		text += fmt.Sprintf(", %d in doubt", now.Doubts)
+	}
+	if left > 0 {
+		text += ", " + roughly(left) + " left"
+	}
 	f, sized := fraction(now)
+	b.set(c, f, sized, text)
+}
+
+// set draws the bar anew: a part of the whole, or a spinner where that is not known, and a text.
+func (b *progressBar) set(c *console, f float64, sized bool, text string) {
 	if b.bar == nil || sized != b.sized {
 		b.sized = sized
 		total := int64(-1)
@@ -89,16 +109,6 @@ func (b *progressBar) update(c *console, now importer.Progress) {
 			progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), progressbar.OptionSetWidth(24),
 			progressbar.OptionSpinnerType(14), progressbar.OptionSetSpinnerChangeInterval(0))
 		c.bar = b
-	}
-	text := fmt.Sprintf("%d transcripts, %.1f/s", settled(now.Counts), perSecond)
-	if n := now.Counts.Failed + now.Counts.Rejected; n > 0 {
-		text += fmt.Sprintf(", %d failed", n)
-	}
-	if now.Doubts > 0 {
-		text += fmt.Sprintf(", %d in doubt", now.Doubts)
-	}
-	if left > 0 {
-		text += ", " + roughly(left) + " left"
 	}
 	if sized { // never full: a full bar is final
 		_ = b.bar.Set64(min(int64(f*barSteps), barSteps-1))
