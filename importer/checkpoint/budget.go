@@ -38,7 +38,7 @@ const (
 
 func (s *postgresStore) TakeSlots(ctx context.Context, token string, n int, interval, slack time.Duration) (time.Duration, error) {
 	if n < 1 || interval < 0 || slack < 0 {
-		return 0, fmt.Errorf("take %d slots, one each %v, with a slack of %v: none of this may be negative", n, interval, slack)
+		return 0, fmt.Errorf("take %d slots, one each %v, with a slack of %v: at least one slot, and no negative time", n, interval, slack)
 	}
 	// Rounded up, so that the slots of two calls cannot overlap.
 	total := (time.Duration(n)*interval + time.Microsecond - 1).Microseconds()

@@ -42,7 +42,7 @@ func newLossy(t *testing.T, databaseURL string) (*lossy, string) {
 		}
 	})
 	t.Cleanup(func() {
-		l.Close()
+		_ = l.Close()
 		p.wg.Wait()
 	})
 	u.Host = l.Addr().String()
@@ -50,15 +50,15 @@ func newLossy(t *testing.T, databaseURL string) (*lossy, string) {
 }
 
 func (p *lossy) serve(client net.Conn) {
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	server, err := net.Dial("tcp", p.server)
 	if err != nil {
 		return
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	var committing atomic.Bool
 	p.wg.Go(func() {
-		defer server.Close()
+		defer func() { _ = server.Close() }()
 		buf := make([]byte, 64<<10)
 		for {
 			n, err := client.Read(buf)

@@ -39,7 +39,7 @@ func TestOpenRefuses(t *testing.T) {
 	} {
 		s, err := Open(t.Context(), test.url, Options{Create: true})
 		if err == nil {
-			s.Close()
+			_ = s.Close()
 			t.Errorf("%q was opened", test.url)
 			continue
 		}

@@ -242,7 +242,7 @@ func (s *postgresStore) Migrate(ctx context.Context) (from, to int64, err error)
 	if err != nil {
 		return 0, 0, wrapPostgres("migrate", err)
 	}
-	defer lock.Rollback(context.WithoutCancel(ctx))
+	defer func() { _ = lock.Rollback(context.WithoutCancel(ctx)) }()
 	for _, sql := range []string{postgresUnbounded, postgresMigrating} {
 		if _, err := lock.Exec(ctx, sql); err != nil {
 			return 0, 0, wrapPostgres("migrate", err)
@@ -266,7 +266,7 @@ func (s *postgresStore) Migrate(ctx context.Context) (from, to int64, err error)
 // migrate runs goose, on connections of its own, while the caller holds the lock.
 func (s *postgresStore) migrate(ctx context.Context) error {
 	db := stdlib.OpenDB(*s.pool.Config().ConnConfig)
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	var there bool
 	// Who may use the schema need not be allowed to create one.
 	if err := db.QueryRowContext(ctx, postgresHasSchema).Scan(&there); err != nil {

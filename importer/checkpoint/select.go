@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Filter chooses transcripts: those that fit all of its lists, of which an empty one fits everything.
+// Filter chooses transcripts: those that fit all of its lists, of which an empty one fits everything. A few of one code are
+// found at once among millions, unless Statuses is empty or has Complete: then every transcript is read.
 type Filter struct {
 	Statuses []Status
 	Codes    []string // error codes

@@ -176,7 +176,7 @@ func (s *sqliteStore) Migrate(ctx context.Context) (from, to int64, err error) {
 	if err != nil {
 		return 0, 0, s.wrap("migrate", err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	db.SetMaxOpenConns(1)
 	provider, err := goose.NewProvider(goose.DialectSQLite3, db, migrations.SQLite(), goose.WithDisableGlobalRegistry(true))
 	if err != nil {

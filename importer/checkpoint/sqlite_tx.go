@@ -24,7 +24,7 @@ func (s *statements) get(ctx context.Context, query string) (*sql.Stmt, error) {
 	if stmt, ok := s.m[query]; ok {
 		return stmt, nil
 	}
-	stmt, err := s.prepare(ctx, query)
+	stmt, err := s.prepare(ctx, query) //nolint:sqlclosecheck // kept for the next time; close closes it
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (s *statements) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, stmt := range s.m {
-		stmt.Close()
+		_ = stmt.Close()
 	}
 	s.m = nil
 }
@@ -52,7 +52,7 @@ type sqliteTx struct {
 }
 
 func (tx sqliteTx) exec(query string, args ...any) (changed int64, err error) {
-	stmt, err := tx.stmts.get(tx.ctx, query)
+	stmt, err := tx.stmts.get(tx.ctx, query) //nolint:sqlclosecheck // it is kept
 	if err != nil {
 		return 0, err
 	}
@@ -65,7 +65,7 @@ func (tx sqliteTx) exec(query string, args ...any) (changed int64, err error) {
 
 // query calls scan for each row.
 func (tx sqliteTx) query(scan func(*sql.Rows) error, query string, args ...any) error {
-	stmt, err := tx.stmts.get(tx.ctx, query)
+	stmt, err := tx.stmts.get(tx.ctx, query) //nolint:sqlclosecheck // it is kept
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (tx sqliteTx) query(scan func(*sql.Rows) error, query string, args ...any) 
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
 			return err

@@ -33,7 +33,7 @@ type fixture struct {
 }
 
 var backends = map[string]func(t testing.TB) string{
-	"postgres": func(t testing.TB) string { return pgtest.New(t) },
+	"postgres": pgtest.New,
 	"sqlite":   func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "checkpoint.db") },
 }
 
@@ -84,7 +84,7 @@ func raw(t testing.TB, url string) *sql.DB {
 		t.Fatal(err)
 	}
 	db.SetMaxOpenConns(1)
-	t.Cleanup(func() { db.Close() })
+	t.Cleanup(func() { _ = db.Close() })
 	return db
 }
 
@@ -317,7 +317,7 @@ func connectPostgres(t testing.TB, url string) *pgx.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close(context.Background()) })
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn
 }
 

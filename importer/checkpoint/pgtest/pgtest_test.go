@@ -27,7 +27,7 @@ func connect(t *testing.T, url string) *pgx.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close(context.Background()) })
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn
 }
 
@@ -67,7 +67,7 @@ func TestRestartKeepsData(t *testing.T) {
 // TestKilledProcessLeavesNoServer runs the child below, kills it and waits until its cluster no longer listens.
 func TestKilledProcessLeavesNoServer(t *testing.T) {
 	if os.Getenv(childEnv) != "" {
-		os.Stdout.WriteString("url " + pgtest.New(t) + "\n")
+		_, _ = os.Stdout.WriteString("url " + pgtest.New(t) + "\n")
 		select {}
 	}
 	t.Parallel()
@@ -79,7 +79,7 @@ func TestKilledProcessLeavesNoServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestKilledProcessLeavesNoServer(t *testing.T) {
 		if err != nil {
 			return
 		}
-		conn.Close()
+		_ = conn.Close()
 		if time.Now().After(deadline) {
 			t.Fatal("the cluster outlives the process that started it")
 		}

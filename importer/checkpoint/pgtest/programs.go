@@ -98,7 +98,7 @@ func download() (string, error) {
 	if err := lock.Lock(); err != nil {
 		return "", err
 	}
-	defer lock.Unlock()
+	defer func() { _ = lock.Unlock() }()
 	bin := filepath.Join(dir, "bin")
 	if isProgram(filepath.Join(bin, "postgres")) {
 		return bin, nil
@@ -108,7 +108,7 @@ func download() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(run)
+	defer func() { _ = os.RemoveAll(run) }()
 	port, err := freePort()
 	if err != nil {
 		return "", err
