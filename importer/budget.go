@@ -7,24 +7,16 @@ import (
 	"time"
 
 	"dixa-import/dixa"
+	"dixa-import/importer/checkpoint"
 )
-
-// Budget hands out the moments at which requests may leave to all processes that use one token.
-type Budget interface {
-	// TakeSlots reserves n slots, one each interval, and returns how long it is until the first. Slots that nobody took
-	// may be taken up to slack after their time.
-	TakeSlots(ctx context.Context, token string, n int, interval, slack time.Duration) (time.Duration, error)
-	// PostponeSlots lets nobody have a slot for d.
-	PostponeSlots(ctx context.Context, token string, d time.Duration) error
-}
 
 // slotsAhead is how far into the future a process reserves: a process that dies loses that much of the rate once.
 const slotsAhead = 250 * time.Millisecond
 
-// SharedLimiter is a dixa.Limiter for processes that share a token's rate through a Budget. One statement reserves slots
+// SharedLimiter is a dixa.Limiter for processes that share a token's rate through a checkpoint.Budget. One statement reserves slots
 // for all workers that wait at that moment, so that none is wasted.
 type SharedLimiter struct {
-	budget Budget
+	budget checkpoint.Budget
 	token  string // a hash that names the token
 	slack  int    // slots
 	log    *slog.Logger
@@ -40,7 +32,7 @@ type SharedLimiter struct {
 
 // NewSharedLimiter returns a limiter for rate requests a second, which must be positive. tokenHash names the token without
 // giving it away.
-func NewSharedLimiter(budget Budget, tokenHash string, rate float64, burst int, log *slog.Logger) *SharedLimiter {
+func NewSharedLimiter(budget checkpoint.Budget, tokenHash string, rate float64, burst int, log *slog.Logger) *SharedLimiter {
 	slack := 0
 	if burst > 2 { // lost moments may be made up for, within what the server forgives anyway
 		slack = 1

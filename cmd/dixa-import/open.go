@@ -27,12 +27,10 @@ func (p *program) newClient(s dixaSettings, attempts, workers int, limiter dixa.
 	})
 }
 
-var _ importer.Budget = checkpoint.Budget(nil) // so that stores which are one are found to be the other
-
 // sharedLimiter returns a limiter that shares the token's rate with the other processes at the checkpoint, nil where there
 // can be none or nothing is to be shared.
 func (p *program) sharedLimiter(store checkpoint.Store, s dixaSettings) dixa.Limiter {
-	budget, ok := store.(importer.Budget)
+	budget, ok := store.(checkpoint.Budget)
 	if !ok || s.Rate <= 0 {
 		return nil
 	}
