@@ -59,8 +59,10 @@ type VerifyProgress struct {
 type Verifier struct {
 	im       *Importer
 	opts     VerifyOptions
-	fetching context.Context // ends when nothing more is to be compared
+	fetching context.Context // ends when nothing more is to be begun
 	halt     context.CancelCauseFunc
+	ctx      context.Context // ends when what was begun is given up
+	giveUp   context.CancelFunc
 	started  time.Time
 
 	total, checked, differing, earlier, notHeld atomic.Int64
@@ -90,7 +92,8 @@ func NewVerifier(cfg Config, opts VerifyOptions) (*Verifier, error) {
 	return v, nil
 }
 
-// Stop ends the comparison early; the next one goes on where it was.
+// Stop ends the comparison early: nothing new begins, what is on its way is finished within Config.DrainTimeout. The next
+// comparison of all goes on there.
 func (v *Verifier) Stop(reason string) { v.halt(&stopError{reason}) }
 
 // Progress tells how far the comparison is.
@@ -104,6 +107,15 @@ func (v *Verifier) Run(ctx context.Context) (Verification, error) {
 	v.started = time.Now()
 	defer v.halt(nil)
 	defer context.AfterFunc(ctx, func() { v.halt(context.Cause(ctx)) })()
+	v.ctx, v.giveUp = context.WithCancel(ctx)
+	defer v.giveUp()
+	defer context.AfterFunc(v.fetching, func() { // what is on its way has its time
+		select {
+		case <-time.After(v.im.cfg.DrainTimeout):
+			v.giveUp()
+		case <-v.ctx.Done():
+		}
+	})()
 	err := v.compareAll()
 	if cause := context.Cause(v.fetching); cause != nil {
 		err = cause
@@ -207,8 +219,9 @@ func (v *Verifier) collect(order <-chan *comparison) (err error) {
 		if err = c.err; err == nil {
 			err = v.count(c)
 		}
-		if err != nil {
-			v.halt(err) // the others are not waited for
+		if err != nil { // nobody needs the others any more
+			v.halt(err)
+			v.giveUp()
 		}
 	}
 	return err
@@ -237,7 +250,7 @@ func (v *Verifier) count(c *comparison) error {
 		return nil
 	}
 	v.marked = time.Now()
-	return v.im.patiently(v.fetching, "write the checkpoint", func(ctx context.Context) error {
+	return v.im.patiently(v.ctx, "write the checkpoint", func(ctx context.Context) error {
 		return v.im.cfg.Store.SetVerifyMark(ctx, v.im.cfg.Source, v.mark)
 	})
 }
@@ -252,13 +265,13 @@ func (v *Verifier) compareOne(c *comparison) ([]Difference, error) {
 	if err != nil && !changed { // a stricter version of this program
 		return []Difference{{Kind: DiffUnreadable, Detail: fmt.Sprintf("the record cannot be compared any more: %v", err)}}, nil
 	}
-	conversation, err := v.im.cfg.API.GetConversation(v.fetching, c.row.ConversationID)
+	conversation, err := v.im.cfg.API.GetConversation(v.ctx, c.row.ConversationID)
 	if err != nil {
-		return differenceOf(v.fetching, err)
+		return differenceOf(v.ctx, err)
 	}
-	messages, err := v.im.cfg.API.ListMessages(v.fetching, c.row.ConversationID)
+	messages, err := v.im.cfg.API.ListMessages(v.ctx, c.row.ConversationID)
 	if err != nil {
-		return differenceOf(v.fetching, err)
+		return differenceOf(v.ctx, err)
 	}
 	if t == nil || t.ClosedAt.IsZero() {
 		return []Difference{{Kind: DiffContentChanged, Detail: "the record has changed since its import, and could not be imported now"}}, nil

@@ -59,7 +59,7 @@ func (p *program) app() *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {}, // exitCode decides
 		OnUsageError:   onUsageError,
 		Commands: []*cli.Command{
-			p.runCommand(), p.retryCommand(), p.statusCommand(), p.checkCommand(), p.attributesCommand(), p.queuesCommand(),
+			p.runCommand(), p.retryCommand(), p.statusCommand(), p.verifyCommand(), p.checkCommand(), p.attributesCommand(), p.queuesCommand(),
 			p.migrateCommand(), p.demoCommand(), p.sandboxCommand(),
 		},
 	}

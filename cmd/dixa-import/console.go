@@ -56,6 +56,17 @@ func (c *console) redraw(update func()) {
 	update()
 }
 
+// aside has something written that may be on the same terminal, above the overlay.
+func (c *console) aside(write func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bar != nil {
+		c.bar.clear()
+		defer c.bar.draw()
+	}
+	write()
+}
+
 // terminal says whether the console is one.
 func (c *console) terminal() bool {
 	f, ok := c.out.(*os.File)

@@ -49,8 +49,9 @@ func paceFlags() []cli.Flag {
 
 // job is everything that a run needs.
 type job struct {
-	config importer.Config
-	close  []func() error
+	config          importer.Config
+	conversationURL string // with {id}, "" if none is configured
+	close           []func() error
 }
 
 func (j *job) Close() error {
@@ -210,7 +211,7 @@ func (p *program) openJob(ctx context.Context, c *cli.Context, create bool) (_ *
 	if err != nil {
 		return nil, err
 	}
-	j := &job{config: importer.Config{
+	j := &job{conversationURL: api.ConversationURL, config: importer.Config{
 		Source: src.Name, BaseURL: api.BaseURL, AgentID: agent, Match: users.Match, Region: users.Region,
 		Anonymous: users.Anonymous, Attributes: attributes, Workers: imports.Workers, Rate: api.Rate,
 		RequestTimeout: api.Timeout, MaxAttempts: imports.MaxAttempts, MaxFailures: imports.MaxFailures, Settle: imports.Settle,
