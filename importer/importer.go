@@ -80,6 +80,7 @@ type Config struct {
 	Overlap   time.Duration // read from so long before the watermark
 	Reconcile bool          // look in Dixa before every send: for a checkpoint that lost its last commits
 	Retry     *Selection    // not nil: work on these transcripts instead of reading the source
+	Excerpt   bool          // Reader holds only some of the source's records, such as mended ones: leave what it does not hold alone
 	Rebind    bool          // tie the source to this organisation even if it was tied to another
 
 	Logger *slog.Logger // default: discard

@@ -100,6 +100,9 @@ func (im *Importer) retry(ctx context.Context) error {
 // retryRows starts the work on rows. What needs a record that the source does not hold any more stays as it is.
 func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error {
 	err := im.again(ctx, rows, func(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
+		if rec == nil && im.cfg.Excerpt {
+			return checkpoint.ClaimRequest{}, false
+		}
 		request, ok := im.retryClaim(row, rec)
 		if !ok {
 			im.log.Warn("the source does not hold the transcript any more", "transcript", row.ID)

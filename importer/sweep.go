@@ -13,7 +13,7 @@ import (
 // sweep goes on with what earlier runs left in the middle and this one did not meet while reading: transcripts that may be on
 // their way, or lack their attributes. Their records are fetched by id, whatever their age.
 func (im *Importer) sweep(ctx context.Context) error {
-	if im.cfg.Limit > 0 {
+	if im.cfg.Limit > 0 || im.cfg.Excerpt {
 		return nil
 	}
 	for after := ""; im.fetching.Err() == nil; {

@@ -106,6 +106,7 @@ func (d *decoder) fields(object []byte) fields {
 			f.attributes = value
 		case "direction":
 			f.direction = value
+		case "_error", "_raw": // what `dixa-import errors` adds to a record
 		default:
 			d.note("", name)
 		}

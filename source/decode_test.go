@@ -356,7 +356,7 @@ func TestDecodeEndUserAndAttributes(t *testing.T) {
 
 func TestDecodeUnknown(t *testing.T) {
 	t.Parallel()
-	got := mustDecode(t, closed(`"mood":1,"Closed_at":2,"ann@example.org":3,"end_user":{"age":1},
+	got := mustDecode(t, closed(`"_error":{"code":"x"},"_raw":"y","mood":1,"Closed_at":2,"ann@example.org":3,"end_user":{"age":1},
 		"messages":[{"role":"user","text":"x","mood":1,"attachments":[{"url":"u","size":1}]},{"role":"bot","text":"y","mood":2}]`))
 	want := []string{"Closed_at", "end_user.age", "messages.attachments.size", "messages.mood", "mood"}
 	if diff := cmp.Diff(want, got.Unknown); diff != "" {

@@ -76,8 +76,8 @@ func (s *JSONL) Read(ctx context.Context, _ time.Time) iter.Seq2[*Record, error]
 
 // Fetch reads the files again and yields the records that are known by the given keys, each key's once, in the order of
 // the files: of records with one id the first that is closed, and for a key that is a place ("path:line") the record that
-// stands there. It stops when all are found; a key without a record yields nothing. Errors are as with Read;
-// ErrCannotReread comes at once unless Rereadable.
+// stands there, also where that says that the file is damaged. It stops when all are found; a key without a record yields
+// nothing. Errors are as with Read; ErrCannotReread comes at once unless Rereadable.
 func (s *JSONL) Fetch(ctx context.Context, ids []string) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		if !s.Rereadable() {
@@ -89,14 +89,21 @@ func (s *JSONL) Fetch(ctx context.Context, ids []string) iter.Seq2[*Record, erro
 			if want.empty() {
 				return
 			}
+			var last int64
 			stopped, err := in.lines(ctx, new(atomic.Int64), func(l line) bool {
+				last = l.number
 				r := s.fetched(want, in.path, l)
 				return (r == nil || yield(r, nil)) && !want.empty()
 			})
-			if err != nil {
+			switch {
+			case stopped:
+				return
+			case err != nil && in.regular && ctx.Err() == nil:
+				if want.place(in.path, last+1) && !yield(damaged(in.path, last+1, err), nil) {
+					return
+				}
+			case err != nil:
 				yield(nil, err)
-			}
-			if stopped || err != nil {
 				return
 			}
 		}

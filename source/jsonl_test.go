@@ -325,6 +325,21 @@ func TestJSONLFetch(t *testing.T) {
 	}
 }
 
+// TestJSONLFetchFromADamagedFile: the files behind it are read, and the damage itself can be asked for.
+func TestJSONLFetchFromADamagedFile(t *testing.T) {
+	t.Parallel()
+	dir := write(t, map[string]string{"1": packGzip(chat("a")+"\n") + "garbage", "2": chat("b")})
+	s := openFiles(t, dir+"/1", dir+"/2")
+	got, err := collect(t, dir, s.Fetch(t.Context(), []string{"a", "b"}))
+	if diff := cmp.Diff([]string{"1:1 a", "2:1 b"}, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	got, err = collect(t, dir, s.Fetch(t.Context(), []string{dir + "/1:2", "b"}))
+	if diff := cmp.Diff([]string{"2:1 b"}, got); diff != "" || err == nil || !strings.Contains(err.Error(), "truncated or damaged") {
+		t.Error(diff, err)
+	}
+}
+
 func TestJSONLStandardInput(t *testing.T) {
 	t.Parallel()
 	dir := write(t, map[string]string{"f": chat("f")})

@@ -12,9 +12,9 @@ var wellCodes = map[string]bool{"open": true, "anonymous": true, "dropped": true
 
 func TestEveryErrorCodeHasAdvice(t *testing.T) {
 	t.Parallel()
-	constant := regexp.MustCompile(`(?m)^\s(?:Reject[A-Z]\w*\s+RejectCode|code[A-Z]\w*)\s+= "([a-z_]+)"`)
+	constant := regexp.MustCompile(`(?m)^(?:\s|const )(?:Reject[A-Z]\w*\s+RejectCode|code[A-Z]\w*)\s+= "([a-z_]+)"`)
 	found := 0
-	for _, path := range []string{"../../source/transcript.go", "../../importer/steps.go"} {
+	for _, path := range []string{"../../source/transcript.go", "../../importer/steps.go", "../../importer/checkpoint/apply.go"} {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -30,7 +30,7 @@ func TestEveryErrorCodeHasAdvice(t *testing.T) {
 			}
 		}
 	}
-	if found < len(advices) {
-		t.Errorf("%d codes were found for %d advices: some are of no code", found, len(advices))
+	if found < len(cures) {
+		t.Errorf("%d codes were found for %d advices: some are of no code", found, len(cures))
 	}
 }

@@ -59,8 +59,17 @@ func (p *program) app() *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {}, // exitCode decides
 		OnUsageError:   onUsageError,
 		Commands: []*cli.Command{
-			p.runCommand(), p.retryCommand(), p.statusCommand(), p.verifyCommand(), p.checkCommand(), p.attributesCommand(), p.queuesCommand(),
-			p.migrateCommand(), p.demoCommand(), p.sandboxCommand(),
+			p.runCommand(),
+			p.retryCommand(),
+			p.statusCommand(),
+			p.errorsCommand(),
+			p.verifyCommand(),
+			p.checkCommand(),
+			p.attributesCommand(),
+			p.queuesCommand(),
+			p.migrateCommand(),
+			p.demoCommand(),
+			p.sandboxCommand(),
 		},
 	}
 	for _, c := range app.Commands {

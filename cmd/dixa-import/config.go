@@ -22,10 +22,8 @@ type configFile struct {
 	} `yaml:"dixa"`
 	Database setting `yaml:"database"`
 	Source   struct {
-		Name  setting `yaml:"name"`
-		JSONL *struct {
-			Paths []setting `yaml:"paths"`
-		} `yaml:"jsonl"`
+		Name     setting       `yaml:"name"`
+		JSONL    *jsonlSection `yaml:"jsonl"`
 		Postgres *struct {
 			URL     setting `yaml:"url"`
 			Query   setting `yaml:"query"`
@@ -48,6 +46,11 @@ type configFile struct {
 
 	path   string
 	lookup func(string) (string, bool) // of environment variables
+}
+
+// jsonlSection is the section source.jsonl.
+type jsonlSection struct {
+	Paths []setting `yaml:"paths"`
 }
 
 // loadConfig reads a configuration file. Its values are looked at when a section is asked for.

@@ -99,15 +99,10 @@ func (p *program) openRetry(ctx context.Context, c *cli.Context) (_ *job, err er
 // selection reads the flags that choose transcripts and decide about them.
 func (p *program) selection(c *cli.Context) (importer.Selection, error) {
 	s := importer.Selection{Codes: textsOf(c, "code"), IDs: textsOf(c, "id")}
-	for _, name := range textsOf(c, "status") {
-		status := checkpoint.Status(name)
-		switch {
-		case !slices.Contains(checkpoint.Statuses, status):
-			return s, usagef("--status: there is no status %q%s", name, orOneOf(name, statusNames()))
-		case status == checkpoint.Complete || status == checkpoint.Skipped:
-			return s, usagef("--status: transcripts that are %s cannot be retried", status)
-		}
-		s.Statuses = append(s.Statuses, status)
+	var err error
+	s.Statuses, err = statusesOf(c, func(s checkpoint.Status) bool { return s != checkpoint.Complete && s != checkpoint.Skipped }, "cannot be retried")
+	if err != nil {
+		return s, err
 	}
 	if c.IsSet("ids-file") {
 		ids, err := p.readIDs(c.String("ids-file"))
@@ -145,6 +140,21 @@ func decide(c *cli.Context, s *importer.Selection) error {
 		return usagef("--conversation needs the number of a conversation and exactly one --id")
 	}
 	return nil
+}
+
+// statusesOf reads the flag --status. Of the statuses that are not fit the error says why.
+func statusesOf(c *cli.Context, fit func(checkpoint.Status) bool, why string) (statuses []checkpoint.Status, err error) {
+	for _, name := range textsOf(c, "status") {
+		status := checkpoint.Status(name)
+		switch {
+		case !slices.Contains(checkpoint.Statuses, status):
+			return nil, usagef("--status: there is no status %q%s", name, orOneOf(name, statusNames()))
+		case !fit(status):
+			return nil, usagef("--status: transcripts that are %s %s", status, why)
+		}
+		statuses = append(statuses, status)
+	}
+	return statuses, nil
 }
 
 func statusNames() []string {

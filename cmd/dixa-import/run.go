@@ -44,6 +44,26 @@ func paceFlags() []cli.Flag {
 		&cli.Float64Flag{Name: "rate", Usage: "requests a second, `N`; 0 is unlimited", DefaultText: "dixa.rate"},
 		&cli.IntFlag{Name: "workers", Usage: "transcripts at once, `N`; 0 is chosen from the rate", DefaultText: "import.workers"},
 		&cli.StringFlag{Name: "max-failures", Usage: "stop after so many failed transcripts, `N` or 5%; 0 is never", DefaultText: "import.max_failures"},
+		jsonlFlag("take the transcripts from `PATH` instead of the configured source, such as records that were mended; may be repeated"),
+	}
+}
+
+// jsonlFlag is the flag that takes records from other files, under the name of the configured source.
+func jsonlFlag(usage string) cli.Flag {
+	return &cli.GenericFlag{Name: "jsonl", Value: &texts{}, Usage: usage}
+}
+
+// overrideSource puts --jsonl in the place of the configured source, save its name.
+func overrideSource(file *configFile, c *cli.Context) {
+	paths := textsOf(c, "jsonl")
+	if len(paths) == 0 {
+		return
+	}
+	file.Source.Postgres, file.Source.JSONL = nil, new(jsonlSection)
+	for _, path := range paths {
+		var s setting
+		s.override("jsonl", path)
+		file.Source.JSONL.Paths = append(file.Source.JSONL.Paths, s)
 	}
 }
 
@@ -198,6 +218,7 @@ func (p *program) openJob(ctx context.Context, c *cli.Context, create bool) (_ *
 		return nil, err
 	}
 	overridePace(file, c)
+	overrideSource(file, c)
 	api, apiErr := file.dixa()
 	src, srcErr := file.source()
 	users, usersErr := file.endUsers()
@@ -215,7 +236,7 @@ func (p *program) openJob(ctx context.Context, c *cli.Context, create bool) (_ *
 		Source: src.Name, BaseURL: api.BaseURL, AgentID: agent, Match: users.Match, Region: users.Region,
 		Anonymous: users.Anonymous, Attributes: attributes, Workers: imports.Workers, Rate: api.Rate,
 		RequestTimeout: api.Timeout, MaxAttempts: imports.MaxAttempts, MaxFailures: imports.MaxFailures, Settle: imports.Settle,
-		DatabasePatience: imports.DatabasePatience, Overlap: src.Overlap, Logger: p.log,
+		DatabasePatience: imports.DatabasePatience, Overlap: src.Overlap, Excerpt: len(textsOf(c, "jsonl")) > 0, Logger: p.log,
 	}}
 	defer func() {
 		if err != nil {

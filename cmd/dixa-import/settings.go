@@ -116,6 +116,13 @@ func (r *reader) name() string {
 	return name
 }
 
+// sourceName is the key source.name alone.
+func (c *configFile) sourceName() (string, error) {
+	r := &reader{c: c}
+	name := r.name()
+	return name, r.err()
+}
+
 func (c *configFile) source() (sourceSettings, error) {
 	r := &reader{c: c}
 	s := sourceSettings{Name: r.name()}
