@@ -15,7 +15,6 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -330,19 +329,4 @@ func (c *child) mustStop() {
 	case <-c.ended:
 		c.Fatalf("the child was to be stopped, but ended with status %v: %+v", c.status, c.summary)
 	}
-}
-
-// together runs a subtest for each case, several at once whatever -parallel says: they wait more than they work.
-func together[T any](t *testing.T, cases []T, name func(T) string, test func(*testing.T, T)) {
-	t.Helper()
-	places := make(chan struct{}, 6)
-	var all sync.WaitGroup
-	for _, tc := range cases {
-		places <- struct{}{}
-		all.Go(func() {
-			defer func() { <-places }()
-			t.Run(name(tc), func(t *testing.T) { test(t, tc) })
-		})
-	}
-	all.Wait()
 }

@@ -303,7 +303,7 @@ func TestKilledAtEveryRequest(t *testing.T) {
 // and end only when all is done.
 func TestOneOfSeveralIsKilled(t *testing.T) {
 	t.Parallel()
-	const n = 150
+	const n = 600
 	w := setup(t, "postgres", sandbox.Options{})
 	path := w.file("c.jsonl", chats(n)...)
 	reached, dead := make(chan struct{}), make(chan struct{})

@@ -1,0 +1,201 @@
+package importer_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+)
+
+// What becomes of the answers to look-ups, imports and PATCHes that are lost, late or garbled is in answers_test.go, too.
+
+// applied and unapplied are the ways in which a request can go wrong after and before it has had its effect.
+var (
+	unapplied = []sandbox.Fault{
+		{Kind: sandbox.ErrorBefore, Status: 500}, {Kind: sandbox.ErrorBefore, Status: 502}, {Kind: sandbox.ErrorBefore, Status: 503},
+		{Kind: sandbox.ErrorBefore, Status: 504}, {Kind: sandbox.HTMLBody, Status: 502}, {Kind: sandbox.DropBefore}, {Kind: sandbox.HangBefore},
+	}
+	applied = []sandbox.Fault{
+		{Kind: sandbox.ErrorAfter, Status: 500}, {Kind: sandbox.ErrorAfter, Status: 502}, {Kind: sandbox.ErrorAfter, Status: 503},
+		{Kind: sandbox.ErrorAfter, Status: 504}, {Kind: sandbox.HTMLAfter, Status: 504}, {Kind: sandbox.DropAfter}, {Kind: sandbox.HangAfter},
+		{Kind: sandbox.BrokenBody}, {Kind: sandbox.CutBody}, {Kind: sandbox.EmptyBody}, {Kind: sandbox.SlowBody, Duration: 5 * time.Second},
+	}
+)
+
+// matrix has every fault at every operation, and how often.
+func matrix(times int, kinds []sandbox.Fault, ops ...sandbox.Operation) []sandbox.Fault {
+	var all []sandbox.Fault
+	for _, op := range ops {
+		for _, f := range kinds {
+			f.Operation, f.Times, f.Name = op, times, "the fault"
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+func faultName(f sandbox.Fault) string {
+	return fmt.Sprintf("%s %s %s", f.Operation, f.Kind, http.StatusText(f.Status))
+}
+
+// TestCreationsThatGoWrong: whatever became of the request, Dixa has the end-user once.
+func TestCreationsThatGoWrong(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		kinds := slices.Concat(unapplied, applied, []sandbox.Fault{{Kind: sandbox.Throttle}, {Kind: sandbox.Throttle, Duration: 10 * time.Millisecond}})
+		together(t, matrix(2, kinds, sandbox.CreateEndUser), faultName, func(t *testing.T, fault sandbox.Fault) {
+			w := setup(t, store, sandbox.Options{Faults: []sandbox.Fault{fault}, EndUserLag: 30 * time.Millisecond})
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", oneLine...)), withNumbers)
+			w.wantFired(fault.Name)
+			wantOne(checkpoint.Complete)(w, true)
+		})
+	})
+}
+
+// TestLooksThatGoWrong: the conversation is found all the same, and nothing is sent again.
+func TestLooksThatGoWrong(t *testing.T) {
+	t.Parallel()
+	kinds := slices.Concat(unapplied, applied, []sandbox.Fault{{Kind: sandbox.Throttle}})
+	together(t, matrix(2, kinds, sandbox.ListConversations, sandbox.ListMessages, sandbox.GetConversation), faultName, func(t *testing.T, fault sandbox.Fault) {
+		w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{lostAnswer(true), fault}, ListLag: 20 * time.Millisecond})
+		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", oneLine...)), withNumbers)
+		w.wantFired(fault.Name, "import:drop_after")
+		wantOne(checkpoint.Complete)(w, true)
+		if row := w.row("t-1"); row.Attempts != 1 || w.api.Counts()[sandbox.Import] != 1 {
+			t.Errorf("%d imports were sent", w.api.Counts()[sandbox.Import])
+		}
+	})
+}
+
+// TestAnswersThatAreLate: look-ups and PATCHes whose answer is lost after the effect.
+func TestAnswersThatAreLate(t *testing.T) {
+	t.Parallel()
+	kinds := []sandbox.Fault{{Kind: sandbox.HangAfter}, {Kind: sandbox.EmptyBody}, {Kind: sandbox.HTMLAfter, Status: 504}, {Kind: sandbox.SlowBody, Duration: 5 * time.Second}}
+	together(t, matrix(2, kinds, sandbox.FindEndUsers, sandbox.PatchAttributes), faultName, func(t *testing.T, fault sandbox.Fault) {
+		if fault.Kind == sandbox.EmptyBody && fault.Operation == sandbox.PatchAttributes {
+			fault.Times = 1 // nothing of that body is needed, so it is no fault
+		}
+		w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{fault}})
+		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", oneLine...)), withNumbers)
+		w.wantFired(fault.Name)
+		wantOne(checkpoint.Complete)(w, true)
+	})
+}
+
+// TestAStormOf429s: they are waited for, never counted as attempts, and every step goes on after them.
+func TestAStormOf429s(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		const n = 20
+		w := setup(t, store, sandbox.Options{Faults: []sandbox.Fault{
+			{Name: "plain", Kind: sandbox.Throttle, Probability: 0.3, Times: 4},
+			{Name: "with Retry-After", Kind: sandbox.Throttle, Probability: 0.3, Times: 4, Duration: 10 * time.Millisecond},
+		}})
+		lines := make([]string, n)
+		for i := range lines {
+			lines[i] = chat(fmt.Sprintf("t-%d", i), fields{"attributes": fields{"order_number": "1"}})
+		}
+		s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), withNumbers)
+		w.wantFired("plain", "with Retry-After")
+		if s.Throttled != 8 || s.Counts.Imported != n {
+			t.Errorf("%d answers 429, counts %+v", s.Throttled, s.Counts)
+		}
+		for i := range n {
+			w.wantSame(fmt.Sprintf("t-%d", i), checkpoint.Complete)
+			if row := w.row(fmt.Sprintf("t-%d", i)); row.Attempts != 1 {
+				t.Errorf("transcript t-%d has %d attempts", i, row.Attempts)
+			}
+		}
+		w.wantTotals(n, n)
+	})
+}
+
+// TestDixaIsDownForAWhile: everything waits, nothing fails, and all is imported once when Dixa is back.
+func TestDixaIsDownForAWhile(t *testing.T) {
+	t.Parallel()
+	type outage struct {
+		store    string
+		status   int
+		from, to int64 // requests; towards its end those are probes, ever more rarely
+	}
+	var outages []outage
+	for _, store := range stores {
+		for _, status := range []int{503, -1} {
+			for _, from := range []int64{3, 8, 20, 40} {
+				outages = append(outages, outage{store, status, from, from + 14})
+			}
+		}
+	}
+	together(t, outages, func(o outage) string { return fmt.Sprintf("%s %d from request %d", o.store, o.status, o.from) }, func(t *testing.T, o outage) {
+		const n = 25
+		w := setup(t, o.store, sandbox.Options{})
+		path := w.file("c.jsonl", chats(n)...)
+		w.onRequest(func(n int64) {
+			switch n {
+			case o.from:
+				w.api.SetDown(o.status)
+			case o.to:
+				w.api.SetDown(0)
+			}
+		})
+		s := w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+		if got := w.requests.Load(); got < o.to {
+			t.Errorf("the outage did not end: %d requests", got)
+		}
+		if s.Counts.Imported != n || s.Counts.Failed != 0 || len(w.api.Duplicates()) != 0 {
+			t.Errorf("counts are %+v, %d duplicates", s.Counts, len(w.api.Duplicates()))
+		}
+		w.wantTotals(n, 7)
+	})
+}
+
+// TestManyFaultsAtOnce: a fifth of all requests goes wrong, in every way.
+func TestManyFaultsAtOnce(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		const n = 150
+		w := setup(t, store, sandbox.Options{Faults: everyFault(0.2), ListLag: 20 * time.Millisecond, EndUserLag: 20 * time.Millisecond, Seed: 7})
+		lines := make([]string, n)
+		for i := range lines {
+			lines[i] = chat(fmt.Sprintf("t-%d", i), fields{"end_user": fields{"external_id": fmt.Sprintf("c-%d", i%40)}, "attributes": fields{"order_number": "1"}})
+		}
+		path := w.file("c.jsonl", lines...)
+		outcome := importer.OutcomeIncomplete
+		for range 5 { // a PATCH may go wrong as often as it is tried
+			s, err := w.run(w.jsonl(path), withNumbers)
+			if err != nil || s.Counts.Failed+s.Counts.InDoubt > 0 {
+				t.Fatalf("run ended as %q, %v; counts %+v", s.Outcome, err, s.Counts)
+			}
+			if outcome = s.Outcome; outcome == importer.OutcomeOK {
+				break
+			}
+		}
+		if outcome != importer.OutcomeOK {
+			t.Errorf("the last run ended as %q", outcome)
+		}
+		for name, n := range w.api.Fired() {
+			if n == 0 {
+				t.Errorf("the fault %s did not fire", name)
+			}
+		}
+		if list := w.api.Duplicates(); len(list) != 0 {
+			t.Errorf("there are twice: %v", list)
+		}
+		w.wantTotals(n, 40)
+	})
+}
+
+// everyFault is every kind of fault, one of which happens to a request with the probability.
+func everyFault(probability float64) []sandbox.Fault {
+	kinds := slices.Concat(unapplied, applied, []sandbox.Fault{{Kind: sandbox.Throttle, Duration: 5 * time.Millisecond}})
+	for i := range kinds {
+		kinds[i].Name = faultName(kinds[i])
+		kinds[i].Probability = probability / float64(len(kinds))
+	}
+	return kinds
+}
