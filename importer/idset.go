@@ -33,6 +33,12 @@ func (s *idSet) add(id string) bool {
 	return false
 }
 
+// has says whether an id was added.
+func (s *idSet) has(id string) bool {
+	f := s.fingerprint(id)
+	return s.slots[s.place(f)] == f
+}
+
 func (s *idSet) fingerprint(id string) uint64 {
 	if f := maphash.String(s.seed, id); f != 0 {
 		return f

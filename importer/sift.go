@@ -216,21 +216,8 @@ func (s *sifter) siftUntil(batch []*item) (decided int, err error) {
 	if len(batch) == 0 {
 		return 0, nil
 	}
-	s.rows, s.asked, s.claims = nil, map[string]string{}, s.claims[:0]
-	if err := s.lookup(batch); err != nil {
-		return 0, err
-	}
-	var moved []*item // known by their place, now that they are decoded
-	for _, it := range batch {
-		if it.rec.EndOfFile || s.settled(it.rec) {
-			continue
-		}
-		key := it.rec.Key()
-		if _, err := it.rec.Transcript(); err != nil && it.rec.Key() != key {
-			moved = append(moved, it)
-		}
-	}
-	if err := s.lookup(moved); err != nil {
+	s.asked, s.claims = map[string]string{}, s.claims[:0]
+	if err := s.meet(batch); err != nil {
 		return 0, err
 	}
 	for i, it := range batch {
@@ -244,6 +231,25 @@ func (s *sifter) siftUntil(batch []*item) (decided int, err error) {
 		}
 	}
 	return len(batch), s.flush()
+}
+
+// meet finds out what the checkpoint knows of a batch, and decodes what is not settled.
+func (s *sifter) meet(batch []*item) error {
+	s.rows = nil
+	if err := s.lookup(batch); err != nil {
+		return err
+	}
+	var moved []*item // known by their place, now that they are decoded
+	for _, it := range batch {
+		if it.rec.EndOfFile || s.settled(it.rec) {
+			continue
+		}
+		key := it.rec.Key()
+		if _, err := it.rec.Transcript(); err != nil && it.rec.Key() != key {
+			moved = append(moved, it)
+		}
+	}
+	return s.lookup(moved)
 }
 
 // lookup adds what the checkpoint knows of the items to rows.
