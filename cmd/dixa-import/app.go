@@ -63,6 +63,7 @@ func (p *program) app() *cli.App {
 			p.retryCommand(),
 			p.statusCommand(),
 			p.errorsCommand(),
+			p.explainCommand(),
 			p.verifyCommand(),
 			p.checkCommand(),
 			p.attributesCommand(),

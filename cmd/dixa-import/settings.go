@@ -116,6 +116,14 @@ func (r *reader) name() string {
 	return name
 }
 
+// conversationURL is the key dixa.conversation_url alone, for commands that need no token; "" where it is missing or unfit.
+func (c *configFile) conversationURL() string {
+	if s := (&reader{c: c}).text(c.Dixa.ConversationURL, "dixa.conversation_url", ""); validConversationURL(s) {
+		return s
+	}
+	return ""
+}
+
 // sourceName is the key source.name alone.
 func (c *configFile) sourceName() (string, error) {
 	r := &reader{c: c}
