@@ -331,3 +331,40 @@ func TestACancelledBeginning(t *testing.T) {
 		t.Errorf("%d requests counted, %d may have left", got, maybe)
 	}
 }
+
+// TestRequestsThatWereHeldUpLeaveOneByOne: what waited for the same thing takes another turn at the limiter.
+func TestRequestsThatWereHeldUpLeaveOneByOne(t *testing.T) {
+	t.Parallel()
+	for _, window := range []time.Duration{time.Minute, 500 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			a := inMemory(t, func(cfg *Config) { cfg.Limiter = NewLimiter(10, 4) })
+			back := time.Now().Add(10 * time.Second)
+			var mu sync.Mutex
+			var left []time.Time
+			var calls sync.WaitGroup
+			for range 20 {
+				calls.Go(func() {
+					_, err := a.ImportConversation(t.Context(), ConversationImport{}, func(context.Context, int, error) (time.Time, error) {
+						time.Sleep(time.Until(back))
+						return time.Now().Add(window), nil
+					})
+					mu.Lock()
+					defer mu.Unlock()
+					left = append(left, time.Now())
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			calls.Wait()
+			for i := 1; i < len(left); i++ {
+				if gap := left[i].Sub(left[i-1]); gap < 99*time.Millisecond || gap > 2*time.Second {
+					t.Errorf("window %v: request %d left %v after the one before", window, i, gap)
+				}
+			}
+			if n := a.Stats().Requests; n != 20 {
+				t.Errorf("%d requests left", n)
+			}
+		})
+	}
+}

@@ -61,11 +61,9 @@ func do[T any](ctx context.Context, c *Client, in call[T]) (T, error) {
 		if err := c.admit(ctx); err != nil {
 			return zero, interrupted(in.op, previous, err, doubtful)
 		}
-		var notAfter time.Time
-		if in.before != nil {
-			if notAfter, err = in.before(ctx, attempt, previous); err != nil {
-				return zero, err
-			}
+		notAfter, err := in.prepare(ctx, c, attempt, previous)
+		if err != nil {
+			return zero, err
 		}
 		result, err := once(ctx, c, in, payload, notAfter)
 		c.gate.note(err)
@@ -98,6 +96,28 @@ func do[T any](ctx context.Context, c *Client, in call[T]) (T, error) {
 		}
 		c.retries.Add(1)
 	}
+}
+
+// stalled is how long before may take until requests that it held up would leave together, in spite of the limiter.
+const stalled = 150 * time.Millisecond
+
+// prepare calls before. If that stalls (a database that is away holds all requests up at once), the request takes another turn.
+func (in call[T]) prepare(ctx context.Context, c *Client, attempt int, previous error) (notAfter time.Time, err error) {
+	for in.before != nil {
+		began := time.Now()
+		if notAfter, err = in.before(ctx, attempt, previous); err != nil || time.Since(began) < stalled {
+			return notAfter, err
+		}
+		// Nothing has left since before was called.
+		previous = &TransportError{Operation: in.op, Err: errTooLate}
+		if err := c.admit(ctx); err != nil {
+			return notAfter, interrupted(in.op, previous, err, false)
+		}
+		if !isOver(notAfter) {
+			return notAfter, nil
+		}
+	}
+	return notAfter, nil
 }
 
 // interrupted is the error of a call that ended while it waited for its next attempt.
