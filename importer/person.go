@@ -93,3 +93,25 @@ func (p person) newEndUser() dixa.NewEndUser {
 func (p person) all() []checkpoint.Identifier {
 	return append(append(make([]checkpoint.Identifier, 0, len(p.ids)+len(p.also)), p.ids...), p.also...)
 }
+
+// Identifiers returns identifiers of a person as the checkpoint knows them, and what cannot be read as an identifier: an
+// external id is taken as it is written, email addresses and phone numbers as transcripts give them, in the given region.
+func Identifiers(externalIDs, emails, phones []string, region string) (ids []checkpoint.Identifier, unreadable []checkpoint.IdentifierKind) {
+	add := func(kind checkpoint.IdentifierKind, value string) {
+		if value == "" {
+			unreadable = append(unreadable, kind)
+			return
+		}
+		ids = append(ids, checkpoint.Identifier{Kind: kind, Value: value})
+	}
+	for _, id := range externalIDs {
+		add(checkpoint.ExternalID, strings.TrimSpace(id))
+	}
+	for _, email := range emails {
+		add(checkpoint.Email, readEmail(email))
+	}
+	for _, phone := range phones {
+		add(checkpoint.Phone, readPhone(phone, region))
+	}
+	return ids, unreadable
+}

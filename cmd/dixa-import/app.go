@@ -69,6 +69,7 @@ func (p *program) app() *cli.App {
 			p.attributesCommand(),
 			p.queuesCommand(),
 			p.migrateCommand(),
+			p.forgetCommand(),
 			p.demoCommand(),
 			p.sandboxCommand(),
 		},

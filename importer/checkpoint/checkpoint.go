@@ -204,6 +204,14 @@ type Reservation struct {
 	Doubt bool
 }
 
+// OfPerson is a transcript of a person. ConversationID is 0 where there is none.
+type OfPerson struct {
+	Source         string
+	ID             string
+	Status         Status
+	ConversationID int64
+}
+
 // EndUser ties identifiers to an end-user of Dixa.
 type EndUser struct {
 	ID          string
@@ -281,6 +289,9 @@ type Store interface {
 	ReleaseEndUsers(ctx context.Context, organisation string, run int64, ids []Identifier) error
 	// ForgetEndUser forgets every identifier of an end-user that no longer exists in Dixa.
 	ForgetEndUser(ctx context.Context, organisation, endUserID string) error
+	// FindPerson returns the end-users that these identifiers belong to, in all organisations, and their transcripts in all
+	// sources. It reads every transcript, which takes a while.
+	FindPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, transcripts []OfPerson, err error)
 	// ForgetPerson forgets a person in all sources and organisations: every identifier of the end-users that these
 	// identifiers belong to, and, on those of their transcripts that are Complete, Partial, Failed, Rejected or Skipped, who
 	// it was and what Dixa said of errors. A transcript in the middle keeps its end-user: call it again when that is done.

@@ -51,6 +51,15 @@ func TestForgetPerson(t *testing.T) {
 		}
 
 		asked := append(identifiers("a", "unknown", "living", "dead"), anonymous)
+		found, theirs, err := s.FindPerson(ctx, asked)
+		if err != nil || len(theirs) != len(Statuses)-1 { // nobody knows yet whose the pending one is
+			t.Fatalf("%d transcripts: %v", len(theirs), err)
+		}
+		equal(t, "found persons", found, []string{"gone"})
+		for _, x := range theirs {
+			row := before[x.ID]
+			equal(t, x.ID, x, OfPerson{bot, row.ID, row.Status, row.ConversationID})
+		}
 		for _, want := range []struct {
 			ids     []string
 			removed int64
@@ -64,6 +73,9 @@ func TestForgetPerson(t *testing.T) {
 		}
 		if ids, removed, err := s.ForgetPerson(ctx, nil); err != nil || len(ids) > 0 || removed > 0 {
 			t.Errorf("nobody: %v, %d, %v", ids, removed, err)
+		}
+		if ids, theirs, err := s.FindPerson(ctx, asked); err != nil || len(ids) > 0 || len(theirs) > 0 {
+			t.Errorf("who was forgotten: %v, %v, %v", ids, theirs, err)
 		}
 
 		equal(t, "found", s.find(t, org, "a", "b", "c"), map[Identifier]string{{Email, "c"}: "stays"})

@@ -187,7 +187,26 @@ const (
 		where e.kind = theirs.kind and e.value = theirs.value`
 )
 
-func (s *postgresStore) ForgetPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, removed int64, err error) {
+const postgresOfPersons = `select source, transcript_id, status, coalesce(conversation_id, 0) from dixa_import.transcripts
+	where end_user_id = any($1::text[]) order by source, transcript_id`
+
+func (s *postgresStore) FindPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, transcripts []OfPerson, err error) {
+	endUserIDs, err = s.persons(ctx, ids)
+	if err != nil || len(endUserIDs) == 0 {
+		return endUserIDs, nil, err
+	}
+	patient := postgresStore{pool: s.pool, patience: forgetPatience}
+	err = patient.query(ctx, "read", func(rows pgx.Rows) error {
+		var t OfPerson
+		err := rows.Scan(&t.Source, &t.ID, &t.Status, &t.ConversationID)
+		transcripts = append(transcripts, t)
+		return err
+	}, postgresOfPersons, endUserIDs)
+	return endUserIDs, transcripts, err
+}
+
+// persons returns the end-users that identifiers belong to in any organisation.
+func (s *postgresStore) persons(ctx context.Context, ids []Identifier) (endUserIDs []string, err error) {
 	kinds, values := kindsAndValues(storedIdentifiers(ids))
 	err = s.query(ctx, "read", func(rows pgx.Rows) error {
 		var id string
@@ -195,7 +214,12 @@ func (s *postgresStore) ForgetPerson(ctx context.Context, ids []Identifier) (end
 		endUserIDs = append(endUserIDs, id)
 		return err
 	}, postgresPersons, kinds, values)
-	if err != nil {
+	return endUserIDs, err
+}
+
+func (s *postgresStore) ForgetPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, removed int64, err error) {
+	kinds, values := kindsAndValues(storedIdentifiers(ids))
+	if endUserIDs, err = s.persons(ctx, ids); err != nil {
 		return nil, 0, err
 	}
 	var sources, transcripts []string

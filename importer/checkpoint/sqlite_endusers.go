@@ -175,6 +175,24 @@ func (s *sqliteStore) ForgetPerson(ctx context.Context, ids []Identifier) (endUs
 	return endUserIDs, removed, err
 }
 
+const sqliteOfPersons = `select source, transcript_id, status, coalesce(conversation_id, 0) from transcripts
+	where end_user_id in (in) order by source, transcript_id`
+
+func (s *sqliteStore) FindPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, transcripts []OfPerson, err error) {
+	err = s.reading(ctx, "read", func(tx sqliteTx) error {
+		if endUserIDs, err = sqliteReadPersons(tx, storedIdentifiers(ids)); err != nil {
+			return err
+		}
+		return queryIn(tx, func(rows *sql.Rows) error {
+			var t OfPerson
+			err := rows.Scan(&t.Source, &t.ID, &t.Status, &t.ConversationID)
+			transcripts = append(transcripts, t)
+			return err
+		}, sqliteOfPersons, endUserIDs)
+	})
+	return endUserIDs, transcripts, err
+}
+
 // sqliteReadPersons returns the end-users that identifiers belong to in any organisation, sorted and each once.
 func sqliteReadPersons(tx sqliteTx, ids []Identifier) ([]string, error) {
 	var endUserIDs []string

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+func TestOnlyYesMeansYes(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]bool{"yes\n": true, " yes ": true, "y\n": false, "no\n": false, "": false} {
+		var out, console bytes.Buffer
+		p := &program{stdin: strings.NewReader(answer), stdout: &output{w: &out}, console: newConsole(&console)}
+		got, err := p.asked(t.Context(), "Sure? ")
+		if err != nil || got != want || console.String() != "Sure? " {
+			t.Errorf("%q: %v, %v, asked %q", answer, got, err, console.String())
+		}
+		if said := strings.Contains(out.String(), "Nothing was removed"); said == want {
+			t.Errorf("%q: the output is %q", answer, out.String())
+		}
+	}
+}
