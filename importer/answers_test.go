@@ -1,6 +1,7 @@
 package importer_test
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 	"testing"
@@ -237,7 +238,8 @@ func TestOtherRefusalsFailTheTranscript(t *testing.T) {
 	for _, status := range []int{400, 404, 409, 413, 422} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			t.Parallel()
-			w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: status, Times: 1}}})
+			w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: status, Times: 1,
+				Match: func(body []byte) bool { return bytes.Contains(body, []byte(`"bot/t-1"`)) }}}})
 			path := w.file("c.jsonl", one, chat("t-2", fields{"end_user": fields{"external_id": "c-t-1"}}))
 			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), func(c *importer.Config) { c.Workers = 1 })
 			w.wantFired("import:error_before")

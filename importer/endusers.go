@@ -16,15 +16,25 @@ import (
 
 // resolver finds the end-user of a transcript, or creates it, once for each person whoever else meets it meanwhile.
 type resolver struct {
-	im *Importer
+	im      *Importer
+	creator *creator
+	saves   group[checkpoint.EndUser]
+	lookUps chan struct{} // one for each look-up under way, so that they leave the limiter to the imports
 
 	mu    sync.Mutex
 	busy  map[checkpoint.Identifier]chan struct{} // closed when the identifier is free again
 	cache idCache
 }
 
-func newResolver(im *Importer) *resolver {
-	return &resolver{im: im, busy: map[checkpoint.Identifier]chan struct{}{}}
+// saveBatch is how many end-users one transaction records at most.
+const saveBatch = 256
+
+// newResolver returns a resolver for work that ends with ctx.
+func newResolver(ctx context.Context, im *Importer) *resolver {
+	u := &resolver{im: im, busy: map[checkpoint.Identifier]chan struct{}{}, lookUps: make(chan struct{}, (im.cfg.Workers+1)/2)}
+	u.creator = newCreator(ctx, u)
+	u.saves.most, u.saves.work = saveBatch, func(users []checkpoint.EndUser) error { return u.save(users...) }
+	return u
 }
 
 // userError says why a transcript has no end-user.
@@ -50,7 +60,7 @@ func (im *Importer) resolve(ctx context.Context, t *task) (step, error) {
 	}
 	t.row.EndUserID, t.newcomer = id, created
 	if im.cfg.Reconcile && !created {
-		return im.lookFirst(ctx, t)
+		return stepLookFirst, nil
 	}
 	return stepSend, nil
 }
@@ -69,24 +79,51 @@ func (u *resolver) resolve(ctx context.Context, t *task) (id string, created boo
 	if id = u.cached(p.ids); id != "" {
 		return id, false, nil
 	}
-	var known map[checkpoint.Identifier]string
-	err = u.store("read end-users", func(ctx context.Context) (err error) {
-		known, err = u.im.cfg.Store.FindEndUsers(ctx, u.im.organisation, p.ids)
-		return err
-	})
-	if err != nil {
-		return "", false, err
-	}
-	for _, ident := range p.ids {
-		if id = known[ident]; id != "" {
-			u.remember(id, ident)
-			return id, false, nil
+	if !t.unknown {
+		known, err := u.known(p.ids)
+		if err != nil {
+			return "", false, err
+		}
+		for _, ident := range p.ids {
+			if id = known[ident]; id != "" {
+				u.remember(id, ident)
+				return id, false, nil
+			}
 		}
 	}
 	if id, err = u.lookUp(p.ids); err != nil || id != "" {
 		return id, false, err
 	}
-	return u.create(ctx, t)
+	return u.create(t)
+}
+
+// known asks the checkpoint for identifiers.
+func (u *resolver) known(ids []checkpoint.Identifier) (known map[checkpoint.Identifier]string, err error) {
+	err = u.store("read end-users", func(ctx context.Context) (err error) {
+		known, err = u.im.cfg.Store.FindEndUsers(ctx, u.im.organisation, ids)
+		return err
+	})
+	return known, err
+}
+
+// recall asks the checkpoint for the persons of many tasks at once. Should that fail, each task asks for itself.
+func (u *resolver) recall(tasks []*task) {
+	var ids []checkpoint.Identifier
+	for _, t := range tasks {
+		if t.unknown = len(t.person.ids) > 0 && u.cached(t.person.ids) == ""; t.unknown {
+			ids = append(ids, t.person.ids...)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	known, err := u.known(ids)
+	for ident, id := range known {
+		u.remember(id, ident)
+	}
+	for _, t := range tasks {
+		t.unknown = t.unknown && err == nil && !slices.ContainsFunc(t.person.ids, func(i checkpoint.Identifier) bool { return known[i] != "" })
+	}
 }
 
 // lookUp asks Dixa for the identifiers in their order, and records whose they are: the one that was found, and those before
@@ -98,7 +135,7 @@ func (u *resolver) lookUp(ids []checkpoint.Identifier) (string, error) {
 			return "", err
 		}
 		if id != "" {
-			return id, u.save(id, ids[:i+1])
+			return id, u.saves.do(checkpoint.EndUser{ID: id, Identifiers: ids[:i+1]})
 		}
 	}
 	return "", nil
@@ -106,20 +143,34 @@ func (u *resolver) lookUp(ids []checkpoint.Identifier) (string, error) {
 
 // ask looks one identifier up in Dixa. Only an end-user that really has it counts, the oldest of several.
 func (u *resolver) ask(ident checkpoint.Identifier) (string, error) {
-	kind := map[checkpoint.IdentifierKind]dixa.IdentifierKind{
-		checkpoint.Email: dixa.ByEmail, checkpoint.Phone: dixa.ByPhone, checkpoint.ExternalID: dixa.ByExternalID}[ident.Kind]
-	users, err := u.im.cfg.API.FindEndUsers(u.im.fetching, kind, ident.Value)
+	select {
+	case u.lookUps <- struct{}{}:
+	case <-u.im.fetching.Done():
+		return "", errStopped
+	}
+	users, err := u.im.cfg.API.FindEndUsers(u.im.fetching, lookUpKinds[ident.Kind], ident.Value)
+	<-u.lookUps
 	if err != nil {
 		return "", u.im.userErrorOf(err)
 	}
+	return owner(users, ident), nil
+}
+
+// lookUpKinds is how Dixa calls the kinds of identifiers.
+var lookUpKinds = map[checkpoint.IdentifierKind]dixa.IdentifierKind{
+	checkpoint.Email: dixa.ByEmail, checkpoint.Phone: dixa.ByPhone, checkpoint.ExternalID: dixa.ByExternalID,
+}
+
+// owner chooses among the end-users that Dixa found for an identifier, "" if none of them really has it.
+func owner(users []dixa.EndUser, ident checkpoint.Identifier) string {
 	users = slices.DeleteFunc(users, func(e dixa.EndUser) bool { return e.ID == "" || !hasIdentifier(e, ident) })
 	if len(users) == 0 {
-		return "", nil
+		return ""
 	}
 	oldest := slices.MinFunc(users, func(a, b dixa.EndUser) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt.Time), cmp.Compare(a.ID, b.ID))
 	})
-	return oldest.ID, nil
+	return oldest.ID
 }
 
 func hasIdentifier(e dixa.EndUser, ident checkpoint.Identifier) bool {
@@ -144,88 +195,58 @@ func digits(s string) string {
 	}, s)
 }
 
-// create reserves the person's identifiers, so that nobody else creates it, and creates it.
-func (u *resolver) create(ctx context.Context, t *task) (id string, created bool, err error) {
-	ids := sorted(t.person.all())
-	doubt := false
-	for {
-		var r []checkpoint.Reservation
-		err := u.store("reserve an end-user", func(ctx context.Context) (err error) {
-			r, err = u.im.cfg.Store.ReserveEndUsers(ctx, u.im.organisation, u.im.id, [][]checkpoint.Identifier{ids})
-			return err
-		})
-		if err != nil {
+// create has the person created, unless the checkpoint or Dixa turn out to know it.
+func (u *resolver) create(t *task) (id string, created bool, err error) {
+	w := &wish{key: t.key, ids: sorted(t.person.all()), user: t.person.newEndUser()}
+	for attempt := 1; ; {
+		w.urgent = t.place == u.im.slots
+		made := u.creator.create(w)
+		switch err := made.err; {
+		case made.new:
+			return made.id, true, err
+		case err == nil:
+			return made.id, false, u.saves.do(checkpoint.EndUser{ID: made.id, Identifiers: t.person.ids})
+		case errors.Is(err, errPersonHeld):
+			t.leave()
+			if !pauseFor(u.im.fetching, pollEvery) {
+				return "", false, errStopped
+			}
+			continue
+		case errors.Is(err, errPersonReserved):
+		case errors.Is(err, errCreationInDoubt):
+			w.absent = false
+			if attempt++; attempt > u.im.cfg.MaxAttempts { // the reservation stays: whoever comes next looks first
+				return "", false, &userError{code: codeUnavailable, passing: true, err: errors.New("no clear answer to the creation of the end-user")}
+			}
+		case errors.Is(err, errPersonExists):
+			return u.existing(t, w)
+		case w.reserved:
+			return "", false, u.release(w.ids, err)
+		default:
 			return "", false, err
 		}
-		if r[0].EndUserID != "" {
-			return r[0].EndUserID, false, u.save(r[0].EndUserID, t.person.ids)
+		if id, err = u.lookOver(t); err != nil {
+			return "", false, err
 		}
-		if r[0].Granted {
-			doubt = r[0].Doubt
-			break
+		if id != "" { // the identifiers by which it was not found are free again
+			return id, false, u.release(w.ids, nil)
 		}
-		t.leave() // another run is creating the person
-		if !pauseFor(u.im.fetching, pollEvery) {
-			return "", false, errStopped
-		}
+		w.absent = true
 	}
-	for attempt := 1; ; attempt++ {
-		if doubt {
-			if id, err = u.lookOver(t); err != nil || id != "" {
-				return id, false, err
-			}
-		}
-		if u.im.fetching.Err() != nil {
-			return "", false, u.release(ids, errStopped)
-		}
-		id, err = u.createOnce(ctx, t)
-		if err == nil {
-			return id, true, u.save(id, ids)
-		}
-		var failure *userError
-		switch {
-		case errors.Is(err, errCreationInDoubt) && attempt < u.im.cfg.MaxAttempts:
-			doubt = true
-			continue
-		case errors.Is(err, errCreationInDoubt): // the reservation stays: whoever comes next looks first
-			return "", false, &userError{code: codeUnavailable, passing: true, err: errors.New("no clear answer to the creation of the end-user")}
-		case errors.Is(err, errPersonExists):
-			return u.existing(t)
-		case errors.As(err, &failure), isFatal(err):
-			return "", false, u.release(ids, err)
-		}
-		return "", false, err
-	}
-}
-
-var (
-	errCreationInDoubt = errors.New("the end-user may have been created")
-	errPersonExists    = errors.New("the end-user exists")
-)
-
-func (u *resolver) createOnce(ctx context.Context, t *task) (string, error) {
-	user, err := u.im.cfg.API.CreateEndUser(ctx, t.person.newEndUser())
-	switch {
-	case err == nil:
-		return user.ID, nil
-	case dixa.AlreadyExists(err):
-		return "", errPersonExists
-	case !dixa.NotApplied(err):
-		u.im.log.Warn("the creation of an end-user is in doubt", "transcript", t.key, "error", err.Error())
-		return "", errCreationInDoubt
-	}
-	return "", u.im.userErrorOf(err)
 }
 
 // existing finds the end-user that Dixa says exists: by any identifier, and for a while, because lists may lag.
-func (u *resolver) existing(t *task) (string, bool, error) {
+func (u *resolver) existing(t *task, w *wish) (string, bool, error) {
 	id, err := u.lookOver(t)
-	if err != nil || id != "" {
-		return id, false, err
+	if err != nil {
+		return "", false, err
 	}
-	return "", false, u.release(sorted(t.person.all()), &userError{code: codeEndUserConflict,
-		err: errors.New("Dixa refuses to create the end-user (it exists, or an identifier is invalid) and does not find it by any identifier: " +
-			"look in Dixa for an end-user with this email or phone number and correct it, or correct the record")})
+	if id == "" {
+		err = &userError{code: codeEndUserConflict,
+			err: errors.New("Dixa refuses to create the end-user (it exists, or an identifier is invalid) and does not find it by any identifier: " +
+				"look in Dixa for an end-user with this email or phone number and correct it, or correct the record")}
+	}
+	return id, false, u.release(w.ids, err)
 }
 
 // lookOver looks for a person by all identifiers, at least three times over Settle.
@@ -246,13 +267,18 @@ func (u *resolver) lookOver(t *task) (string, error) {
 	}
 }
 
-// save records whose the identifiers are.
-func (u *resolver) save(id string, ids []checkpoint.Identifier) error {
-	err := u.keep("record an end-user", func(ctx context.Context) error {
-		return u.im.cfg.Store.SaveEndUsers(ctx, u.im.organisation, []checkpoint.EndUser{{ID: id, Identifiers: ids}})
+// save records whose identifiers are, in one transaction.
+func (u *resolver) save(users ...checkpoint.EndUser) error {
+	if len(users) == 0 {
+		return nil
+	}
+	err := u.keep("record end-users", func(ctx context.Context) error {
+		return u.im.cfg.Store.SaveEndUsers(ctx, u.im.organisation, users)
 	})
 	if err == nil {
-		u.remember(id, ids...)
+		for _, user := range users {
+			u.remember(user.ID, user.Identifiers...)
+		}
 	}
 	return err
 }
@@ -377,40 +403,4 @@ func (im *Importer) userErrorOf(err error) error {
 		return &userError{code: codeUnavailable, passing: true, err: err}
 	}
 	return &userError{code: codeEndUserRefused, err: fmt.Errorf("%w: correct the end-user's fields in the record", err)}
-}
-
-// idCache remembers end-users in two generations, so that it is bounded and keeps what is used.
-type idCache struct {
-	young, old map[checkpoint.Identifier]string
-}
-
-// cacheGeneration is how many identifiers a generation holds; two of them take about 6 MiB.
-const cacheGeneration = 16 << 10
-
-func (c *idCache) get(ident checkpoint.Identifier) string {
-	if id := c.young[ident]; id != "" {
-		return id
-	}
-	id := c.old[ident]
-	if id != "" {
-		c.put(ident, id)
-	}
-	return id
-}
-
-func (c *idCache) put(ident checkpoint.Identifier, id string) {
-	if c.young == nil || len(c.young) >= cacheGeneration {
-		c.young, c.old = make(map[checkpoint.Identifier]string), c.young
-	}
-	c.young[ident] = id
-}
-
-func (c *idCache) drop(id string) {
-	for _, generation := range []map[checkpoint.Identifier]string{c.young, c.old} {
-		for ident, owner := range generation {
-			if owner == id {
-				delete(generation, ident)
-			}
-		}
-	}
 }

@@ -35,6 +35,7 @@ type API interface {
 	ListAttributes(ctx context.Context) ([]dixa.AttributeDefinition, error)
 	FindEndUsers(ctx context.Context, kind dixa.IdentifierKind, value string) ([]dixa.EndUser, error)
 	CreateEndUser(ctx context.Context, u dixa.NewEndUser) (dixa.EndUser, error)
+	CreateEndUsers(ctx context.Context, users []dixa.NewEndUser) ([]dixa.BulkResult, error)
 	ListConversations(ctx context.Context, endUserID string) ([]dixa.Conversation, error)
 	GetConversation(ctx context.Context, id int64) (dixa.Conversation, error)
 	ListMessages(ctx context.Context, conversationID int64) ([]dixa.Message, error)

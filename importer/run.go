@@ -17,6 +17,10 @@ import (
 // wait for a reconcile, or for somebody else's end-user.
 const openTasks = 512
 
+// aheadOf is how many transcripts are looked after ahead of so many workers: their end-users are found, or gather to be
+// created together, while as many transcripts as there are workers wait with theirs known.
+func aheadOf(workers int) int { return 2*workers + 2*creationPatience }
+
 // Importer makes one run. Its methods may be called from several goroutines.
 type Importer struct {
 	cfg Config
@@ -36,6 +40,8 @@ type Importer struct {
 	backlog   backlog
 	tasks     sync.WaitGroup
 	slots     chan struct{} // one for each busy worker
+	ahead     chan struct{} // one for each task that is made ready for the workers
+	ready     atomic.Int64  // tasks that wait for a worker
 	open      chan struct{} // one for each task that is not settled
 	inFlight  atomic.Int64
 	doubts    atomic.Int64
@@ -43,7 +49,7 @@ type Importer struct {
 	fetching  context.Context           // ends when no new work is to begin; the context of Run ends work itself
 	halt      context.CancelCauseFunc   // ends fetching
 	abandon   context.CancelFunc        // ends work
-	ready     chan struct{}             // closed when halt may be called
+	haltable  chan struct{}             // closed when halt may be called
 	stopEarly sync.Once
 }
 
@@ -62,8 +68,9 @@ func New(cfg Config) (*Importer, error) {
 		return nil, err
 	}
 	return &Importer{
-		cfg: cfg, log: cfg.Logger, seen: newIDSet(), ready: make(chan struct{}),
-		slots: make(chan struct{}, cfg.Workers), open: make(chan struct{}, cfg.Workers+openTasks),
+		cfg: cfg, log: cfg.Logger, seen: newIDSet(), haltable: make(chan struct{}),
+		slots: make(chan struct{}, cfg.Workers), ahead: make(chan struct{}, aheadOf(cfg.Workers)),
+		open: make(chan struct{}, cfg.Workers+aheadOf(cfg.Workers)+openTasks),
 	}, nil
 }
 
@@ -72,11 +79,11 @@ func New(cfg Config) (*Importer, error) {
 func (im *Importer) Stop(reason string) {
 	im.stopEarly.Do(func() {
 		select {
-		case <-im.ready:
+		case <-im.haltable:
 			im.halt(&stopError{reason})
 		default:
 			go func() {
-				<-im.ready
+				<-im.haltable
 				im.halt(&stopError{reason})
 			}()
 		}
@@ -86,7 +93,7 @@ func (im *Importer) Stop(reason string) {
 // Progress tells how far the run is.
 func (im *Importer) Progress() Progress {
 	select {
-	case <-im.ready:
+	case <-im.haltable:
 	default:
 		return Progress{}
 	}
@@ -111,7 +118,7 @@ func (im *Importer) Run(ctx context.Context) (Summary, error) {
 	defer im.abandon()
 	im.fetching, im.halt = context.WithCancelCause(ctx)
 	defer im.halt(nil)
-	close(im.ready)
+	close(im.haltable)
 	if err := im.prepare(im.fetching); err != nil {
 		return Summary{}, im.causeOf(err)
 	}
@@ -123,7 +130,7 @@ func (im *Importer) Run(ctx context.Context) (Summary, error) {
 		return Summary{}, im.causeOf(err)
 	}
 	im.log = im.log.With("run", im.id)
-	im.users = newResolver(im)
+	im.users = newResolver(ctx, im)
 	drained := context.AfterFunc(im.fetching, func() { // the drain has its time, then work is abandoned
 		select {
 		case <-time.After(im.cfg.DrainTimeout):

@@ -150,7 +150,7 @@ func (im *Importer) unsent(t *task, err error) (step, error) {
 		if err := im.users.forget(t.row.EndUserID); err != nil {
 			return stepEnd, err
 		}
-		t.row.EndUserID = ""
+		t.row.EndUserID, t.unknown = "", false
 		return stepResolve, nil
 	case isRequesterMissing(err):
 		return fail(codeEndUserMissing, fmt.Errorf("%w, although it was looked up again: run `dixa-import retry` in a while", err))

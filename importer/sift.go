@@ -352,8 +352,7 @@ func (s *sifter) decideOpen(it *item, row checkpoint.Row, known bool) error {
 
 // decideRepeated rejects the second closed record of an id that has other content: the first one stands.
 func (s *sifter) decideRepeated(it *item) error {
-	it.rec.Reject(&source.RejectError{Code: source.RejectDuplicateID,
-		Reason: "an earlier record of this source has the same id and other content: give every transcript an id of its own, or remove one of the two"})
+	it.rec.Reject(errDuplicateID())
 	if err := s.lookup([]*item{it}); err != nil {
 		return err
 	}
@@ -368,6 +367,11 @@ func (s *sifter) decideRepeated(it *item) error {
 		return nil
 	}
 	return s.claim(it, known, true)
+}
+
+func errDuplicateID() *source.RejectError {
+	return &source.RejectError{Code: source.RejectDuplicateID,
+		Reason: "an earlier record of this source has the same id and other content: give every transcript an id of its own, or remove one of the two"}
 }
 
 // touch keeps the rejection of a record that is known by its place from being cleared at the end of its file.
@@ -449,13 +453,15 @@ func (s *sifter) flush() error {
 		s.im.leaveClaims(claims)
 		return s.im.stoppedOr(err)
 	}
+	tasks := make([]*task, 0, len(claims))
 	for i, c := range claims {
 		if numbers[i] == 0 {
 			s.im.backlog.add(c.it)
 			continue
 		}
-		s.im.start(s.ctx, newTask(c.it.rec, claimed(c.row, requests[i], numbers[i])))
+		tasks = append(tasks, newTask(c.it.rec, claimed(c.row, requests[i], numbers[i])))
 	}
+	s.im.startAll(s.ctx, tasks)
 	return nil
 }
 

@@ -14,6 +14,7 @@ type step int
 const (
 	stepValidate step = iota
 	stepResolve
+	stepLookFirst
 	stepSend
 	stepReconcile
 	stepAttributes
@@ -23,21 +24,26 @@ const (
 // steps are what is done with a claimed transcript. A step returns an error only when the transcript cannot be settled by
 // this run: the run stops, cannot go on, or another run has taken the transcript.
 //
-//	validate -> resolve -> send -> attributes -> end
-//	      \            \      \        ^
-//	       \            v      v       |
-//	        +---------> reconcile -----+   (not found: send again)
+//	validate -> resolve (-> look first) -> send -> attributes -> end
+//	      \                           \       \        ^
+//	       \                           v       v       |
+//	        +------------------------> reconcile ------+   (not found: send again)
 var steps [stepEnd]struct {
 	name string
+	busy bool // it keeps a worker busy; the others are done ahead of that, or wait
 	do   func(*Importer, context.Context, *task) (step, error)
 }
 
 func init() { // breaks the initialisation cycle between the table and the steps that read it
 	steps[stepValidate].name, steps[stepValidate].do = "validate", (*Importer).validate
 	steps[stepResolve].name, steps[stepResolve].do = "resolve the end-user", (*Importer).resolve
+	steps[stepLookFirst].name, steps[stepLookFirst].do = "look before sending", (*Importer).lookFirst
 	steps[stepSend].name, steps[stepSend].do = "import", (*Importer).send
 	steps[stepReconcile].name, steps[stepReconcile].do = "reconcile", (*Importer).reconcile
 	steps[stepAttributes].name, steps[stepAttributes].do = "set attributes", (*Importer).setAttributes
+	for _, s := range []step{stepLookFirst, stepSend, stepAttributes} {
+		steps[s].busy = true
+	}
 }
 
 // The error codes that this package records in the checkpoint; the codes of rejections are source.RejectCode.
@@ -59,17 +65,28 @@ const (
 	codeAttributes      = "attributes_unset"  // the attributes could not be set
 )
 
+// describe decodes the record of a task, and says whose transcript it is if it may be sent.
+func (im *Importer) describe(t *task) {
+	if t.rec == nil {
+		return
+	}
+	transcript, err := t.rec.Transcript()
+	if err != nil || transcript.ClosedAt.IsZero() {
+		return
+	}
+	t.transcript = transcript
+	if t.row.Status == checkpoint.Pending {
+		t.person = im.personOf(transcript)
+	}
+}
+
 // validate decides what there is to do: nothing for bad and open transcripts, and where to go on for those that an earlier
 // run has left in the middle.
 func (im *Importer) validate(_ context.Context, t *task) (step, error) {
 	var rejected *source.RejectError
 	if t.rec != nil {
-		transcript, err := t.rec.Transcript()
-		if err != nil && !errors.As(err, &rejected) {
+		if _, err := t.rec.Transcript(); err != nil && !errors.As(err, &rejected) {
 			return stepEnd, err
-		}
-		if err == nil && !transcript.ClosedAt.IsZero() {
-			t.transcript = transcript
 		}
 	}
 	switch {
@@ -83,9 +100,7 @@ func (im *Importer) validate(_ context.Context, t *task) (step, error) {
 		return im.settle(t, checkpoint.Reject, string(rejected.Code), t.rec.Place.String()+": "+rejected.Reason)
 	case t.transcript == nil:
 		return im.settle(t, checkpoint.Skip, codeOpen, "")
-	}
-	t.person = im.personOf(t.transcript)
-	if t.person.anonymous && im.cfg.Anonymous == AnonymousSkip {
+	case t.person.anonymous && im.cfg.Anonymous == AnonymousSkip:
 		return im.settle(t, checkpoint.Skip, codeAnonymous, "")
 	}
 	return stepResolve, nil
