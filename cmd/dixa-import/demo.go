@@ -109,7 +109,7 @@ func (p *program) demoRun(ctx context.Context, s dixaSettings, path, database st
 		return none, nil, err
 	}
 	defer client.Close()
-	store, err := openCheckpoint(ctx, database, true)
+	store, err := openCheckpoint(ctx, database, createCheckpoint)
 	if err != nil {
 		return none, nil, err
 	}

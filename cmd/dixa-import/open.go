@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -48,19 +50,35 @@ func agentID(s dixaSettings) (string, error) {
 	return "", errors.New("the token names no bot user: set dixa.agent_id to the UUID of the bot user (the agentId that Dixa showed with the bot's token)")
 }
 
-// openCheckpoint opens the checkpoint for writing: SQLite is created, if asked for, and upgraded, Postgres must have been
-// migrated.
-func openCheckpoint(ctx context.Context, url string, create bool) (checkpoint.Store, error) {
-	store, err := checkpoint.Open(ctx, url, checkpoint.Options{Create: create})
+// checkpointUse says what a command does with a checkpoint.
+type checkpointUse int
+
+const (
+	createCheckpoint   checkpointUse = iota // write; a SQLite file is created where there is none
+	existingCheckpoint                      // write
+	lookAtCheckpoint                        // read; what is not there is nil
+)
+
+// openCheckpoint opens the checkpoint. For writing, SQLite is upgraded and Postgres must have been migrated.
+func openCheckpoint(ctx context.Context, url string, use checkpointUse) (checkpoint.Store, error) {
+	if path, ok := sqliteFile(url); ok && use == lookAtCheckpoint {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+	}
+	store, err := checkpoint.Open(ctx, url, checkpoint.Options{Create: use == createCheckpoint})
 	if err != nil {
 		return nil, err
 	}
-	if isSQLite(url) {
+	if isSQLite(url) && use != lookAtCheckpoint {
 		_, _, err = store.Migrate(ctx)
 	} else {
 		err = store.CheckSchema(ctx)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, checkpoint.ErrSchemaMissing) && use == lookAtCheckpoint:
+		return nil, store.Close()
+	case err != nil:
 		return nil, errors.Join(err, store.Close())
 	}
 	return store, nil

@@ -75,7 +75,7 @@ func (p *program) openRetry(ctx context.Context, c *cli.Context) (_ *job, err er
 	if err != nil {
 		return nil, err
 	}
-	j, err := p.openJob(ctx, c, false)
+	j, err := p.openJob(ctx, c, existingCheckpoint)
 	if err != nil {
 		return nil, err
 	}

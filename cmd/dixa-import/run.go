@@ -30,10 +30,20 @@ func (p *program) runCommand() *cli.Command {
 			&cli.StringFlag{Name: "since", Usage: "read Postgres from `T` on instead of the watermark: RFC 3339 or a date (UTC)"},
 			&cli.BoolFlag{Name: "full", Usage: "read Postgres from the beginning, ignoring the watermark"},
 			&cli.BoolFlag{Name: "reconcile", Usage: "look in Dixa before every send: for a checkpoint that was lost or restored"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "say what the run would do, and how long it would take; writes nothing"},
+			&cli.IntFlag{Name: "show", Usage: "with --dry-run: print `N` import requests as they would leave", DefaultText: "none"},
 			&cli.BoolFlag{Name: "rebind", Usage: "tie the source to the token's organisation although it was imported into another one"},
 			&cli.BoolFlag{Name: "if-idle", Usage: "do nothing, with exit code 0, if another process works on the same SQLite checkpoint"},
 		}, paceFlags()...),
-		Action: func(c *cli.Context) error { return p.make(c.Context, c, p.openRun) },
+		Action: func(c *cli.Context) error {
+			switch {
+			case c.Bool("dry-run"):
+				return p.plan(c.Context, c)
+			case c.IsSet("show"):
+				return usagef("--show is for --dry-run: give that, too")
+			}
+			return p.make(c.Context, c, p.openRun)
+		},
 	}
 }
 
@@ -195,7 +205,11 @@ func (p *program) openRun(ctx context.Context, c *cli.Context) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := p.openJob(ctx, c, true)
+	use := createCheckpoint
+	if c.Bool("dry-run") {
+		use = lookAtCheckpoint
+	}
+	j, err := p.openJob(ctx, c, use)
 	if err != nil {
 		return nil, err
 	}
@@ -207,9 +221,8 @@ func (p *program) openRun(ctx context.Context, c *cli.Context) (*job, error) {
 	return j, nil
 }
 
-// openJob reads the configuration and the flags that all imports have, and opens what they work with. create says whether a
-// SQLite checkpoint that is not there is made.
-func (p *program) openJob(ctx context.Context, c *cli.Context, create bool) (_ *job, err error) {
+// openJob reads the configuration and the flags that all imports have, and opens what they work with.
+func (p *program) openJob(ctx context.Context, c *cli.Context, use checkpointUse) (_ *job, err error) {
 	if c.IsSet("for") && c.Duration("for") <= 0 {
 		return nil, usagef("--for must be a duration above zero, such as 30m")
 	}
@@ -250,10 +263,12 @@ func (p *program) openJob(ctx context.Context, c *cli.Context, create bool) (_ *
 	}
 	j.close = append(j.close, func() error { closeReader(); return nil })
 	j.config.Reader = reader
-	if j.config.Store, err = openCheckpoint(ctx, database, create); err != nil {
+	if j.config.Store, err = openCheckpoint(ctx, database, use); err != nil {
 		return nil, err
 	}
-	j.close = append(j.close, j.config.Store.Close)
+	if j.config.Store != nil {
+		j.close = append(j.close, j.config.Store.Close)
+	}
 	client, err := p.newClient(api, imports.MaxAttempts, imports.Workers, p.sharedLimiter(j.config.Store, api))
 	if err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func (p *program) verify(ctx context.Context, c *cli.Context) (err error) {
 		return usagef("--restart is for a comparison of all: leave it or --sample out")
 	}
 	opening, stopOpening := interruptible(ctx)
-	j, err := p.openJob(opening, c, false)
+	j, err := p.openJob(opening, c, existingCheckpoint)
 	interrupted := opening.Err() != nil
 	stopOpening()
 	if j != nil {

@@ -1,0 +1,264 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"dixa-import/dixa"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/source"
+)
+
+// Plan is what a run would do. Everything that is not an estimate is found by the rules that a run goes by.
+type Plan struct {
+	// Counts are what the run would count: Imported what would be imported, Partial what would be with attributes that
+	// cannot be set, Pending what another run works on at the moment, and Requests an estimate. Failed and InDoubt are 0.
+	Counts checkpoint.Counts
+	Work   PlanWork
+	// Changed, FailedBefore, RejectedBefore and InDoubt are parts of Counts.AlreadyDone.
+	Changed        int64 // imported earlier, with another content now
+	FailedBefore   int64 // and the same since: `retry` takes them up
+	RejectedBefore int64
+	InDoubt        int64
+	Open           int64 // part of Counts.Skipped
+	Rejections     []PlanRejection
+	People         PlanPeople
+	Requests       PlanRequests
+	Refused        []PlanRefusal // attribute values that cannot be set
+	Ignored        []string      // fields of the records that nothing reads
+	Unmapped       []string      // attributes of the records that no mapping uses
+	More           bool          // there are more ignored names than are listed
+	Duration       time.Duration // estimate, 0 where nothing is to be done
+	PerSecond      float64       // requests a second that the estimate counts on
+	Examples       []Example
+}
+
+// PlanWork counts what would be worked on by what is known of it.
+type PlanWork struct {
+	New        int64 `json:"new"`        // nothing is known of it
+	Pending    int64 `json:"pending"`    // an earlier run did not come to it
+	Closed     int64 `json:"closed"`     // it was open, or skipped as anonymous
+	Mended     int64 `json:"mended"`     // it failed or was rejected, and is another one now
+	Sending    int64 `json:"sending"`    // it may be in Dixa: it would be looked for first
+	Attributes int64 `json:"attributes"` // it is imported and lacks its attributes
+}
+
+// PlanRejection is a reason why records would be rejected.
+type PlanRejection struct {
+	Code   source.RejectCode `json:"code"`
+	Count  int64             `json:"count"`
+	Places []string          `json:"places"` // of the first ones, each with the reason in words
+}
+
+// PlanPeople are the end-users of the transcripts that would be imported. Found and Created are estimated from Sampled.
+type PlanPeople struct {
+	Known   int64 `json:"known"`   // by the checkpoint
+	Unknown int64 `json:"unknown"` // to be looked up in Dixa
+	Sampled int64 `json:"sampled"` // of the unknown ones, looked up for this plan
+	Found   int64 `json:"found"`   // of the unknown ones, in Dixa already
+	Created int64 `json:"created"` // of the unknown ones
+}
+
+// PlanRequests are the requests of a run, by what they are for.
+type PlanRequests struct {
+	Start     int64 `json:"start"`     // about the organisation
+	LookUps   int64 `json:"look_ups"`  // of end-users
+	Creations int64 `json:"creations"` // of end-users, many at a time
+	Looks     int64 `json:"looks"`     // for conversations that may be there
+	Imports   int64 `json:"imports"`
+	Patches   int64 `json:"patches"`
+}
+
+func (r PlanRequests) total() int64 {
+	return r.Start + r.LookUps + r.Creations + r.Looks + r.Imports + r.Patches
+}
+
+// PlanRefusal is a reason why values of an attribute cannot be set.
+type PlanRefusal struct {
+	Attribute string `json:"attribute"`
+	Reason    string `json:"reason"`
+	Count     int64  `json:"count"`
+}
+
+// UnknownEndUser stands in examples for the id of an end-user that is not known yet.
+const UnknownEndUser = "<end-user>"
+
+// Example is what Dixa would be sent of one transcript.
+type Example struct {
+	ID         string                         `json:"transcript_id"`
+	Import     dixa.ConversationImport        `json:"import"`
+	Attributes map[string]dixa.AttributeValue `json:"attributes,omitempty"` // the PATCH, by UUID
+}
+
+// Planner finds out what a run would do, once. It asks Dixa only what has no effect there, and writes nothing.
+type Planner struct {
+	im       *Importer
+	show     int
+	plan     Plan
+	begun    int64
+	met      sifter
+	contents *idSet // of the records that would be claimed: id and hash
+	people   peopleSample
+	named    names
+
+	read    atomic.Int64
+	sampled atomic.Int64
+	started time.Time
+}
+
+// PlanProgress is how far a Planner is.
+type PlanProgress struct {
+	Read     int64
+	Source   source.Progress
+	LookedUp int64 // of the sample of end-users
+	Elapsed  time.Duration
+}
+
+// NewPlanner prepares a plan with show examples. Without Config.Store nothing counts as known.
+func NewPlanner(cfg Config, show int) (*Planner, error) {
+	if cfg.Store == nil {
+		cfg.Store = nothingKnown{}
+	}
+	im, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := &Planner{im: im, show: show, contents: newIDSet(), people: peopleSample{met: newIDSet()}}
+	p.met.im = im
+	return p, nil
+}
+
+// Progress tells how far the plan is.
+func (p *Planner) Progress() PlanProgress {
+	return PlanProgress{Read: p.read.Load(), Source: p.im.cfg.Reader.Progress(), LookedUp: p.sampled.Load(), Elapsed: time.Since(p.started)}
+}
+
+// Plan makes the plan. When ctx ends, there is none.
+func (p *Planner) Plan(ctx context.Context) (Plan, error) {
+	p.started = time.Now()
+	im := p.im
+	im.fetching, im.halt = context.WithCancelCause(ctx)
+	defer im.halt(nil)
+	if err := im.askFirst(im.fetching, im.askOrganisation, im.resolveAttributes); err != nil {
+		return Plan{}, err
+	}
+	p.plan.Requests.Start = im.cfg.API.Stats().Requests
+	if err := im.checkBinding(im.fetching); err != nil {
+		return Plan{}, err
+	}
+	err := p.readAll()
+	if err == nil && im.cfg.Limit == 0 && !im.cfg.Excerpt {
+		err = p.sweep()
+	}
+	if err == nil {
+		err = p.estimate()
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return Plan{}, err
+	}
+	p.plan.Ignored, p.plan.Unmapped, p.plan.More = p.named.lists()
+	slices.SortStableFunc(p.plan.Rejections, func(a, b PlanRejection) int { return int(b.Count - a.Count) })
+	slices.SortStableFunc(p.plan.Refused, func(a, b PlanRefusal) int { return strings.Compare(a.Attribute, b.Attribute) })
+	return p.plan, nil
+}
+
+// nothingKnown is a checkpoint that holds nothing. It has no method that writes.
+type nothingKnown struct{ checkpoint.Store }
+
+func (nothingKnown) Binding(context.Context, string) (checkpoint.Binding, error) {
+	return checkpoint.Binding{}, nil
+}
+
+func (nothingKnown) Watermark(context.Context, string) (time.Time, error) { return time.Time{}, nil }
+
+func (nothingKnown) Lookup(context.Context, string, int64, []string) (map[string]checkpoint.Row, error) {
+	return map[string]checkpoint.Row{}, nil
+}
+
+func (nothingKnown) Unfinished(context.Context, string, int64, string, int) ([]checkpoint.Row, error) {
+	return nil, nil
+}
+
+func (nothingKnown) Conversations(context.Context, string, []int64) (map[int64]bool, error) {
+	return nil, nil
+}
+
+func (nothingKnown) FindEndUsers(context.Context, string, []checkpoint.Identifier) (map[checkpoint.Identifier]string, error) {
+	return nil, nil
+}
+
+// namesMost bounds the names of a plan's lists.
+const namesMost = 100
+
+// names gathers the names of what is ignored in records.
+type names struct {
+	fields, attributes map[string]bool
+	more               bool
+}
+
+func (n *names) add(to *map[string]bool, name string) {
+	switch {
+	case (*to)[name]:
+	case len(*to) >= namesMost:
+		n.more = true
+	case *to == nil:
+		*to = map[string]bool{name: true}
+	default:
+		(*to)[name] = true
+	}
+}
+
+func (n *names) lists() (fields, attributes []string, more bool) {
+	list := func(set map[string]bool) []string {
+		out := []string{}
+		for name := range set {
+			out = append(out, name)
+		}
+		slices.Sort(out)
+		return out
+	}
+	return list(n.fields), list(n.attributes), n.more
+}
+
+// note takes down what nothing reads of a transcript.
+func (p *Planner) note(t *source.Transcript) {
+	for _, name := range t.Unknown {
+		p.named.add(&p.named.fields, name)
+	}
+	for name := range t.Attributes {
+		if !slices.ContainsFunc(p.im.attributes, func(a attribute) bool { return a.name == name && a.constant == nil }) {
+			p.named.add(&p.named.attributes, name)
+		}
+	}
+}
+
+// errPlanOver says that the plan has as many transcripts as the run may begin.
+var errPlanOver = errors.New("the limit of the plan is reached")
+
+// readAll reads the source and decides about each record.
+func (p *Planner) readAll() error {
+	since, _, err := p.im.readingStart(p.im.fetching)
+	if err != nil {
+		return err
+	}
+	records, failed := p.im.read(since)
+	for err == nil {
+		batch := nextBatch(p.im.fetching, records)
+		if len(batch) == 0 {
+			return <-failed
+		}
+		err = p.decide(batch)
+	}
+	if errors.Is(err, errPlanOver) {
+		return nil
+	}
+	return fmt.Errorf("plan: %w", err)
+}

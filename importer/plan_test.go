@@ -1,0 +1,273 @@
+package importer_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/source"
+)
+
+// plan makes a plan, and checks that it had no effect in Dixa.
+func (w *world) plan(reader importer.Reader, show int, change func(*importer.Config)) (importer.Plan, error) {
+	w.Helper()
+	store := w.open()
+	defer func() { _ = store.Close() }()
+	cfg := importer.Config{Source: testSource, Reader: reader, Store: store, API: w.client(nil), BaseURL: w.http.URL,
+		AgentID: sandbox.DefaultAgentID, Region: "DK", Workers: 4}
+	if change != nil {
+		change(&cfg)
+	}
+	before := w.api.Counts()
+	p, err := importer.NewPlanner(cfg, show)
+	if err != nil {
+		w.Fatal(err)
+	}
+	plan, err := p.Plan(w.Context())
+	after := w.api.Counts()
+	for _, op := range []sandbox.Operation{sandbox.Import, sandbox.CreateEndUser, sandbox.CreateEndUsers, sandbox.PatchAttributes} {
+		if before[op] != after[op] {
+			w.Errorf("a plan made a request to %s", op)
+		}
+	}
+	return plan, err
+}
+
+func (w *world) mustPlan(reader importer.Reader, change func(*importer.Config)) importer.Plan {
+	w.Helper()
+	plan, err := w.plan(reader, 0, change)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return plan
+}
+
+// wantCounts checks that a plan counts what the run that follows it counted, the number of requests aside.
+func wantCounts(t *testing.T, plan importer.Plan, run importer.Summary) {
+	t.Helper()
+	planned, made := plan.Counts, run.Counts
+	planned.Requests, made.Requests = 0, 0
+	if d := cmp.Diff(made, planned); d != "" {
+		t.Errorf("the run (-) is not what was planned (+):\n%s", d)
+	}
+	if plan.Changed != run.Changed {
+		t.Errorf("%d changed, planned %d", run.Changed, plan.Changed)
+	}
+}
+
+func TestAPlanCountsWhatARunCounts(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		w := setup(t, store, sandbox.Options{})
+		lines, _, _ := dirtyFile(11, 1200)
+		path := w.file("chats.jsonl", lines...)
+		first := w.mustPlan(w.jsonl(path), withOrders)
+		for _, step := range []struct {
+			name   string
+			lines  func()
+			change func(*importer.Config)
+		}{
+			{"limit", func() {}, func(c *importer.Config) { withOrders(c); c.Limit = 300 }},
+			{"the rest", func() {}, withOrders},
+			{"again", func() {}, withOrders},
+			{"edited", func() {
+				for i := range lines {
+					if i%5 == 0 {
+						lines[i] = strings.Replace(lines[i], "Where is", "Where was", 1)
+					}
+				}
+				lines = append(lines, lines[3], chat("new-1", nil), chat("new-1", nil), chat("new-2", fields{"end_user": nil}))
+				w.file("chats.jsonl", lines...)
+			}, withOrders},
+			{"anonymous are skipped", func() {
+				w.file("chats.jsonl", append(lines, chat("new-3", fields{"end_user": nil}))...)
+			}, func(c *importer.Config) { withOrders(c); c.Anonymous = importer.AnonymousSkip }},
+		} {
+			step.lines()
+			plan := w.mustPlan(w.jsonl(path), step.change)
+			s, err := w.run(w.jsonl(path), step.change)
+			if err != nil {
+				t.Fatalf("%s: %v", step.name, err)
+			}
+			t.Log(step.name, s.Counts)
+			wantCounts(t, plan, s)
+		}
+		if bad := first.Rejections; len(bad) < 3 || first.Counts.Rejected == 0 || len(bad[0].Places) != 3 || !strings.Contains(bad[0].Places[0], "chats.jsonl:") {
+			t.Errorf("rejections are %+v", bad)
+		}
+	})
+}
+
+func TestAPlanOfWhatIsLeftInTheMiddle(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	path := w.file("c.jsonl", append(orders(5), chat("t-1", nil), chat("t-2", nil))...)
+	leftSending(w, path, true)
+	plan := w.mustPlan(w.jsonl(path), withOrders)
+	if plan.Work.Sending != 1 || plan.Work.New+plan.Work.Pending+plan.Work.Attributes != plan.Counts.Read-plan.Counts.AlreadyDone-1 {
+		t.Errorf("work is %+v of %+v", plan.Work, plan.Counts)
+	}
+	// What the source does not hold any more is gone on with, too.
+	w.file("c.jsonl", chat("t-9", nil))
+	plan = w.mustPlan(w.jsonl(path), withOrders)
+	if plan.Work.Sending != 1 || plan.Work.New != 1 || plan.Requests.Looks == 0 {
+		t.Errorf("work is %+v, requests %+v", plan.Work, plan.Requests)
+	}
+}
+
+func TestAPlanOfRequests(t *testing.T) {
+	t.Parallel()
+	// Of 700 customers 40% are in Dixa already; they come back, by one or several identifiers.
+	w := setup(t, "sqlite", sandbox.Options{})
+	const customers = 700
+	for i := range customers {
+		if i%5 < 2 {
+			w.api.AddEndUser(sandbox.EndUser{Email: fmt.Sprintf("c%d@example.org", i)})
+		}
+	}
+	lines := make([]string, 2000)
+	for i := range lines {
+		c := i * 11 % customers
+		user := fields{"email": fmt.Sprintf("c%d@example.org", c)}
+		if c%3 == 0 {
+			user["external_id"] = fmt.Sprintf("x-%d", c)
+		}
+		lines[i] = chat(fmt.Sprintf("t-%d", i), fields{"end_user": user, "attributes": fields{"order": fmt.Sprint(i), "mood": "good"}})
+	}
+	path := w.file("c.jsonl", lines...)
+	plan := w.mustPlan(w.jsonl(path), func(c *importer.Config) { withOrders(c); c.Rate = 50 })
+	again := w.mustPlan(w.jsonl(path), func(c *importer.Config) { withOrders(c); c.Rate = 50 })
+	if d := cmp.Diff(plan, again); d != "" {
+		t.Errorf("the same plan is another one the second time:\n%s", d)
+	}
+	s := w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
+	if off := math.Abs(float64(plan.Counts.Requests)/float64(s.Counts.Requests) - 1); off > 0.05 {
+		t.Errorf("planned %d requests (%+v), made %d: %.1f%% off", plan.Counts.Requests, plan.Requests, s.Counts.Requests, 100*off)
+	}
+	t.Logf("planned %d requests (%+v, %+v), made %d", plan.Counts.Requests, plan.Requests, plan.People, s.Counts.Requests)
+	if want := time.Duration(float64(plan.Counts.Requests) / 50 * float64(time.Second)); plan.Duration != want {
+		t.Errorf("the duration is %v, want %v", plan.Duration, want)
+	}
+	if !slices.Equal(plan.Unmapped, []string{"mood"}) || plan.People.Unknown != customers || plan.People.Sampled == 0 || plan.People.Sampled > 200 {
+		t.Errorf("unmapped %v, end-users %+v", plan.Unmapped, plan.People)
+	}
+	known := w.mustPlan(w.jsonl(w.file("d.jsonl", chat("new", fields{"end_user": fields{"email": "c5@example.org"}, "mood": 1}))), withOrders)
+	if known.People != (importer.PlanPeople{Known: 1}) || known.Requests.LookUps+known.Requests.Creations != 0 || !slices.Equal(known.Ignored, []string{"mood"}) {
+		t.Errorf("end-users %+v, requests %+v, ignored %v", known.People, known.Requests, known.Ignored)
+	}
+}
+
+func TestAPlanWithoutACheckpoint(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	path := w.file("c.jsonl", append(orders(40), orders(40)...)...)
+	plan := w.mustPlan(w.jsonl(path), func(c *importer.Config) { withOrders(c); c.Store = nil })
+	want := checkpoint.Counts{Read: 80, Imported: 40, Duplicate: 40, Requests: plan.Counts.Requests}
+	if plan.Counts != want || plan.Work.New != 40 {
+		t.Errorf("counts are %+v, work %+v", plan.Counts, plan.Work)
+	}
+}
+
+func TestAPlanShowsWhatWouldLeave(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	old := w.file("old.jsonl", chat("t-0", fields{"end_user": fields{"external_id": "known"}}))
+	w.mustRun(importer.OutcomeOK, w.jsonl(old), withOrders)
+	path := w.file("c.jsonl", chat("t-1", fields{"end_user": fields{"external_id": "known"}, "attributes": fields{"order": "42"}}), chat("t-2", nil), chat("t-3", nil))
+	plan, err := w.plan(w.jsonl(path), 2, withOrders)
+	if err != nil || len(plan.Examples) != 2 {
+		t.Fatalf("examples are %+v, %v", plan.Examples, err)
+	}
+	if got := plan.Examples[0].Import.RequesterID; got != w.row("t-0").EndUserID || got == "" {
+		t.Errorf("the requester of a known end-user is %q", got)
+	}
+	if got := plan.Examples[1].Import.RequesterID; got != importer.UnknownEndUser {
+		t.Errorf("the requester of an unknown end-user is %q", got)
+	}
+	if v := plan.Examples[0].Attributes[sandbox.OrderNumberID]; v.Text != "42" || plan.Examples[1].Attributes != nil {
+		t.Errorf("attributes are %+v and %+v", plan.Examples[0].Attributes, plan.Examples[1].Attributes)
+	}
+	// It is what leaves, byte for byte.
+	var sent []byte
+	w.api.SetFaults([]sandbox.Fault{{Kind: sandbox.SlowBody, Operation: sandbox.Import, Match: func(body []byte) bool {
+		if strings.Contains(string(body), "bot/t-1") {
+			sent = slices.Clone(body)
+		}
+		return false
+	}}})
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
+	shown, err := json.Marshal(plan.Examples[0].Import)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a, b any
+	if json.Unmarshal(sent, &a) != nil || json.Unmarshal(shown, &b) != nil || !cmp.Equal(a, b) {
+		t.Errorf("shown is\n%s\nsent was\n%s", shown, sent)
+	}
+}
+
+func TestAPlanNamesAttributeValuesThatCannotBeSet(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	reason := func(id string, v any) string { return chat(id, fields{"attributes": fields{"reason": v}}) }
+	path := w.file("c.jsonl", reason("1", []any{"payment", "card"}), reason("2", []any{"payment", "gold"}), reason("3", "nonsense"), reason("4", "nothing"))
+	change := func(c *importer.Config) {
+		c.Attributes = []importer.AttributeMapping{{Name: "reason", Attribute: "contact_reason"}}
+	}
+	plan := w.mustPlan(w.jsonl(path), change)
+	s := w.mustRun(importer.OutcomeOK, w.jsonl(path), change)
+	wantCounts(t, plan, s)
+	if len(plan.Refused) != 2 || plan.Refused[0].Count+plan.Refused[1].Count != 3 || plan.Refused[0].Attribute != "reason" || plan.Requests.Patches != 1 {
+		t.Errorf("refused are %+v, requests %+v", plan.Refused, plan.Requests)
+	}
+	for _, r := range plan.Refused {
+		if strings.Contains(r.Reason, "gold") || strings.Contains(r.Reason, "nonsense") {
+			t.Errorf("a value is in %q", r.Reason)
+		}
+	}
+}
+
+func TestAPlanThatCannotBeMade(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	path := w.file("c.jsonl", orders(3)...)
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
+	if _, err := w.plan(w.jsonl(path), 0, func(c *importer.Config) { c.BaseURL = "https://dev.dixa.io" }); err == nil ||
+		!strings.Contains(err.Error(), "was imported into organisation") {
+		t.Errorf("another organisation: %v", err)
+	}
+	if _, err := w.plan(w.jsonl(path), 0, func(c *importer.Config) { c.BaseURL, c.Rebind = "https://dev.dixa.io", true }); err != nil {
+		t.Errorf("another organisation, wanted so: %v", err)
+	}
+	reader := w.jsonl(path)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := w.plan(reader, 0, nil)
+	if err != nil || plan.Counts.Rejected != 1 || plan.Rejections[0].Code != source.RejectFileDamaged {
+		t.Errorf("a file that went away: %+v, %v", plan.Rejections, err)
+	}
+}
+
+func TestAPlanWithReconcile(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	path := w.file("c.jsonl", orders(60)...)
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
+	change := func(c *importer.Config) { withOrders(c); c.Reconcile = true }
+	lost := func(c *importer.Config) { change(c); c.Store = nil }
+	plan := w.mustPlan(w.jsonl(path), lost)
+	if plan.Requests.Looks < 60 || plan.People.Found != 7 || plan.People.Created != 0 || plan.Duration == 0 {
+		t.Errorf("requests %+v, end-users %+v, %v", plan.Requests, plan.People, plan.Duration)
+	}
+}
