@@ -39,7 +39,7 @@ type childSpec struct {
 
 // halt is the moment at which a child sends itself a signal: before or after its Nth call of the store of some kind.
 type halt struct {
-	Call   string // a method of the store, or "write:" and an event
+	Call   string // a method of the store, "write:" and an event, or "import": the engine has let one go
 	Nth    int64  // default 1
 	After  bool
 	Signal syscall.Signal
@@ -83,8 +83,9 @@ func (spec childSpec) run() (importer.Summary, error) {
 	if err != nil {
 		return importer.Summary{}, err
 	}
+	halting := &haltingStore{Store: store, halt: spec.Halt}
 	im, err := importer.New(importer.Config{
-		Source: testSource, Reader: reader, Store: &haltingStore{Store: store, halt: spec.Halt}, API: client, BaseURL: spec.API,
+		Source: testSource, Reader: reader, Store: halting, API: haltingAPI{client, halting}, BaseURL: spec.API,
 		AgentID: sandbox.DefaultAgentID, Region: "DK", Attributes: mappings(spec.Attributes), Workers: spec.Workers, MaxAttempts: spec.MaxAttempts,
 		RequestTimeout: spec.Timeout, Settle: spec.Settle, SendWindow: spec.Window, Retry: spec.Retry,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
@@ -123,6 +124,20 @@ func (s *haltingStore) do(call func(), kinds ...string) {
 	if halts && s.halt.After {
 		haltSelf(s.halt.Signal)
 	}
+}
+
+// haltingAPI halts the process when nothing but the way to the socket is before an import any more.
+type haltingAPI struct {
+	importer.API
+	store *haltingStore
+}
+
+func (a haltingAPI) ImportConversation(ctx context.Context, in dixa.ConversationImport,
+	before func(context.Context, int, error) (time.Time, error)) (dixa.ImportResult, error) {
+	return a.API.ImportConversation(ctx, in, func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error) {
+		a.store.do(func() { notAfter, err = before(ctx, attempt, previous) }, "import")
+		return notAfter, err
+	})
 }
 
 // haltSelf returns when the process has been woken, if it ever is.

@@ -123,7 +123,7 @@ var withReason = fields{"attributes": fields{"order_number": "1", "contact_reaso
 
 // crashes have every write of the protocol before and after which a process can die.
 var crashes = []crash{
-	{calls: []string{"Bind", "StartRun", "Claim", "ReserveEndUsers", "SaveEndUsers", "write:send", "write:found", "write:finish", "FinishRun"},
+	{calls: []string{"Bind", "StartRun", "Claim", "ReserveEndUsers", "SaveEndUsers", "write:send", "import", "write:found", "write:finish", "FinishRun"},
 		opts: sandbox.Options{EndUserLag: 30 * time.Millisecond, ListLag: 20 * time.Millisecond}},
 	{calls: []string{"write:send_again"}, lines: oneLine, want: wantOne(checkpoint.Complete),
 		opts: faults(sandbox.Fault{Operation: sandbox.Import, Kind: sandbox.Throttle, Times: 1})},

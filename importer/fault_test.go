@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"dixa-import/dixa"
 	"dixa-import/dixa/sandbox"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
@@ -126,13 +127,13 @@ func TestDixaIsDownForAWhile(t *testing.T) {
 	var outages []outage
 	for _, store := range stores {
 		for _, status := range []int{503, -1} {
-			for _, from := range []int64{3, 8, 20, 40} {
+			for _, from := range []int64{3, 8, 20} {
 				outages = append(outages, outage{store, status, from, from + 14})
 			}
 		}
 	}
 	together(t, outages, func(o outage) string { return fmt.Sprintf("%s %d from request %d", o.store, o.status, o.from) }, func(t *testing.T, o outage) {
-		const n = 25
+		const n = 40
 		w := setup(t, o.store, sandbox.Options{})
 		path := w.file("c.jsonl", chats(n)...)
 		w.onRequest(func(n int64) {
@@ -143,7 +144,9 @@ func TestDixaIsDownForAWhile(t *testing.T) {
 				w.api.SetDown(0)
 			}
 		})
-		s := w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+		// As by default, a request is tried as often as it takes to suspect an outage.
+		client := w.client(func(c *dixa.Config) { c.MaxAttempts = 5 })
+		s := w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) { c.API = client })
 		if got := w.requests.Load(); got < o.to {
 			t.Errorf("the outage did not end: %d requests", got)
 		}

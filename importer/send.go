@@ -33,13 +33,17 @@ func (im *Importer) send(ctx context.Context, t *task) (step, error) {
 	if t.row.Status != checkpoint.Sending { // nothing was recorded, so nothing left
 		return im.unsent(t, err)
 	}
-	if !dixa.NotApplied(err) && !errors.Is(err, errStopped) {
+	if !dixa.NotApplied(err) && !errors.Is(err, errStopped) && !errors.Is(err, errLostClaim) {
 		im.log.Warn("it is not known whether the import arrived", "transcript", t.key, "error", err.Error())
 		return stepReconcile, nil
 	}
 	// A definite refusal, or nothing was written.
 	if !errors.Is(err, errLostClaim) {
-		if _, recordErr := im.record(t, t.change(checkpoint.Unsent)); recordErr != nil {
+		c := t.change(checkpoint.Unsent)
+		if _, refused := errors.AsType[*dixa.APIError](err); !refused {
+			c.Attempts-- // it did not leave
+		}
+		if _, recordErr := im.record(t, c); recordErr != nil {
 			return stepEnd, recordErr
 		}
 	}
@@ -47,10 +51,10 @@ func (im *Importer) send(ctx context.Context, t *task) (step, error) {
 }
 
 // recordSending records, before a request leaves, that it may be on its way. It is called after the rate limiter let the
-// request go, and again before every repetition. It returns until when the request may begin.
+// request go, and again before every repetition, which does not count as another attempt: nothing of the last one was
+// applied. It returns until when the request may begin.
 func (im *Importer) recordSending(t *task, previous error) (notAfter time.Time, err error) {
-	var throttled *dixa.RateLimitError
-	for {
+	for again := previous != nil; ; again = true {
 		if im.fetching.Err() != nil {
 			return time.Time{}, errStopped
 		}
@@ -61,7 +65,7 @@ func (im *Importer) recordSending(t *task, previous error) (notAfter time.Time, 
 		c := t.change(event)
 		c.ErrorCode, c.Error, c.SendFor = "", "", im.cfg.SendWindow
 		c.ContentHash, c.ClosedAt = t.rec.Hash.String(), t.transcript.ClosedAt
-		if !errors.As(previous, &throttled) {
+		if !again {
 			c.Attempts++
 		}
 		w, err := im.record(t, c)
@@ -72,8 +76,7 @@ func (im *Importer) recordSending(t *task, previous error) (notAfter time.Time, 
 		if passed(w.began) < im.cfg.SendWindow/2 {
 			return w.began.Add(im.cfg.SendWindow / 2), nil
 		}
-		// Nothing left since, so this may be recorded anew; it does not count as an attempt.
-		previous = &dixa.RateLimitError{Operation: dixa.OpImport}
+		// Nothing left since, so this may be recorded anew.
 	}
 }
 

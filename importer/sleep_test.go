@@ -1,0 +1,210 @@
+//go:build unix
+
+package importer_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+)
+
+// These tests put a process to sleep, as the lid of a laptop or the freezing of a container does, until another one has taken
+// its lease and finished its work; then it wakes. What remains, and is not tested, is the moment between the last look at the
+// clocks and the system call that writes the first byte of an import.
+
+// rows returns what the checkpoint knows of transcripts, without what every write changes.
+func (w *world) rows(ids ...string) map[string]checkpoint.Row {
+	w.Helper()
+	s := w.open()
+	defer func() { _ = s.Close() }()
+	rows, err := s.Lookup(w.Context(), testSource, 0, ids)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return rows
+}
+
+// outlived has the next run do the work of a sleeping child, wakes the child, and checks that it changes nothing of it.
+func (w *world) outlived(c *child, path string, want func()) {
+	w.Helper()
+	w.expireLeases()
+	s, err := w.run(w.jsonl(path), func(c *importer.Config) {
+		withNumbers(c)
+		c.Settle = 250 * time.Millisecond // longer than a creation may be held up, as it is by default
+	})
+	if err != nil || s.Outcome != importer.OutcomeOK && s.Outcome != importer.OutcomeIncomplete {
+		w.Fatalf("the successor ended as %q, %v; counts %+v", s.Outcome, err, s.Counts)
+	}
+	want()
+	ids := []string{"t-0", "t-1", "t-2", "t-3"}
+	before := w.rows(ids...)
+	c.signal(syscall.SIGCONT)
+	<-c.ended
+	if c.summary == nil || c.summary.Outcome != importer.OutcomeOK && c.summary.Outcome != importer.OutcomeIncomplete {
+		w.Errorf("the run that slept ended with status %v: %+v", c.status, c.summary)
+	} else {
+		checkCounts(w.T, *c.summary)
+	}
+	want()
+	if diff := cmp.Diff(before, w.rows(ids...)); diff != "" {
+		w.Errorf("the run that slept wrote over its successor:\n%s", diff)
+	}
+}
+
+func TestAsleepAtEveryWrite(t *testing.T) {
+	t.Parallel()
+	type moment struct {
+		crash
+		halt
+	}
+	var moments []moment
+	for _, c := range crashes {
+		if c.retry != nil { // it goes on to do what it was asked for
+			continue
+		}
+		for _, call := range c.calls {
+			for _, after := range []bool{false, true} {
+				moments = append(moments, moment{c, halt{Call: call, After: after, Signal: syscall.SIGSTOP}})
+			}
+		}
+	}
+	together(t, moments, func(m moment) string { return m.halt.String() }, func(t *testing.T, m moment) {
+		w := setup(t, "postgres", m.opts)
+		lines, want := m.lines, m.want
+		if lines == nil {
+			lines = family
+		}
+		if want == nil {
+			want = wantFamily
+		}
+		path := w.file("c.jsonl", lines...)
+		if m.arrange != nil {
+			m.arrange(w, path)
+		}
+		c := w.spawn(path, func(spec *childSpec) {
+			// One thing at a time: who sleeps in a transaction holds its rows until the database ends that, after 30 s.
+			spec.Halt, spec.Attributes, spec.Workers = &m.halt, numbered, 1
+		})
+		c.mustStop()
+		if m.mend != nil {
+			m.mend(w)
+		}
+		w.outlived(c, path, func() { want(w, m.After) })
+	})
+}
+
+// TestAsleepAtEveryRequest: the process sleeps when its request has had its effect and the answer is about to leave.
+func TestAsleepAtEveryRequest(t *testing.T) {
+	t.Parallel()
+	ops := []sandbox.Operation{sandbox.FindEndUsers, sandbox.CreateEndUser, sandbox.Import, sandbox.PatchAttributes}
+	together(t, ops, func(op sandbox.Operation) string { return string(op) }, func(t *testing.T, op sandbox.Operation) {
+		w := setup(t, "postgres", sandbox.Options{EndUserLag: 30 * time.Millisecond, ListLag: 20 * time.Millisecond})
+		path := w.file("c.jsonl", family...)
+		asleep := w.sleepsAtAnswer(op, nil)
+		c := asleep(w.spawn(path, func(spec *childSpec) { spec.Attributes = numbered }))
+		w.outlived(c, path, func() { wantFamily(w, false) })
+	})
+}
+
+// sleepsAtAnswer puts a child to sleep when its first request of the operation has had its effect. The answer leaves when
+// the channel is closed, or at once if it is nil. What it returns waits for the child to sleep.
+func (w *world) sleepsAtAnswer(op sandbox.Operation, leaves <-chan struct{}) func(*child) *child {
+	victim, slept := make(chan *child, 1), make(chan struct{})
+	w.onNth(op, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
+		serve(&answering{ResponseWriter: rw, before: func() {
+			(<-victim).sleeps()
+			close(slept)
+			if leaves != nil {
+				<-leaves
+			}
+		}})
+	})
+	return func(c *child) *child {
+		victim <- c
+		<-slept
+		return c
+	}
+}
+
+// sleeps puts a child to sleep and returns when it does.
+func (c *child) sleeps() {
+	c.signal(syscall.SIGSTOP)
+	select {
+	case <-c.stopped:
+	case <-c.ended:
+		c.Errorf("the child was to be stopped, but ended with status %v: %+v", c.status, c.summary)
+	}
+}
+
+// TestALateAnswerIsRecorded: the 201 arrives when the transcript was claimed by another run, which died at once. Nobody has
+// to look for the conversation.
+func TestALateAnswerIsRecorded(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "postgres", sandbox.Options{})
+	path := w.file("c.jsonl", oneLine...)
+	leaves := make(chan struct{})
+	asleep := w.sleepsAtAnswer(sandbox.Import, leaves)
+	patient := func(spec *childSpec) { spec.Attributes, spec.Timeout = numbered, time.Minute }
+	c := asleep(w.spawn(path, patient))
+	w.expireLeases()
+	successor := w.spawn(path, func(spec *childSpec) {
+		patient(spec)
+		spec.Halt = &halt{Call: "Claim", After: true, Signal: syscall.SIGKILL}
+	})
+	successor.mustDie()
+	w.buries(successor)
+	if row := w.wantRow("t-1", checkpoint.Sending, ""); row.ClaimedBy != successor.run.Load() {
+		t.Errorf("the successor did not claim the transcript: %+v", row)
+	}
+	c.signal(syscall.SIGCONT)
+	close(leaves)
+	c.wait(importer.OutcomeOK)
+	wantOne(checkpoint.Complete)(w, true)
+	if row := w.row("t-1"); row.Attempts != 1 || w.api.Counts()[sandbox.ListConversations] != 0 {
+		t.Errorf("%d imports were sent; requests %v", row.Attempts, w.api.Counts())
+	}
+}
+
+// TestAnImportThatArrivesTooLate: Dixa applies an import long after the client has given up on it, when it was looked for and
+// sent again. That cannot be prevented; but both answers are recorded, and the run says so.
+func TestAnImportThatArrivesTooLate(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "postgres", sandbox.Options{})
+	path := w.file("c.jsonl", oneLine...)
+	arrived, applied := make(chan struct{}), make(chan struct{})
+	w.onNth(sandbox.Import, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
+		close(arrived)
+		<-applied
+		serve(rw)
+	})
+	c := w.spawn(path, func(spec *childSpec) { spec.Attributes, spec.Timeout = numbered, time.Minute })
+	<-arrived
+	c.sleeps()
+	w.expireLeases()
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), withNumbers)
+	first := w.wantOnce("t-1").ID
+	wantOne(checkpoint.Complete)(w, true)
+	c.signal(syscall.SIGCONT)
+	close(applied)
+	s := c.wait(importer.OutcomeIncomplete)
+	list := w.api.ConversationsByExternalID(testSource + "/t-1")
+	if len(list) != 2 || s.Duplicates != 1 {
+		t.Fatalf("Dixa has %d conversations, the run counts %d duplicates", len(list), s.Duplicates)
+	}
+	if row := w.wantRow("t-1", checkpoint.Partial, ""); row.ConversationID != first {
+		t.Errorf("the transcript has conversation %d, and had %d", row.ConversationID, first)
+	}
+	p := w.partialErrors("t-1")
+	if len(p) != 1 || p[0].Kind != checkpoint.KindDuplicate || !strings.Contains(p[0].Message, fmt.Sprint(list[0].ID)) || !strings.Contains(p[0].Message, fmt.Sprint(list[1].ID)) {
+		t.Errorf("partial errors are %+v", p)
+	}
+}
