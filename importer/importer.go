@@ -84,6 +84,9 @@ type Config struct {
 	Excerpt   bool          // Reader holds only some of the source's records, such as mended ones: leave what it does not hold alone
 	Rebind    bool          // tie the source to this organisation even if it was tied to another
 
+	// OnImported, if set, is told of every transcript that this run completes and of its conversation, from several goroutines.
+	OnImported func(id string, conversation int64)
+
 	Logger *slog.Logger // default: discard
 }
 

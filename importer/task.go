@@ -202,6 +202,9 @@ func (im *Importer) counted(t *task, e checkpoint.Event) {
 		count = &im.tally.inDoubt
 	}
 	count.Add(1)
+	if im.cfg.OnImported != nil && (e == checkpoint.Finish || e == checkpoint.FinishPartial) {
+		im.cfg.OnImported(t.key, t.row.ConversationID)
+	}
 	if e != checkpoint.Skip {
 		im.tally.cause(t.row.ErrorCode)
 	}

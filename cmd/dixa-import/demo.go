@@ -77,7 +77,7 @@ func (p *program) demo(ctx context.Context, n int, rate float64) (err error) {
 	case summary.Run == 0:
 		return p.stoppedBefore(summary.Reason)
 	}
-	if err := p.printSummary(summary, totals); err != nil {
+	if err := p.printSummary(runResult{Summary: summary, totals: totals}); err != nil {
 		return err
 	}
 	if summary.Outcome == importer.OutcomeStopped {

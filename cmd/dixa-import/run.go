@@ -81,6 +81,7 @@ func overrideSource(file *configFile, c *cli.Context) {
 type job struct {
 	config          importer.Config
 	conversationURL string // with {id}, "" if none is configured
+	canary          *canary
 	close           []func() error
 }
 
@@ -93,47 +94,65 @@ func (j *job) Close() error {
 }
 
 // make makes a run of what open has prepared, and says what became of it.
-func (p *program) make(ctx context.Context, c *cli.Context, open func(context.Context, *cli.Context) (*job, error)) (err error) {
+func (p *program) make(ctx context.Context, c *cli.Context, open func(context.Context, *cli.Context) (*job, error)) error {
+	r, err := p.attempt(ctx, c, open)
+	var usage *usageError
+	if errors.As(err, &usage) || r.Run == 0 && !p.json { // whoever reads JSON wants an object in any case
+		return err
+	}
+	if r.exit = exitCode(err); r.exit == exitFailure {
+		r.Outcome, r.Reason = importer.OutcomeAborted, message(err)
+	}
+	printErr := p.printSummary(r)
+	if !p.json {
+		p.printNext(r)
+	}
+	return cmp.Or(err, printErr)
+}
+
+// attempt makes a run. The result has no Run if it did not come to that.
+func (p *program) attempt(ctx context.Context, c *cli.Context, open func(context.Context, *cli.Context) (*job, error)) (r runResult, err error) {
 	opening, stopOpening := interruptible(ctx)
 	j, err := open(opening, c)
 	interrupted := opening.Err() != nil
 	stopOpening()
-	if err != nil && !interrupted {
-		return err
+	if j != nil {
+		defer func() {
+			closeErr := j.Close()
+			if closeErr != nil && err != nil {
+				p.log.Warn("not everything could be closed", "error", closeErr.Error())
+			}
+			err = cmp.Or(err, closeErr)
+		}()
 	}
-	if interrupted {
-		if j != nil {
-			err = j.Close()
-		}
-		return cmp.Or(p.stoppedBefore("signal"), err)
+	switch {
+	case interrupted:
+		r.Outcome, r.Reason = importer.OutcomeStopped, "signal"
+		return r, p.stoppedBefore("signal")
+	case err != nil:
+		return r, err
 	}
-	defer func() {
-		closeErr := j.Close()
-		if closeErr != nil && err != nil {
-			p.log.Warn("not everything could be closed", "error", closeErr.Error())
-		}
-		err = cmp.Or(err, closeErr)
-	}()
-	summary, err := p.work(ctx, j.config, c.Duration("for"))
+	r.Summary, err = p.work(ctx, j.config, c.Duration("for"))
 	var busy *checkpoint.BusyError
 	switch {
 	case c.Bool("if-idle") && errors.As(err, &busy):
 		p.log.Info("nothing to do: another run is working", "database", busy.Path)
-		return nil
-	case summary.Run == 0 && err == nil:
-		return p.stoppedBefore(summary.Reason)
-	case summary.Run == 0:
-		return err
+		r.Outcome, r.Reason = outcomeIdle, "another run is working"
+		return r, nil
+	case r.Run == 0 && err == nil:
+		return r, p.stoppedBefore(r.Reason)
+	case r.Run == 0:
+		return r, err
 	}
-	totals, totalsErr := j.config.Store.Totals(context.WithoutCancel(ctx), j.config.Source, 0)
-	if totalsErr != nil {
-		p.log.Warn("the totals could not be read", "error", totalsErr.Error())
+	r.canary, r.url = j.canary, j.conversationURL
+	after := context.WithoutCancel(ctx)
+	var totalsErr, watermarkErr error
+	r.totals, totalsErr = j.config.Store.Totals(after, j.config.Source, 0)
+	r.watermark, watermarkErr = j.config.Store.Watermark(after, j.config.Source)
+	if standing := errors.Join(totalsErr, watermarkErr); standing != nil {
+		p.log.Warn("the totals could not be read", "error", standing.Error())
 	}
-	if printErr := p.printSummary(summary, totals); err != nil || printErr != nil {
-		return cmp.Or(err, printErr)
-	}
-	p.printNext(summary)
-	return ended(summary.Outcome)
+	return r, cmp.Or(err, ended(r.Outcome))
 }
 
 // stoppedBefore is the end of a run that was stopped before it began.
@@ -215,6 +234,10 @@ func (p *program) openRun(ctx context.Context, c *cli.Context) (*job, error) {
 	}
 	j.config.Limit, j.config.Since, j.config.Full = c.Int64("limit"), since, c.Bool("full")
 	j.config.Reconcile, j.config.Rebind = c.Bool("reconcile"), c.Bool("rebind")
+	if j.config.Limit > 0 {
+		j.canary = &canary{}
+		j.config.OnImported = j.canary.add
+	}
 	if _, rows := j.config.Reader.(*source.Postgres); !rows && (!since.IsZero() || c.Bool("full")) {
 		p.log.Warn("--since and --full are for Postgres sources: files are always read whole")
 	}

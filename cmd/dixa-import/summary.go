@@ -5,44 +5,126 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
 )
 
-// summaryJSON is a summary as --json prints it.
+// outcomeIdle is the outcome of a run that left the work to another one, as --if-idle wants it.
+const outcomeIdle importer.Outcome = "idle"
+
+// runResult is a run and what there is to say after it.
+type runResult struct {
+	importer.Summary
+	exit      int
+	totals    []checkpoint.Total
+	watermark time.Time // zero if the source has none
+	canary    *canary   // nil unless the run was limited
+	url       string    // of a conversation, with {id}
+}
+
+// canary collects the conversations of a limited run, so that somebody can look at them.
+type canary struct {
+	mu    sync.Mutex
+	first []importedJSON
+	n     int64
+}
+
+type importedJSON struct {
+	TranscriptID   string `json:"transcript_id"`
+	ConversationID int64  `json:"conversation_id"`
+	URL            string `json:"url,omitempty"`
+}
+
+// canaryMax is how many conversations are shown.
+const canaryMax = 100
+
+func (c *canary) add(id string, conversation int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n++; len(c.first) < canaryMax {
+		c.first = append(c.first, importedJSON{TranscriptID: id, ConversationID: conversation})
+	}
+}
+
+// list returns the conversations with their addresses.
+func (c *canary) list(url string) []importedJSON {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.first {
+		c.first[i].URL = link("", url, c.first[i].ConversationID)
+	}
+	return c.first
+}
+
+// summaryJSON is a summary as --json prints it; README.md describes it.
 type summaryJSON struct {
-	Run         int64              `json:"run"`
-	Outcome     importer.Outcome   `json:"outcome"`
-	Reason      string             `json:"reason,omitempty"`
-	Counts      checkpoint.Counts  `json:"counts"`
-	Changed     int64              `json:"changed"`
-	TwiceInDixa int64              `json:"twice_in_dixa"`
-	Causes      map[string]int64   `json:"causes"`
-	Throttled   int64              `json:"throttled"`
-	Seconds     float64            `json:"seconds"`
-	Totals      []checkpoint.Total `json:"totals"`
+	Run          int64              `json:"run"`
+	Outcome      importer.Outcome   `json:"outcome"`
+	ExitCode     int                `json:"exit_code"`
+	Reason       string             `json:"reason,omitempty"`
+	Counts       checkpoint.Counts  `json:"counts"`
+	Changed      int64              `json:"changed"`
+	TwiceInDixa  int64              `json:"twice_in_dixa"`
+	Causes       map[string]int64   `json:"causes"`
+	Throttled    int64              `json:"throttled"`
+	Seconds      float64            `json:"seconds"`
+	Watermark    time.Time          `json:"watermark,omitzero"`
+	WatermarkAge float64            `json:"watermark_age_seconds,omitempty"`
+	Totals       []checkpoint.Total `json:"totals"`
+	Imported     []importedJSON     `json:"imported,omitempty"`
+}
+
+func (r runResult) json() summaryJSON {
+	out := summaryJSON{Run: r.Run, Outcome: r.Outcome, ExitCode: r.exit, Reason: r.Reason, Counts: r.Counts, Changed: r.Changed,
+		TwiceInDixa: r.Duplicates, Causes: r.Causes, Throttled: r.Throttled, Seconds: r.Duration.Seconds(), Watermark: r.watermark,
+		Totals: r.totals, Imported: r.canary.list(r.url)}
+	if out.Causes == nil {
+		out.Causes = map[string]int64{}
+	}
+	if out.Totals == nil {
+		out.Totals = []checkpoint.Total{}
+	}
+	if !r.watermark.IsZero() {
+		out.WatermarkAge = time.Since(r.watermark).Seconds()
+	}
+	return out
 }
 
 // printSummary writes what a run has done, what is known of its source by now, and what to do about the rest.
-func (p *program) printSummary(s importer.Summary, totals []checkpoint.Total) error {
-	sortTotals(totals)
+func (p *program) printSummary(r runResult) error {
+	sortTotals(r.totals)
 	if p.json {
-		if s.Causes == nil {
-			s.Causes = map[string]int64{}
-		}
-		if totals == nil {
-			totals = []checkpoint.Total{}
-		}
-		return p.printJSON(summaryJSON{s.Run, s.Outcome, s.Reason, s.Counts, s.Changed, s.Duplicates, s.Causes, s.Throttled,
-			s.Duration.Seconds(), totals})
+		return p.printJSON(r.json())
 	}
-	p.stdout.printf("Run %d: %s\n\n", s.Run, outcomeText(s))
-	p.printCounts(s)
-	p.printTotals(totals)
-	p.printCauses(s)
+	p.stdout.printf("Run %d: %s\n\n", r.Run, outcomeText(r.Summary))
+	p.printCounts(r.Summary)
+	p.printImported(r)
+	p.printTotals(r.totals)
+	p.printCauses(r.Summary)
 	return nil
+}
+
+// printImported writes where to look at what a limited run has imported.
+func (p *program) printImported(r runResult) {
+	list := r.canary.list(r.url)
+	if len(list) == 0 {
+		return
+	}
+	p.stdout.printf("\nLook at them in Dixa\n\n")
+	t := table{heads: []string{"", "", ""}}
+	for _, c := range list {
+		t.row(c.TranscriptID, c.ConversationID, c.URL)
+	}
+	t.write(p.stdout, "  ")
+	if more := r.canary.n - int64(len(list)); more > 0 {
+		p.stdout.printf("  and %s more\n", thousands(more))
+	}
 }
 
 func outcomeText(s importer.Summary) string {
@@ -155,13 +237,13 @@ func (p *program) printCauses(s importer.Summary) {
 }
 
 // printNext writes what to type next, if there is something to do.
-func (p *program) printNext(s importer.Summary) {
-	switch {
-	case p.json:
-	case s.Outcome == importer.OutcomeStopped:
-		p.stdout.printf("\nNext: `dixa-import run` goes on from here.\n")
-	case s.Outcome == importer.OutcomeIncomplete:
-		p.stdout.printf("\nNext: mend what is named above and `dixa-import run` again; `dixa-import status --run %d` shows it again.\n", s.Run)
+func (p *program) printNext(r runResult) {
+	switch r.Outcome {
+	case importer.OutcomeStopped:
+		p.stdout.printf("\nNext: `%s` goes on from here.\n", p.commandLine("run"))
+	case importer.OutcomeIncomplete:
+		p.stdout.printf("\nNext: `%s` says what to do about each; `%s` shows this again.\n", p.commandLine("errors"),
+			p.commandLine(fmt.Sprintf("status --run %d", r.Run)))
 	}
 }
 
