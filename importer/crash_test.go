@@ -140,6 +140,18 @@ var crashes = []crash{
 		opts: faults(sandbox.Fault{Operation: sandbox.PatchAttributes, Kind: sandbox.ErrorBefore, Status: 503}),
 		mend: func(w *world) { w.api.SetFaults(nil) }},
 	{calls: []string{"write:finish_partial"}, lines: []string{chat("t-1", withReason)}, want: wantOne(checkpoint.Partial)},
+	{calls: []string{"write:found", "write:finish_partial"}, lines: []string{chat("t-1", withReason)}, opts: sandbox.Options{PartialErrorEvery: 1},
+		want: always(func(w *world) {
+			w.wantOnce("t-1")
+			w.wantRow("t-1", checkpoint.Partial, "")
+			kinds := map[checkpoint.PartialErrorKind]int{}
+			for _, p := range w.partialErrors("t-1") {
+				kinds[p.Kind]++
+			}
+			if kinds[checkpoint.KindAttribute] != 1 || kinds[checkpoint.KindAssignment]+kinds[checkpoint.KindAdopted] != 1 {
+				w.Errorf("partial errors are %v", kinds) // an adopted conversation lacks its assignment
+			}
+		})},
 	{calls: []string{"write:reject"}, lines: []string{chat("t-1", fields{"messages": []any{}}), oneLine[0][:20], chat("t-2", nil)}, outcome: "any",
 		want: always(func(w *world) {
 			w.wantRow("t-1", checkpoint.Rejected, "no_messages")

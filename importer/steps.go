@@ -3,6 +3,7 @@ package importer
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"dixa-import/importer/checkpoint"
 	"dixa-import/source"
@@ -91,7 +92,7 @@ func (im *Importer) validate(_ context.Context, t *task) (step, error) {
 	}
 	switch {
 	case t.row.Status == checkpoint.Imported:
-		return stepAttributes, nil
+		return stepAttributes, im.recallPartial(t)
 	case t.row.Status == checkpoint.Sending:
 		return stepReconcile, nil
 	case t.decision == Drop || t.decision == Adopt:
@@ -104,4 +105,22 @@ func (im *Importer) validate(_ context.Context, t *task) (step, error) {
 		return im.settle(t, checkpoint.Skip, codeAnonymous, "")
 	}
 	return stepResolve, nil
+}
+
+// recallPartial takes up what is known to be wrong with a conversation that an earlier run has imported, for what is
+// recorded at the end replaces it. What is wrong with its attributes will show anew.
+func (im *Importer) recallPartial(t *task) error {
+	if t.partial != nil { // a repair knows it
+		return nil
+	}
+	var known []checkpoint.PartialError
+	err := im.patiently(im.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
+		known, err = im.cfg.Store.PartialErrors(ctx, im.cfg.Source, t.key)
+		return err
+	})
+	if err != nil {
+		return im.stoppedOr(err)
+	}
+	t.partial = slices.DeleteFunc(known, func(p checkpoint.PartialError) bool { return p.Kind == checkpoint.KindAttribute })
+	return nil
 }
