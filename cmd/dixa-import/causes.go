@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -190,54 +191,74 @@ func (p *program) eachTrouble(ctx context.Context, store checkpoint.Store, sourc
 
 // group counts the transcripts of a source by cause. configured says whether the source is that of the configuration.
 func (p *program) group(ctx context.Context, store checkpoint.Store, source string, configured bool, f checkpoint.Filter) (sourceCauses, error) {
-	out := sourceCauses{Source: source, Groups: []*causeGroup{}}
-	groups := map[cause]*causeGroup{}
-	add := func(c cause, id, said string) {
-		if _, known := groups[c]; !known && len(groups) >= causesMax {
-			c.Message = ""
-		}
-		g := groups[c]
-		if g == nil {
-			g = &causeGroup{cause: c, Examples: []string{}, Commands: []string{}}
-			found := cureOf(c.Status, c.ErrorCode, said)
-			if c.Kind != "" {
-				found = partialCures[c.Kind]
-			}
-			g.Means, g.Advice, g.goesOn = found.means, found.advice, found.goesOn
-			if configured {
-				g.Commands = p.nextCommands(c, g.goesOn)
-			}
-			groups[c] = g
-			out.Groups = append(out.Groups, g)
-		}
-		if g.Count++; len(g.Examples) < causeExamples {
-			g.Examples = append(g.Examples, id)
-		}
-	}
+	causes := p.newCauses(configured)
 	err := p.eachTrouble(ctx, store, source, f, troublePage, func(rows []checkpoint.Row, partial map[string][]checkpoint.PartialError) error {
 		for _, r := range rows {
-			out.Count++
-			if r.Status != checkpoint.Partial {
-				add(cause{Status: r.Status, ErrorCode: r.ErrorCode, Message: commonMessage(r)}, r.ID, r.Error)
-				continue
-			}
-			seen := map[cause]bool{}
-			for _, e := range partial[r.ID] {
-				c := cause{Status: r.Status, Kind: e.Kind, Attribute: e.Attribute, Message: normalise(e.Message)}
-				if !seen[c] {
-					seen[c] = true
-					add(c, r.ID, e.Message)
-				}
-			}
+			causes.add(r, partial[r.ID])
 		}
 		return nil
 	})
-	slices.SortStableFunc(out.Groups, func(a, b *causeGroup) int {
+	return sourceCauses{source, causes.count, causes.sorted()}, err
+}
+
+// causeCounter counts transcripts by cause.
+type causeCounter struct {
+	p          *program
+	configured bool
+	count      int64
+	groups     map[cause]*causeGroup
+}
+
+func (p *program) newCauses(configured bool) *causeCounter {
+	return &causeCounter{p: p, configured: configured, groups: map[cause]*causeGroup{}}
+}
+
+// add counts a transcript; one that is partial counts for each of its partial errors.
+func (n *causeCounter) add(r checkpoint.Row, partial []checkpoint.PartialError) {
+	n.count++
+	if r.Status != checkpoint.Partial {
+		n.addTo(cause{Status: r.Status, ErrorCode: r.ErrorCode, Message: commonMessage(r)}, r.ID, r.Error)
+		return
+	}
+	seen := map[cause]bool{}
+	for _, e := range partial {
+		c := cause{Status: r.Status, Kind: e.Kind, Attribute: e.Attribute, Message: normalise(e.Message)}
+		if !seen[c] {
+			seen[c] = true
+			n.addTo(c, r.ID, e.Message)
+		}
+	}
+}
+
+func (n *causeCounter) addTo(c cause, id, said string) {
+	if _, known := n.groups[c]; !known && len(n.groups) >= causesMax {
+		c.Message = ""
+	}
+	g := n.groups[c]
+	if g == nil {
+		g = &causeGroup{cause: c, Examples: []string{}, Commands: []string{}}
+		found := cureOf(c.Status, c.ErrorCode, said)
+		if c.Kind != "" {
+			found = partialCures[c.Kind]
+		}
+		g.Means, g.Advice, g.goesOn = found.means, found.advice, found.goesOn
+		if n.configured {
+			g.Commands = n.p.nextCommands(c, g.goesOn)
+		}
+		n.groups[c] = g
+	}
+	if g.Count++; len(g.Examples) < causeExamples {
+		g.Examples = append(g.Examples, id)
+	}
+}
+
+// sorted are the groups, the largest first.
+func (n *causeCounter) sorted() []*causeGroup {
+	return slices.SortedFunc(maps.Values(n.groups), func(a, b *causeGroup) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count),
 			cmp.Compare(slices.Index(troubled, a.Status), slices.Index(troubled, b.Status)),
-			cmp.Compare(a.ErrorCode, b.ErrorCode), cmp.Compare(a.Message, b.Message))
+			cmp.Compare(a.ErrorCode, b.ErrorCode), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Attribute, b.Attribute), cmp.Compare(a.Message, b.Message))
 	})
-	return out, err
 }
 
 // nextCommands are the command lines that go on with the transcripts of a cause.
