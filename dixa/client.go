@@ -145,6 +145,7 @@ type Client struct {
 	log         *slog.Logger
 
 	requests, throttled, retries atomic.Int64
+	paced                        atomic.Int64 // nanoseconds
 	skew                         atomic.Pointer[time.Duration]
 	paused                       atomic.Pointer[time.Time] // when the pause that was logged last began
 }
@@ -209,11 +210,15 @@ type Stats struct {
 	Throttled int64 // answers with status 429
 	Retries   int64 // attempts that repeated another one, those after a 429 aside
 	Down      bool  // the API does not answer at present, and all requests wait until it does
+	// Paced is how long requests have waited for their turn at the limiter, all added up: divided by the time that has
+	// passed, how many of them wait at a moment.
+	Paced time.Duration
 }
 
 // Stats returns the counts up to now.
 func (c *Client) Stats() Stats {
-	return Stats{Requests: c.requests.Load(), Throttled: c.throttled.Load(), Retries: c.retries.Load(), Down: c.gate.down()}
+	return Stats{Requests: c.requests.Load(), Throttled: c.throttled.Load(), Retries: c.retries.Load(), Down: c.gate.down(),
+		Paced: time.Duration(c.paced.Load())}
 }
 
 // ClockSkew returns how far Dixa's clock is ahead of this machine's, by the Date header of the last answer, which has

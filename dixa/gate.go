@@ -154,7 +154,10 @@ func (c *Client) admit(ctx context.Context) error {
 		if _, err := c.gate.wait(ctx); err != nil {
 			return err
 		}
-		if err := c.limiter.Wait(ctx); err != nil || c.gate.current() == nil {
+		began := time.Now()
+		err := c.limiter.Wait(ctx)
+		c.paced.Add(int64(time.Since(began)))
+		if err != nil || c.gate.current() == nil {
 			return err
 		}
 	}

@@ -198,6 +198,14 @@ type Progress struct {
 	InFlight  int64 // transcripts claimed and not settled
 	Doubts    int64 // those among them that are in doubt
 	Elapsed   time.Duration
+
+	Expected int64         // how many transcripts a retry will work on at most; 0: see Source
+	Busy     int           // workers that have a transcript, of Workers
+	Workers  int           // how many there are
+	Held     int           // records that wait for another run, or for a transcript with the same id
+	Rate     float64       // requests a second that the configuration allows; 0: no limit
+	Paced    time.Duration // how long requests have waited for their turn at the limiter, all added up
+	Down     bool          // the API does not answer at present, and all requests wait until it does
 }
 
 // ConfigError says that the configuration does not fit the organisation in Dixa.

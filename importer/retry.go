@@ -74,6 +74,9 @@ func (s Selection) wants(row checkpoint.Row) bool {
 // retry works on what a person has selected, page by page, in the order of the ids.
 func (im *Importer) retry(ctx context.Context) error {
 	sel := *im.cfg.Retry
+	if err := im.expect(sel); err != nil {
+		return ignoreLimit(im.stoppedOr(err))
+	}
 	for after := ""; im.fetching.Err() == nil; {
 		var rows []checkpoint.Row
 		err := im.patiently(im.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
@@ -95,6 +98,26 @@ func (im *Importer) retry(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// expect finds out how much there is to do at most.
+func (im *Importer) expect(sel Selection) error {
+	if len(sel.IDs) > 0 {
+		im.expected.Store(int64(len(sel.IDs)))
+		return nil
+	}
+	return im.patiently(im.fetching, "read the checkpoint", func(ctx context.Context) error {
+		totals, err := im.cfg.Store.Totals(ctx, im.cfg.Source, 0)
+		var n int64
+		for _, t := range totals {
+			fits := slices.Contains(sel.statuses(), t.Status) && (len(sel.Codes) == 0 || slices.Contains(sel.Codes, t.ErrorCode))
+			if fits && sel.wants(checkpoint.Row{Status: t.Status, ErrorCode: t.ErrorCode}) {
+				n += t.Count
+			}
+		}
+		im.expected.Store(n)
+		return err
+	})
 }
 
 // retryRows starts the work on rows. What needs a record that the source does not hold any more stays as it is.

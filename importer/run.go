@@ -44,6 +44,7 @@ type Importer struct {
 	ready     atomic.Int64  // tasks that wait for a worker
 	open      chan struct{} // one for each task that is not settled
 	inFlight  atomic.Int64
+	expected  atomic.Int64 // transcripts of a retry, at most
 	doubts    atomic.Int64
 	upTo      atomic.Pointer[time.Time] // everything closed before it has been sifted
 	fetching  context.Context           // ends when no new work is to begin; the context of Run ends work itself
@@ -101,6 +102,8 @@ func (im *Importer) Progress() Progress {
 	return Progress{
 		Counts: im.counts(), Source: im.cfg.Reader.Progress(), Throttled: stats.Throttled,
 		InFlight: im.inFlight.Load(), Doubts: im.doubts.Load(), Elapsed: time.Since(im.started),
+		Expected: im.expected.Load(), Busy: len(im.slots), Workers: im.cfg.Workers, Held: im.backlog.size(),
+		Rate: im.cfg.Rate, Paced: stats.Paced, Down: stats.Down,
 	}
 }
 

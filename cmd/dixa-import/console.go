@@ -72,3 +72,13 @@ func (c *console) terminal() bool {
 	f, ok := c.out.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
+
+// width is how many columns the terminal has; more than any text where that is not known.
+func (c *console) width() int {
+	if f, ok := c.out.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 1000
+}

@@ -12,9 +12,12 @@ func settled(c checkpoint.Counts) int64 {
 	return c.Imported + c.Partial + c.Failed + c.Rejected + c.Skipped + c.AlreadyDone + c.Duplicate + c.InDoubt + c.Pending
 }
 
-// fraction is how much of the source is done, from 0 to 1; false while that is not known. The source is read ahead of the
+// fraction is how much of the work is done, from 0 to 1; false while that is not known. The source is read ahead of the
 // work, so its own progress counts only in the measure in which what was read is settled.
 func fraction(p importer.Progress) (float64, bool) {
+	if p.Expected > 0 {
+		return min(float64(settled(p.Counts))/float64(p.Expected), 1), true
+	}
 	if p.Source.Total <= 0 || p.Counts.Read <= 0 {
 		return 0, false
 	}
@@ -22,34 +25,134 @@ func fraction(p importer.Progress) (float64, bool) {
 	return min(max(f, 0), 1), true
 }
 
-// window is how far back an estimate looks: long enough to be steady, short enough to follow a 429.
-const window = time.Minute
+// bound is what a run waits for most at a moment, and so what decides its speed.
+type bound string
 
-// estimate tells speed and time left from the last minute of a run.
+// What a run may wait for.
+const (
+	boundUnknown   bound = ""
+	boundDown      bound = "api_down"
+	boundDoubts    bound = "doubts"
+	boundOthers    bound = "another_process"
+	boundThrottled bound = "throttled"
+	boundLimit     bound = "rate_limit"
+	boundAnswers   bound = "answers"
+	boundSource    bound = "source"
+)
+
+// boundTexts are for people.
+var boundTexts = map[bound]string{
+	boundDown: "Dixa is down: waiting", boundDoubts: "waiting for doubts to settle", boundOthers: "waiting for another process",
+	boundThrottled: "slowed down by 429s", boundLimit: "at the rate limit", boundAnswers: "waiting for Dixa's answers", boundSource: "reading the source",
+}
+
+const (
+	window     = time.Minute      // how far back an estimate looks: long enough to be steady, short enough to follow a 429
+	windowSure = 10 * time.Second // how much of it has to have passed before what was observed counts more than what is allowed
+	fewSettled = 20               // transcripts that say too little about the requests that one takes
+)
+
+// estimate tells the speed of a run, what it waits for and the time that is left, from the last minute of it.
 type estimate struct{ samples []sample }
 
 type sample struct {
-	at       time.Duration // since the start
-	settled  int64
-	fraction float64
+	at        time.Duration // since the start
+	settled   int64
+	requests  int64
+	throttled int64
+	fraction  float64
+	paced     time.Duration
+	busy      float64 // part of the workers
 }
 
-// add takes in how far the run is, and returns transcripts a second and the time left, 0 if that is not known.
-func (e *estimate) add(p importer.Progress) (perSecond float64, left time.Duration) {
+// forecast is what an estimate says. Left is 0 if that is not known.
+type forecast struct {
+	perSecond float64 // transcripts
+	left      time.Duration
+	bound     bound
+}
+
+// add takes in how far the run is.
+func (e *estimate) add(p importer.Progress) forecast {
 	f, known := fraction(p)
-	now := sample{p.Elapsed, settled(p.Counts), f}
+	now := sample{p.Elapsed, settled(p.Counts), p.Counts.Requests, p.Throttled, f, p.Paced, float64(p.Busy) / float64(max(p.Workers, 1))}
+	if p.Down {
+		e.samples = nil // an outage says nothing about the speed after it
+	}
 	e.samples = append(e.samples, now)
 	for len(e.samples) > 2 && now.at-e.samples[1].at >= window {
 		e.samples = e.samples[1:]
 	}
 	first := e.samples[0]
+	out := forecast{bound: e.bound(p)}
 	seconds := (now.at - first.at).Seconds()
-	if seconds <= 0 {
-		return 0, 0
+	if seconds > 0 {
+		out.perSecond = float64(now.settled-first.settled) / seconds
 	}
-	perSecond = float64(now.settled-first.settled) / seconds
-	if gained := now.fraction - first.fraction; known && gained > 0 && now.fraction < 1 {
-		left = time.Duration((1 - now.fraction) / gained * seconds * float64(time.Second))
+	switch {
+	case !known || f >= 1 || p.Down:
+	case now.requests > 0 && now.settled > 0:
+		out.left = e.byRequests(p, f)
+	case seconds > 0 && now.fraction > first.fraction: // nothing but reading so far
+		out.left = time.Duration((1 - f) / (now.fraction - first.fraction) * seconds * float64(time.Second))
 	}
-	return perSecond, left
+	return out
+}
+
+// byRequests is the time that the requests take which are still expected, at the rate that they leave at. Without enough
+// observations that is the one that the configuration allows.
+func (e *estimate) byRequests(p importer.Progress, f float64) time.Duration {
+	first, now := e.samples[0], e.samples[len(e.samples)-1]
+	if f <= 0 {
+		return 0
+	}
+	left := float64(now.settled) * (1 - f) / f
+	if p.Expected > 0 {
+		left = float64(p.Expected - now.settled)
+	}
+	each := float64(now.requests) / float64(now.settled)
+	if n := now.settled - first.settled; n >= fewSettled {
+		each = float64(now.requests-first.requests) / float64(n)
+	}
+	seconds := (now.at - first.at).Seconds()
+	rate := p.Rate
+	if sent := float64(now.requests - first.requests); sent > 0 && (rate == 0 || seconds >= windowSure.Seconds()) {
+		rate = sent / seconds
+		if p.Rate > 0 {
+			rate = min(rate, p.Rate)
+		}
+	}
+	if rate <= 0 || each <= 0 {
+		return 0
+	}
+	return time.Duration(left * each / rate * float64(time.Second))
+}
+
+// bound says what the run waits for most.
+func (e *estimate) bound(p importer.Progress) bound {
+	first, now := e.samples[0], e.samples[len(e.samples)-1]
+	busy := 0.0
+	for _, s := range e.samples {
+		busy += s.busy / float64(len(e.samples))
+	}
+	elapsed := now.at - first.at
+	switch {
+	case p.Down:
+		return boundDown
+	case p.InFlight > 0 && p.Doubts == p.InFlight:
+		return boundDoubts
+	case p.InFlight == 0 && p.Held > 0:
+		return boundOthers
+	case elapsed <= 0:
+		return boundUnknown
+	case now.throttled > first.throttled:
+		return boundThrottled
+	case now.paced-first.paced >= elapsed/2: // a request waits for its turn at half of all moments, or more
+		return boundLimit
+	case busy >= 0.9:
+		return boundAnswers
+	case p.Expected == 0 && (p.Source.Total == 0 || p.Source.Done < p.Source.Total):
+		return boundSource
+	}
+	return boundUnknown
 }

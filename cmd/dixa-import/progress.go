@@ -52,20 +52,23 @@ func (p *program) every(interval time.Duration, show func()) (stop func()) {
 func (p *program) logProgress() func(importer.Progress) {
 	var e estimate
 	return func(now importer.Progress) {
-		perSecond, left := e.add(now)
+		ahead := e.add(now)
 		args := []any{"settled", settled(now.Counts), "imported", now.Counts.Imported + now.Counts.Partial,
-			"failed", now.Counts.Failed + now.Counts.Rejected, "per_second", fmt.Sprintf("%.1f", perSecond)}
+			"failed", now.Counts.Failed + now.Counts.Rejected, "per_second", fmt.Sprintf("%.1f", ahead.perSecond)}
 		if now.Doubts > 0 {
 			args = append(args, "in_doubt", now.Doubts)
 		}
 		if now.Throttled > 0 {
 			args = append(args, "throttled", now.Throttled)
 		}
+		if ahead.bound != boundUnknown {
+			args = append(args, "bound_by", string(ahead.bound))
+		}
 		if f, ok := fraction(now); ok {
 			args = append(args, "done", fmt.Sprintf("%.0f%%", 100*f))
 		}
-		if left > 0 {
-			args = append(args, "left", roughly(left))
+		if ahead.left > 0 {
+			args = append(args, "left", roughly(ahead.left))
 		}
 		p.log.Info("progress", args...)
 	}
@@ -79,16 +82,19 @@ type progressBar struct {
 }
 
 func (b *progressBar) update(c *console, now importer.Progress) {
-	perSecond, left := b.add(now)
-	text := fmt.Sprintf("%d transcripts, %.1f/s", settled(now.Counts), perSecond)
+	ahead := b.add(now)
+	text := fmt.Sprintf("%d transcripts, %.1f/s", settled(now.Counts), ahead.perSecond)
 	if n := now.Counts.Failed + now.Counts.Rejected; n > 0 {
 		text += fmt.Sprintf(", %d failed", n)
 	}
 	if now.Doubts > 0 {
 		text += fmt.Sprintf(", %d in doubt", now.Doubts)
 	}
-	if left > 0 {
-		text += ", " + roughly(left) + " left"
+	if ahead.left > 0 {
+		text += ", " + roughly(ahead.left) + " left"
+	}
+	if ahead.bound != boundUnknown {
+		text += ", " + boundTexts[ahead.bound]
 	}
 	f, sized := fraction(now)
 	b.set(c, f, sized, text)
@@ -115,7 +121,18 @@ func (b *progressBar) set(c *console, f float64, sized bool, text string) {
 	} else {
 		_ = b.bar.Add(1)
 	}
-	b.bar.Describe(text)
+	b.bar.Describe(cut(text, c.width()-barRoom))
+}
+
+// barRoom is how many columns the bar itself takes, with the percentage.
+const barRoom = 36
+
+// cut shortens a text to so many characters where a terminal is narrow: a line that wraps cannot be cleared.
+func cut(text string, width int) string {
+	if runes := []rune(text); width >= 0 && len(runes) > width {
+		return string(runes[:width])
+	}
+	return text
 }
 
 func (b *progressBar) clear() { _ = b.bar.Clear() }

@@ -55,7 +55,7 @@ func TestProgressInALog(t *testing.T) {
 	if len(lines) != 2 {
 		t.Fatalf("there are %d lines", len(lines))
 	}
-	want := `msg=progress settled=40 imported=40 failed=0 per_second=1.3 in_doubt=2 throttled=3 done=20% left=2m`
+	want := `msg=progress settled=40 imported=40 failed=0 per_second=1.3 in_doubt=2 throttled=3 bound_by=throttled done=20% left=2m`
 	if !strings.HasSuffix(lines[1], want) {
 		t.Errorf("the line is\n%s\nand should end\n%s", lines[1], want)
 	}
