@@ -35,6 +35,7 @@ type Importer struct {
 
 	started   time.Time
 	tally     tally
+	away      outage
 	times     stepTimes
 	seen      *idSet
 	backlog   backlog

@@ -2,11 +2,7 @@ package importer
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 
 	"dixa-import/importer/checkpoint"
 )
@@ -113,61 +109,5 @@ func (w *writer) commit(batch []write, n int) {
 		}
 		b.reply <- written{results: results[:len(b.changes)], began: began}
 		results = results[len(b.changes):]
-	}
-}
-
-// DatabaseError says that the checkpoint database could not be used, or stayed away for longer than the run may wait.
-type DatabaseError struct {
-	Doing string
-	Err   error
-}
-
-func (e *DatabaseError) Error() string {
-	var binding *checkpoint.BindingError
-	var busy *checkpoint.BusyError
-	if errors.As(e.Err, &binding) || errors.As(e.Err, &busy) {
-		return e.Err.Error() // these say all there is to say
-	}
-	return fmt.Sprintf("%s: %v; nothing is lost: mend the database and run again", e.Doing, e.Err)
-}
-
-func (e *DatabaseError) Unwrap() error { return e.Err }
-
-// databaseTimeout bounds one attempt at a statement, so that a connection that swallows everything is noticed.
-const databaseTimeout = 30 * time.Second
-
-// patiently does something with the checkpoint, again and again while the database is away, for DatabasePatience.
-func (im *Importer) patiently(ctx context.Context, doing string, do func(context.Context) error) error {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 3*time.Second
-	var since time.Time
-	for {
-		try, cancel := context.WithTimeout(ctx, databaseTimeout)
-		err := do(try)
-		cancel()
-		if err == nil {
-			if !since.IsZero() {
-				im.log.Info("the checkpoint database is back", "away", time.Since(since).Round(time.Second).String())
-			}
-			return nil
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if !checkpoint.Retryable(err) && !errors.Is(err, context.DeadlineExceeded) {
-			return &DatabaseError{Doing: doing, Err: err}
-		}
-		if since.IsZero() {
-			since = time.Now()
-			im.log.Warn("the checkpoint database is away: waiting for it", "doing", doing, "error", err.Error())
-		}
-		if time.Since(since) > im.cfg.DatabasePatience {
-			return &DatabaseError{Doing: doing, Err: fmt.Errorf("the database was away for %v: %w", im.cfg.DatabasePatience, err)}
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(pause.NextBackOff()):
-		}
 	}
 }
