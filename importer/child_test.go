@@ -336,6 +336,16 @@ func (c *child) mustDie() {
 	}
 }
 
+// mustReach waits until something has happened that the child does.
+func (c *child) mustReach(happened <-chan struct{}) {
+	c.Helper()
+	select {
+	case <-happened:
+	case <-c.ended:
+		c.Fatalf("the child ended before that with status %v: %+v", c.status, c.summary)
+	}
+}
+
 // mustStop waits until the child sleeps.
 func (c *child) mustStop() {
 	c.Helper()

@@ -79,8 +79,10 @@ func TestStorm(t *testing.T) {
 
 func newStorm(t *testing.T, store string, seed uint64) *storm {
 	t.Helper()
+	// Dixa is so slow that the work lasts for as long as the kills do.
+	latency := min(3*time.Millisecond+time.Duration(float64(*stormKills)/float64(*stormTranscripts)*float64(1200*time.Millisecond)), 400*time.Millisecond)
 	w := setup(t, "sqlite", sandbox.Options{Seed: seed, Faults: everyFault(0.05), ListLag: 200 * time.Millisecond, EndUserLag: 100 * time.Millisecond,
-		Latency: 3 * time.Millisecond, Jitter: 2 * time.Millisecond})
+		Latency: latency, Jitter: latency / 2})
 	s := &storm{world: w, transcripts: *stormTranscripts, persons: *stormTranscripts/4 + 1, slots: 1, waiting: map[chan struct{}]int64{}}
 	if store == "postgres" {
 		s.cluster, s.slots = pgtest.Cluster(t), 3
@@ -142,7 +144,7 @@ func (s *storm) requestsLater(n int64) <-chan struct{} {
 func (s *storm) rage(random *rand.Rand) {
 	for s.over.Err() == nil {
 		c := s.spawn(s.path, func(spec *childSpec) {
-			spec.Timeout, spec.Settle, spec.Window, spec.Workers, spec.MaxAttempts = stormTimeout, stormSettle, stormWindow, 8, 1000
+			spec.Timeout, spec.Settle, spec.Window, spec.Workers, spec.MaxAttempts = stormTimeout, stormSettle, stormWindow, 4, 1000
 			spec.Attributes = numbered
 		})
 		s.live(c, random)

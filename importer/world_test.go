@@ -80,6 +80,8 @@ func operationOf(r *http.Request) sandbox.Operation {
 		return sandbox.Import
 	case path == "/endusers" && r.Method == http.MethodPost:
 		return sandbox.CreateEndUser
+	case path == "/endusers/bulk":
+		return sandbox.CreateEndUsers
 	case path == "/endusers":
 		return sandbox.FindEndUsers
 	case path == "/organization":

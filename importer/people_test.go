@@ -1,0 +1,128 @@
+//go:build unix
+
+package importer_test
+
+import (
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+)
+
+// crowd are n transcripts, named prefix-0 and so on, of so many persons, each of whom shows up by email address, sometimes with other identifiers.
+func crowd(prefix string, n, persons int) []string {
+	lines := make([]string, n)
+	for i := range lines {
+		p := i % persons
+		user := fields{"email": fmt.Sprintf("P%d@example.org", p)}
+		switch i / persons % 3 {
+		case 0:
+			user["external_id"] = fmt.Sprintf("c-%d", p)
+		case 2:
+			user["external_id"], user["phone"] = fmt.Sprintf("c-%d", p), fmt.Sprintf("+4512345%03d", p)
+		}
+		lines[i] = chat(fmt.Sprintf("%s-%d", prefix, i), fields{"end_user": user})
+	}
+	return lines
+}
+
+// reversed has the same transcripts in the opposite order, so that two processes meet the same persons by other identifiers.
+func reversed(lines []string) []string {
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		out[len(lines)-1-i] = line
+	}
+	return out
+}
+
+// TestSeveralProcessesMeetTheSamePersons: one end-user for each, although a new one cannot be found for a while, and some
+// creations get no answer.
+func TestSeveralProcessesMeetTheSamePersons(t *testing.T) {
+	t.Parallel()
+	const n, persons = 120, 40
+	w := setup(t, "postgres", sandbox.Options{EndUserLag: 30 * time.Millisecond, Faults: []sandbox.Fault{
+		{Name: "one", Operation: sandbox.CreateEndUser, Kind: sandbox.DropAfter, Times: 2},
+		{Name: "many", Operation: sandbox.CreateEndUsers, Kind: sandbox.DropAfter, Times: 1},
+	}})
+	lines := crowd("t", n, persons)
+	there, back := w.file("there.jsonl", lines...), w.file("back.jsonl", reversed(lines)...)
+	children := []*child{w.spawn(there, nil), w.spawn(back, nil), w.spawn(there, nil)}
+	for _, c := range children {
+		c.wait(importer.OutcomeOK)
+	}
+	if fired := w.api.Fired(); fired["one"]+fired["many"] == 0 {
+		t.Errorf("no creation went wrong: %v", fired)
+	}
+	if list := w.api.Duplicates(); len(list) != 0 {
+		t.Errorf("there are twice: %v", list)
+	}
+	w.wantTotals(n, persons)
+}
+
+// TestACreatorIsKilled: a process dies between the creation of end-users and the record of it, while another one waits for
+// the same persons.
+func TestACreatorIsKilled(t *testing.T) {
+	t.Parallel()
+	ops := []sandbox.Operation{sandbox.CreateEndUser, sandbox.CreateEndUsers}
+	together(t, ops, func(op sandbox.Operation) string { return string(op) }, func(t *testing.T, op sandbox.Operation) {
+		n, persons := 60, 20
+		if op == sandbox.CreateEndUser {
+			n, persons = 3, 1
+		}
+		w := setup(t, "postgres", sandbox.Options{EndUserLag: 30 * time.Millisecond})
+		mine, theirs := w.file("mine.jsonl", crowd("t", n, persons)...), w.file("theirs.jsonl", crowd("u", n, persons)...)
+		created, leaves, others := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		w.onNth(op, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
+			serve(&answering{ResponseWriter: rw, before: func() {
+				close(created)
+				<-leaves
+			}})
+		})
+		c := w.spawn(mine, func(spec *childSpec) { spec.Timeout = time.Minute })
+		c.mustReach(created)
+		from := w.requests.Load()
+		w.onRequest(func(n int64) {
+			if n == from+2 { // after that for the organisation
+				close(others)
+			}
+		})
+		other := w.spawn(theirs, nil)
+		other.mustReach(others) // it has met the persons whom the first one holds
+		c.kill()
+		close(leaves)
+		w.buries(c)
+		other.wait(importer.OutcomeOK)
+		w.mustRun(importer.OutcomeOK, w.jsonl(mine), nil)
+		w.wantTotals(2*n, persons)
+	})
+}
+
+// TestALeftReservationHoldsNobodyUp: a run that found an end-user by one identifier keeps no other one from those who run
+// beside it.
+func TestALeftReservationHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "postgres", sandbox.Options{UniqueExternalID: true})
+	var first atomic.Bool
+	held, free := make(chan struct{}), make(chan struct{})
+	w.onOperation(func(op sandbox.Operation) {
+		if op == sandbox.Import && first.CompareAndSwap(false, true) {
+			close(held)
+			<-free
+		}
+	})
+	w.onNth(sandbox.CreateEndUser, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
+		w.api.AddEndUser(sandbox.EndUser{ExternalID: "c-1"}) // somebody else was faster, and knows no email address
+		serve(rw)
+	})
+	c := w.spawn(w.file("a.jsonl", chat("t-1", fields{"end_user": fields{"external_id": "c-1", "email": "ann@example.org"}})),
+		func(spec *childSpec) { spec.Timeout = time.Minute })
+	c.mustReach(held)
+	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("b.jsonl", chat("t-2", fields{"end_user": fields{"email": "ann@example.org"}}))), nil)
+	close(free)
+	c.wait(importer.OutcomeOK)
+	w.wantTotals(2, 2)
+}
