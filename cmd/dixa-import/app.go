@@ -64,6 +64,7 @@ func (p *program) app() *cli.App {
 			p.statusCommand(),
 			p.errorsCommand(),
 			p.explainCommand(),
+			p.reportCommand(),
 			p.verifyCommand(),
 			p.checkCommand(),
 			p.attributesCommand(),
