@@ -54,6 +54,10 @@ func runChild(text string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
+	go func() { // a child does not outlive its parent, who holds the other end
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(3)
+	}()
 	s, err := spec.run()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -243,15 +247,23 @@ func (w *world) spawn(path string, change func(*childSpec)) *child {
 	if err != nil {
 		w.Fatal(err)
 	}
+	lives, life, err := os.Pipe()
+	if err != nil {
+		w.Fatal(err)
+	}
 	cmd := osexec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
-	cmd.Stdout, cmd.Stderr = says, logs
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = lives, says, logs
 	if err := cmd.Start(); err != nil {
 		w.Fatal(err)
 	}
-	_, _ = says.Close(), logs.Close()
+	_, _, _ = lives.Close(), says.Close(), logs.Close()
 	c := &child{T: w.T, process: cmd.Process, stopped: make(chan struct{}, 16), ended: make(chan struct{})}
-	go c.watch(said, logged, w.logs)
+	go func() {
+		c.watch(said, logged, w.logs)
+		_ = life.Close()
+		close(c.ended)
+	}()
 	w.Cleanup(func() {
 		c.signal(syscall.SIGKILL)
 		<-c.ended
@@ -261,7 +273,6 @@ func (w *world) spawn(path string, change func(*childSpec)) *child {
 
 // watch listens to a child until it has ended.
 func (c *child) watch(said, logged *os.File, logs io.Writer) {
-	defer close(c.ended)
 	heard := make(chan struct{}, 2)
 	go func() {
 		defer func() { heard <- struct{}{} }()
