@@ -29,12 +29,13 @@ type Plan struct {
 	Rejections     []PlanRejection
 	People         PlanPeople
 	Requests       PlanRequests
-	Refused        []PlanRefusal // attribute values that cannot be set
-	Ignored        []string      // fields of the records that nothing reads
-	Unmapped       []string      // attributes of the records that no mapping uses
-	More           bool          // there are more ignored names than are listed
-	Duration       time.Duration // estimate, 0 where nothing is to be done
-	PerSecond      float64       // requests a second that the estimate counts on
+	Directory      *PlanDirectory // nil where the look-ups are few, or the list of end-users may not be read
+	Refused        []PlanRefusal  // attribute values that cannot be set
+	Ignored        []string       // fields of the records that nothing reads
+	Unmapped       []string       // attributes of the records that no mapping uses
+	More           bool           // there are more ignored names than are listed
+	Duration       time.Duration  // estimate, 0 where nothing is to be done
+	PerSecond      float64        // requests a second that the estimate counts on
 	Examples       []Example
 }
 

@@ -210,6 +210,9 @@ func (p *Planner) estimate() error {
 	if p.im.cfg.Reconcile { // everybody's list of conversations, but theirs who were just created
 		r.Looks += r.Imports - people.Created
 	}
+	if p.plan.Directory, err = p.probeDirectory(); err != nil {
+		return err
+	}
 	p.plan.Counts.Requests = r.total()
 	p.plan.PerSecond, p.plan.Duration = p.im.pace(r.total(), s.latency)
 	if p.plan.Work.Sending > 0 || p.im.cfg.Reconcile && r.Imports > 0 {

@@ -161,6 +161,9 @@ func TestAPlanOfRequests(t *testing.T) {
 	if !slices.Equal(plan.Unmapped, []string{"mood"}) || plan.People.Unknown != customers || plan.People.Sampled == 0 || plan.People.Sampled > 200 {
 		t.Errorf("unmapped %v, end-users %+v", plan.Unmapped, plan.People)
 	}
+	if d := plan.Directory; d == nil || !d.Whole || d.Requests != 3 || d.PerPage != 100 {
+		t.Errorf("the directory is %+v", d)
+	}
 	known := w.mustPlan(w.jsonl(w.file("d.jsonl", chat("new", fields{"end_user": fields{"email": "c5@example.org"}, "mood": 1}))), withOrders)
 	if known.People != (importer.PlanPeople{Known: 1}) || known.Requests.LookUps+known.Requests.Creations != 0 || !slices.Equal(known.Ignored, []string{"mood"}) {
 		t.Errorf("end-users %+v, requests %+v, ignored %v", known.People, known.Requests, known.Ignored)

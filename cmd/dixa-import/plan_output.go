@@ -85,13 +85,30 @@ func (p *program) printPlanCost(r planReport) {
 	}
 	t.row("imports", thousands(q.Imports), "")
 	t.row("attributes", thousands(q.Patches), "")
+	t.row("at the start", thousands(q.Start), "about the organisation and its attributes")
 	t.row("requests", thousands(r.Counts.Requests), fmt.Sprintf("%.2f for each transcript",
 		float64(r.Counts.Requests)/float64(r.Counts.Imported+r.Counts.Partial)))
 	t.row("duration", roughly(r.Duration), r.pace())
 	p.stdout.line("\nWhat it would take, about\n")
 	t.write(p.stdout, "  ")
+	p.printDirectory(r)
 	if r.limit > 0 && r.Duration > r.limit {
 		p.stdout.printf("\n--for %s stops it earlier: it takes about %d such runs.\n", short(r.limit), (r.Duration+r.limit-1)/r.limit)
+	}
+}
+
+// printDirectory says what it would cost to list all end-users instead of looking them up.
+func (p *program) printDirectory(r planReport) {
+	d := r.Directory
+	switch {
+	case d == nil:
+	case d.Whole:
+		p.stdout.printf("\nWith end_users.preload the %s would be %s for the list of all end-users.\n",
+			plural(r.Plan.Requests.LookUps, "look-up"), plural(d.Requests, "request"))
+	default:
+		p.stdout.printf("\nWith end_users.preload the %s would be requests for the list of all end-users, %s a\n"+
+			"request: that pays if Dixa has fewer than about %s.\n", plural(r.Plan.Requests.LookUps, "look-up"), thousands(d.PerPage),
+			thousands(r.Plan.Requests.LookUps*d.PerPage))
 	}
 }
 
