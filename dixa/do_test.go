@@ -29,7 +29,7 @@ var kinds = map[string]struct {
 		return c.PatchAttributes(ctx, 7, map[string]AttributeValue{"u": {Text: "x"}})
 	}, `{"data":[]}`},
 	"create": {false, func(ctx context.Context, c *Client) error {
-		_, err := c.CreateEndUser(ctx, NewEndUser{Email: testEmail})
+		_, err := c.CreateEndUser(ctx, NewEndUser{Email: testEmail}, nil)
 		return err
 	}, `{"data":{"id":"u"}}`},
 	"import": {false, func(ctx context.Context, c *Client) error {

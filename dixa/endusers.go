@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"time"
 )
 
 // EndUser is a customer as Dixa knows them. What Dixa does not know is empty.
@@ -78,9 +79,13 @@ func (c *Client) ListEndUsers(ctx context.Context, pageLimit int) iter.Seq2[[]En
 }
 
 // CreateEndUser creates an end-user. It is not idempotent: unless NotApplied, an error leaves open whether they exist.
-func (c *Client) CreateEndUser(ctx context.Context, in NewEndUser) (EndUser, error) {
+//
+// before, if it is not nil, is called right before every attempt leaves, and bounds when it may begin, as for
+// ImportConversation.
+func (c *Client) CreateEndUser(ctx context.Context, in NewEndUser,
+	before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)) (EndUser, error) {
 	return do(ctx, c, call[EndUser]{op: OpCreateEndUser, method: http.MethodPost,
-		url: c.url("/endusers", nil), body: in, read: readEndUser})
+		url: c.url("/endusers", nil), body: in, before: before, read: readEndUser})
 }
 
 func readEndUser(body []byte) (EndUser, error) {
@@ -93,7 +98,8 @@ func readEndUser(body []byte) (EndUser, error) {
 
 // CreateEndUsers creates end-users in one request and returns what became of each, in their order. The largest number is
 // not documented. It is not idempotent, like CreateEndUser.
-func (c *Client) CreateEndUsers(ctx context.Context, in []NewEndUser) ([]BulkResult, error) {
+func (c *Client) CreateEndUsers(ctx context.Context, in []NewEndUser,
+	before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)) ([]BulkResult, error) {
 	if len(in) == 0 {
 		return nil, nil
 	}
@@ -101,7 +107,7 @@ func (c *Client) CreateEndUsers(ctx context.Context, in []NewEndUser) ([]BulkRes
 		Data []NewEndUser `json:"data"`
 	}{in}
 	return do(ctx, c, call[[]BulkResult]{op: OpCreateEndUsers, method: http.MethodPost,
-		url: c.url("/endusers/bulk", nil), body: body,
+		url: c.url("/endusers/bulk", nil), body: body, before: before,
 		read: func(body []byte) ([]BulkResult, error) { return readBulk(body, len(in)) }})
 }
 

@@ -14,7 +14,7 @@ func TestEndUsers(t *testing.T) {
 	t.Parallel()
 	c, rec := answering(t, 201, `{"data":{"id":"u","createdAt":"2020-12-16T09:41:43Z","displayName":null,"email":"a@b.c",
 		"phoneNumber":"+45","additionalEmails":["x@y.z"],"additionalPhoneNumbers":null,"externalId":"#1","avatarUrl":"new","customAttributes":[{"id":1}]}}`)
-	got, err := c.CreateEndUser(t.Context(), NewEndUser{DisplayName: "Ann <Lee>", ExternalID: "#1", AdditionalEmails: []string{"x@y.z"}})
+	got, err := c.CreateEndUser(t.Context(), NewEndUser{DisplayName: "Ann <Lee>", ExternalID: "#1", AdditionalEmails: []string{"x@y.z"}}, nil)
 	want := EndUser{ID: "u", CreatedAt: At(time.Date(2020, 12, 16, 9, 41, 43, 0, time.UTC)), Email: "a@b.c", PhoneNumber: "+45",
 		AdditionalEmails: []string{"x@y.z"}, ExternalID: "#1"}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
@@ -29,7 +29,7 @@ func TestBulkCreation(t *testing.T) {
 	t.Parallel()
 	const failure = `{"error":{"id":"x","message":"Create EndUser [userId=` + userID + `] for ` + testEmail + ` failed with [errors=PhoneNumberExists]","_type":"Validation"},"_type":"BulkActionFailure"}`
 	c, rec := answering(t, 201, `{"data":[{"data":{"id":"u"},"_type":"BulkActionSuccess"},`+failure+`,{"error":{"message":"down","_type":"Infrastructure"}}]}`)
-	got, err := c.CreateEndUsers(t.Context(), []NewEndUser{{Email: "a"}, {Email: "b"}, {}})
+	got, err := c.CreateEndUsers(t.Context(), []NewEndUser{{Email: "a"}, {Email: "b"}, {}}, nil)
 	if err != nil || len(got) != 3 || got[0].EndUser.ID != "u" || got[0].Err != nil {
 		t.Fatalf("%+v %v", got, err)
 	}
@@ -45,7 +45,7 @@ func TestBulkCreation(t *testing.T) {
 	}
 	for _, body := range []string{`{"data":[]}`, `{"data":[{"data":{"id":"u"}},{"data":{"id":"v"}}]}`, `{"data":[{"_type":"BulkActionSuccess"}]}`, `{"data":[{"data":{}}]}`} {
 		c, _ := answering(t, 201, body)
-		_, err := c.CreateEndUsers(t.Context(), make([]NewEndUser, 1))
+		_, err := c.CreateEndUsers(t.Context(), make([]NewEndUser, 1), nil)
 		var answer *AnswerError
 		if !errors.As(err, &answer) || NotApplied(err) {
 			t.Errorf("%s: %v", body, err)

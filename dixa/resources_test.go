@@ -52,11 +52,11 @@ func TestPaths(t *testing.T) {
 			return err
 		}, list},
 		"POST /endusers": {func(ctx context.Context, c *Client) error {
-			_, err := c.CreateEndUser(ctx, NewEndUser{})
+			_, err := c.CreateEndUser(ctx, NewEndUser{}, nil)
 			return err
 		}, one},
 		"POST /endusers/bulk": {func(ctx context.Context, c *Client) error {
-			_, err := c.CreateEndUsers(ctx, make([]NewEndUser, 1))
+			_, err := c.CreateEndUsers(ctx, make([]NewEndUser, 1), nil)
 			return err
 		}, `{"data":[{"data":{"id":"x"},"_type":"BulkActionSuccess"}]}`},
 		"GET /endusers/u/conversations": {func(ctx context.Context, c *Client) error {
@@ -121,7 +121,7 @@ func TestUselessArgumentsAreNotSent(t *testing.T) {
 			t.Errorf("%d: %v", i, err)
 		}
 	}
-	if results, err := c.CreateEndUsers(ctx, nil); results != nil || err != nil {
+	if results, err := c.CreateEndUsers(ctx, nil, nil); results != nil || err != nil {
 		t.Errorf("nobody: %v %v", results, err)
 	}
 	if n := len(rec.all()); n != 0 {

@@ -39,7 +39,7 @@ type childSpec struct {
 
 // halt is the moment at which a child sends itself a signal: before or after its Nth call of the store of some kind.
 type halt struct {
-	Call   string // a method of the store, "write:" and an event, or "import": the engine has let one go
+	Call   string // a method of the store, "write:" and an event, or "import" or "create": the engine has let one go
 	Nth    int64  // default 1
 	After  bool
 	Signal syscall.Signal
@@ -130,7 +130,7 @@ func (s *haltingStore) do(call func(), kinds ...string) {
 	}
 }
 
-// haltingAPI halts the process when nothing but the way to the socket is before an import any more.
+// haltingAPI halts the process when nothing but the way to the socket is before an import or a creation any more.
 type haltingAPI struct {
 	importer.API
 	store *haltingStore
@@ -138,10 +138,24 @@ type haltingAPI struct {
 
 func (a haltingAPI) ImportConversation(ctx context.Context, in dixa.ConversationImport,
 	before func(context.Context, int, error) (time.Time, error)) (dixa.ImportResult, error) {
-	return a.API.ImportConversation(ctx, in, func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error) {
-		a.store.do(func() { notAfter, err = before(ctx, attempt, previous) }, "import")
+	return a.API.ImportConversation(ctx, in, a.halting("import", before))
+}
+
+func (a haltingAPI) CreateEndUser(ctx context.Context, u dixa.NewEndUser,
+	before func(context.Context, int, error) (time.Time, error)) (dixa.EndUser, error) {
+	return a.API.CreateEndUser(ctx, u, a.halting("create", before))
+}
+
+func (a haltingAPI) CreateEndUsers(ctx context.Context, users []dixa.NewEndUser,
+	before func(context.Context, int, error) (time.Time, error)) ([]dixa.BulkResult, error) {
+	return a.API.CreateEndUsers(ctx, users, a.halting("create", before))
+}
+
+func (a haltingAPI) halting(kind string, before func(context.Context, int, error) (time.Time, error)) func(context.Context, int, error) (time.Time, error) {
+	return func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error) {
+		a.store.do(func() { notAfter, err = before(ctx, attempt, previous) }, kind)
 		return notAfter, err
-	})
+	}
 }
 
 // haltSelf returns when the process has been woken, if it ever is.

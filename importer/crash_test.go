@@ -123,8 +123,9 @@ var withReason = fields{"attributes": fields{"order_number": "1", "contact_reaso
 
 // crashes have every write of the protocol before and after which a process can die.
 var crashes = []crash{
-	{calls: []string{"Bind", "StartRun", "Claim", "ReserveEndUsers", "SaveEndUsers", "write:send", "import", "write:found", "write:finish", "FinishRun"},
+	{calls: []string{"Bind", "StartRun", "Claim", "ReserveEndUsers", "create", "SaveEndUsers", "write:send", "import", "write:found", "write:finish", "FinishRun"},
 		opts: sandbox.Options{EndUserLag: 30 * time.Millisecond, ListLag: 20 * time.Millisecond}},
+	{calls: []string{"ReserveEndUsers", "create"}, lines: oneLine, want: wantOne(checkpoint.Complete)}, // known by nothing that is unique in Dixa
 	{calls: []string{"write:send_again"}, lines: oneLine, want: wantOne(checkpoint.Complete),
 		opts: faults(sandbox.Fault{Operation: sandbox.Import, Kind: sandbox.Throttle, Times: 1})},
 	{calls: []string{"write:unsent"}, want: wantOne(checkpoint.Partial),

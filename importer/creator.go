@@ -64,6 +64,7 @@ var (
 	errCreationInDoubt = errors.New("the end-user may have been created")
 	errPersonExists    = errors.New("the end-user exists")
 	errPersonHeld      = errors.New("another run is creating the end-user")
+	errReservationLost = errors.New("another run has taken the reservation of an end-user over")
 	errPersonReserved  = errors.New("the end-user may have been created earlier")
 )
 
@@ -136,24 +137,48 @@ func (c *creator) wanted() bool {
 
 // make reserves persons, so that nobody else creates them, and creates them.
 func (c *creator) make(batch []*wish) {
-	for began := time.Now(); len(batch) > 0; began = time.Now() {
+	for lost := true; lost; {
+		began := time.Now()
 		batch = c.reserve(batch)
-		if passed(began) < c.u.im.cfg.SendWindow/2 {
-			break
-		} // else another run may have taken the reservations over meanwhile
-	}
-	switch {
-	case len(batch) > 0 && c.u.im.fetching.Err() != nil:
-		answer(batch, errStopped)
-	case len(batch) == 1:
-		c.makeOne(batch[0])
-	case len(batch) > 1:
-		c.makeMany(batch)
+		hold := c.holder(batch, began)
+		switch {
+		case len(batch) > 0 && c.u.im.fetching.Err() != nil:
+			answer(batch, errStopped)
+			lost = false
+		case len(batch) == 1:
+			lost = c.makeOne(batch[0], hold)
+		case len(batch) > 1:
+			lost = c.makeMany(batch, hold)
+		default:
+			lost = false
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.under--
 	c.next()
+}
+
+// holder returns what makes sure, right before a creation leaves, that the persons are still reserved, and says until when
+// it may begin: another run may take over what this one held while it was suspended.
+func (c *creator) holder(batch []*wish, began time.Time) func(context.Context, int, error) (time.Time, error) {
+	window := c.u.im.cfg.SendWindow / 2
+	return func(context.Context, int, error) (time.Time, error) {
+		for passed(began) >= window {
+			began = time.Now()
+			reservations, err := c.ask(batch)
+			if err != nil {
+				return time.Time{}, err
+			}
+			if slices.ContainsFunc(reservations, func(r checkpoint.Reservation) bool { return !r.Kept }) {
+				return time.Time{}, errReservationLost
+			}
+		}
+		if c.u.im.fetching.Err() != nil {
+			return time.Time{}, errStopped
+		}
+		return began.Add(window), nil
+	}
 }
 
 func answer(batch []*wish, err error) {
@@ -164,23 +189,15 @@ func answer(batch []*wish, err error) {
 
 // reserve reserves persons in one transaction and returns those that are to be created. The others have their answer.
 func (c *creator) reserve(batch []*wish) (granted []*wish) {
-	persons := make([][]checkpoint.Identifier, len(batch))
-	for i, w := range batch {
-		persons[i] = w.ids
-	}
-	var reservations []checkpoint.Reservation
-	err := c.u.store("reserve end-users", func(ctx context.Context) (err error) {
-		reservations, err = c.u.im.cfg.Store.ReserveEndUsers(ctx, c.u.im.organisation, c.u.im.id, persons)
-		return err
-	})
+	reservations, err := c.ask(batch)
 	if err != nil {
 		answer(batch, err)
 		return nil
 	}
 	for i, w := range batch {
 		r := reservations[i]
-		if w.reserved = r.Granted; r.Granted && !r.Doubt {
-			w.absent = true
+		if w.reserved = r.Granted; r.Granted && !r.Kept {
+			w.absent = !r.Doubt
 		}
 		switch {
 		case r.EndUserID != "":
@@ -196,27 +213,49 @@ func (c *creator) reserve(batch []*wish) (granted []*wish) {
 	return granted
 }
 
-func (c *creator) makeOne(w *wish) {
-	user, err := c.u.im.cfg.API.CreateEndUser(c.ctx, w.user)
+// ask reserves persons in the checkpoint.
+func (c *creator) ask(batch []*wish) (reservations []checkpoint.Reservation, err error) {
+	persons := make([][]checkpoint.Identifier, len(batch))
+	for i, w := range batch {
+		persons[i] = w.ids
+	}
+	err = c.u.store("reserve end-users", func(ctx context.Context) (err error) {
+		reservations, err = c.u.im.cfg.Store.ReserveEndUsers(ctx, c.u.im.organisation, c.u.im.id, persons)
+		return err
+	})
+	return reservations, err
+}
+
+// makeOne creates a person. It says whether nothing was sent because the reservation is lost.
+func (c *creator) makeOne(w *wish, hold func(context.Context, int, error) (time.Time, error)) (lost bool) {
+	user, err := c.u.im.cfg.API.CreateEndUser(c.ctx, w.user, hold)
+	if errors.Is(err, errReservationLost) {
+		return true
+	}
 	if err != nil {
 		if err = c.u.creationError(err); errors.Is(err, errCreationInDoubt) {
 			c.u.im.log.Warn("the creation of an end-user is in doubt", "transcript", w.key)
 		}
 		w.done <- creation{err: err}
-		return
+		return false
 	}
 	c.made([]*wish{w}, []string{user.ID})
+	return false
 }
 
-func (c *creator) makeMany(batch []*wish) {
+// makeMany is makeOne for several.
+func (c *creator) makeMany(batch []*wish, hold func(context.Context, int, error) (time.Time, error)) (lost bool) {
 	users := make([]dixa.NewEndUser, len(batch))
 	for i, w := range batch {
 		users[i] = w.user
 	}
-	results, err := c.u.im.cfg.API.CreateEndUsers(c.ctx, users)
+	results, err := c.u.im.cfg.API.CreateEndUsers(c.ctx, users, hold)
+	if errors.Is(err, errReservationLost) {
+		return true
+	}
 	if err != nil {
 		c.manyFailed(batch, err)
-		return
+		return false
 	}
 	var created []*wish
 	var ids []string
@@ -228,6 +267,7 @@ func (c *creator) makeMany(batch []*wish) {
 		created, ids = append(created, batch[i]), append(ids, r.EndUser.ID)
 	}
 	c.made(created, ids)
+	return false
 }
 
 // made records end-users that were created.
@@ -247,6 +287,9 @@ func (c *creator) manyFailed(batch []*wish, err error) {
 	var api *dixa.APIError
 	log := c.u.im.log.With("persons", len(batch), "error", err.Error())
 	switch {
+	case errors.Is(err, errStopped), isFatal(err): // before it left
+		answer(batch, err)
+		return
 	case !dixa.NotApplied(err):
 		log.Warn("the creation of end-users is in doubt")
 		answer(batch, errCreationInDoubt)
@@ -275,6 +318,8 @@ func (c *creator) manyFailed(batch []*wish, err error) {
 // creationError sorts the refusal of a creation.
 func (u *resolver) creationError(err error) error {
 	switch {
+	case errors.Is(err, errStopped), isFatal(err): // before it left
+		return err
 	case dixa.AlreadyExists(err):
 		return errPersonExists
 	case !dixa.NotApplied(err):

@@ -34,8 +34,10 @@ type API interface {
 	GetOrganization(ctx context.Context) (dixa.Organization, error)
 	ListAttributes(ctx context.Context) ([]dixa.AttributeDefinition, error)
 	FindEndUsers(ctx context.Context, kind dixa.IdentifierKind, value string) ([]dixa.EndUser, error)
-	CreateEndUser(ctx context.Context, u dixa.NewEndUser) (dixa.EndUser, error)
-	CreateEndUsers(ctx context.Context, users []dixa.NewEndUser) ([]dixa.BulkResult, error)
+	CreateEndUser(ctx context.Context, u dixa.NewEndUser,
+		before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)) (dixa.EndUser, error)
+	CreateEndUsers(ctx context.Context, users []dixa.NewEndUser,
+		before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)) ([]dixa.BulkResult, error)
 	ListConversations(ctx context.Context, endUserID string) ([]dixa.Conversation, error)
 	GetConversation(ctx context.Context, id int64) (dixa.Conversation, error)
 	ListMessages(ctx context.Context, conversationID int64) ([]dixa.Message, error)

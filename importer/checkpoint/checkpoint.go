@@ -202,6 +202,8 @@ type Reservation struct {
 	Granted bool
 	// Doubt says that one of them had been reserved before and its outcome is unknown: the end-user may exist already.
 	Doubt bool
+	// Kept says that the run itself had reserved all of them before, and nobody has taken them over since.
+	Kept bool
 }
 
 // OfPerson is a transcript of a person. ConversationID is 0 where there is none.

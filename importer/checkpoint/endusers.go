@@ -12,8 +12,10 @@ type endUserRow struct {
 // looked up; rows holds those that are recorded for the organisation, alive the runs that are alive.
 func reserve(person []Identifier, rows map[Identifier]endUserRow, run int64, alive map[int64]bool) Reservation {
 	var held, doubt bool
+	kept := len(person) > 0
 	for _, id := range person {
 		row, ok := rows[id]
+		kept = kept && ok && row.reservedBy == run
 		switch {
 		case !ok:
 		case row.endUserID != "":
@@ -27,7 +29,7 @@ func reserve(person []Identifier, rows map[Identifier]endUserRow, run int64, ali
 	if held {
 		return Reservation{Held: true}
 	}
-	return Reservation{Granted: true, Doubt: doubt}
+	return Reservation{Granted: true, Doubt: doubt, Kept: kept}
 }
 
 // reserveAll decides on all persons and returns the identifiers that are granted, sorted.
