@@ -137,6 +137,7 @@ type reportPage struct {
 	Causes, Partial         []*causeGroup
 	Steps                   []reportStep
 	Failed                  []reportFailure
+	Conversations           bool  // some of Failed have one
 	FailedAll               int64 // of which Failed are the first
 	Elsewhere               int64 // failed in this run, and were worked on by another one since
 	Totals                  []reportTotal
@@ -274,6 +275,7 @@ func (p *program) reportTroubles(ctx context.Context, store checkpoint.Store, pa
 				default:
 					causes.add(r, nil)
 					if page.FailedAll++; len(page.Failed) < reportRows {
+						page.Conversations = page.Conversations || r.ConversationID != 0
 						page.Failed = append(page.Failed, reportFailure{r.ID, string(r.Status), r.ErrorCode, r.Error, r.ConversationID,
 							link("", conversationURL, r.ConversationID)})
 					}
