@@ -50,6 +50,7 @@ func TestReservations(t *testing.T) {
 		equal(t, "overlap", s.reserve(t, theirs, identifiers("z", "b"), identifiers("y")), []Reservation{held, granted})
 		equal(t, "what was refused is free", s.reserve(t, mine, identifiers("z")), []Reservation{granted})
 		equal(t, "my own again", s.reserve(t, mine, identifiers("c", "d")), []Reservation{doubt})
+		equal(t, "all my own", s.reserve(t, mine, identifiers("c", "d")), []Reservation{{Granted: true, Doubt: true, Kept: true}})
 
 		if err := s.SaveEndUsers(ctx, org, []EndUser{{ID: "u1", Identifiers: identifiers("a", "b")}}); err != nil {
 			t.Fatal(err)
