@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -111,6 +112,10 @@ func (p *program) writeReport(path string, run int64, html []byte) error {
 		if err != nil {
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
+	}
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) { // it names a file of another name
+		err = pathError.Err
 	}
 	if err != nil {
 		return fmt.Errorf("write the report %s: %w: name another file with --output", path, err)
