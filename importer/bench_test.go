@@ -63,7 +63,7 @@ type bench struct {
 	lines      [][]byte
 }
 
-const benchWorkers = 16
+const benchWorkers = 64
 
 func newBench(b *testing.B) *bench {
 	b.Helper()

@@ -65,7 +65,7 @@ type Config struct {
 	Anonymous  Anonymous                   // default AnonymousCreate
 	Attributes []AttributeMapping
 
-	Workers          int           // transcripts at once; default: four for each request a second, from 8 to 256; 16 without a rate
+	Workers          int           // transcripts at once; default: four for each request a second, from 8 to 256; 64 without a rate
 	Rate             float64       // requests a second that the API's limiter allows; 0: no limit. Only used to choose Workers
 	RequestTimeout   time.Duration // of one request, as the API client was told; default 30s
 	MaxAttempts      int           // import requests for one transcript; default 5
@@ -139,7 +139,7 @@ func (c Config) withDefaults() Config {
 		c.MaxAttempts = 5
 	}
 	if c.Workers == 0 {
-		c.Workers = 16
+		c.Workers = 64
 		if c.Rate > 0 {
 			c.Workers = min(max(int(4*c.Rate), 8), 256)
 		}

@@ -170,8 +170,9 @@ func ctxError(err error) error {
 	return nil
 }
 
-// settle records the last event of a task and counts it.
+// settle records the last event of a task and counts it. The worker does not wait for that.
 func (im *Importer) settle(t *task, e checkpoint.Event, code, message string) (step, error) {
+	t.leave()
 	c := t.change(e)
 	c.ErrorCode, c.Error = code, message
 	if e == checkpoint.FinishPartial || e == checkpoint.Finish {

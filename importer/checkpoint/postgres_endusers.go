@@ -16,9 +16,11 @@ func kindsAndValues(ids []Identifier) (kinds, values []string) {
 	return kinds, values
 }
 
+// The identifiers are named twice, here and where they are reserved: for the join alone Postgres reads the whole table while
+// that is not large yet.
 const postgresFindEndUsers = `select kind, value, end_user_id from dixa_import.end_users
 	join unnest($2::text[], $3::text[]) as asked (kind, value) using (kind, value)
-	where organisation = $1::text and end_user_id is not null`
+	where organisation = $1::text and end_user_id is not null and kind = any($2::text[]) and value = any($3::text[])`
 
 func (s *postgresStore) FindEndUsers(ctx context.Context, organisation string, ids []Identifier) (map[Identifier]string, error) {
 	found := map[Identifier]string{}
@@ -50,7 +52,8 @@ const (
 		returning kind, value, organisation, coalesce(end_user_id, ''), coalesce(reserved_by, 0), xmax = 0`
 	postgresReserve = `update dixa_import.end_users e set end_user_id = null, resolved_at = null, organisation = $1::text,
 		reserved_by = $2::bigint, reserved_at = now()
-		from unnest($3::text[], $4::text[]) as v (kind, value) where e.kind = v.kind and e.value = v.value`
+		from unnest($3::text[], $4::text[]) as v (kind, value)
+		where e.kind = v.kind and e.value = v.value and e.kind = any($3::text[]) and e.value = any($4::text[])`
 	postgresUnreserve = `delete from dixa_import.end_users e using unnest($1::text[], $2::text[]) as v (kind, value)
 		where e.kind = v.kind and e.value = v.value`
 )

@@ -18,6 +18,7 @@ const (
 		order by v.ordinal
 		on conflict (source, transcript_id) do nothing`
 
+	// The ids are named twice: for the join alone Postgres reads all transcripts of a source whose table is not large yet.
 	postgresUpdate = `update dixa_import.transcripts t set status = v.status, conversation_id = nullif(v.conversation_id, 0),
 			end_user_id = nullif(v.end_user_id, ''), attempts = v.attempts, error_code = nullif(v.error_code, ''),
 			error = nullif(v.error, ''), content_hash = nullif(v.content_hash, ''), closed_at = v.closed_at, run_id = v.run_id,
@@ -30,7 +31,7 @@ const (
 			$10::timestamptz[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::integer[], $16::bigint[], $17::boolean[])
 			as v (transcript_id, status, conversation_id, end_user_id, attempts, error_code, error, content_hash,
 				closed_at, run_id, claim, claimed_by, file, send, send_for, found)
-		where t.source = $1::text and t.transcript_id = v.transcript_id`
+		where t.source = $1::text and t.transcript_id = v.transcript_id and t.transcript_id = any($2::text[])`
 )
 
 // columns are records turned into arrays, one for each column.
