@@ -118,7 +118,7 @@ type planJSON struct {
 func (r planReport) json() planJSON {
 	return planJSON{
 		Counts: r.Counts, Work: r.Work, Changed: r.Changed, FailedBefore: r.FailedBefore, RejectedBefore: r.RejectedBefore,
-		InDoubtBefore: r.InDoubt, Open: r.Open, Rejections: listOf(r.Rejections), EndUsers: r.People, RequestsBy: r.Plan.Requests, Directory: r.Directory,
+		InDoubtBefore: r.InDoubt, Open: r.Open, Rejections: listOf(r.Rejections), EndUsers: r.People, RequestsBy: r.Requests, Directory: r.Directory,
 		Refused: listOf(r.Refused), Ignored: listOf(r.Ignored), Unmapped: listOf(r.Unmapped), Requests: r.Counts.Requests,
 		PerSecond: r.PerSecond, Seconds: r.Duration.Seconds(), FinishAt: r.finish.Truncate(time.Second), Show: r.Examples,
 	}

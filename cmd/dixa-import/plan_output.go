@@ -12,10 +12,9 @@ import (
 func (p *program) printPlan(r planReport) {
 	out := p.stdout
 	work := r.Counts.Imported + r.Counts.Partial
-	switch {
-	case work == 0:
+	if work == 0 {
 		out.printf("%s: there is nothing to import\n\n", r.source)
-	default:
+	} else {
 		out.printf("%s: a run would import %s\n\n", r.source, plural(work, "transcript"))
 	}
 	p.printPlanCounts(r)
@@ -65,7 +64,7 @@ func (p *program) printPlanCounts(r planReport) {
 
 // printPlanCost writes what the run would take.
 func (p *program) printPlanCost(r planReport) {
-	q := r.Plan.Requests
+	q := r.Requests
 	if r.Counts.Requests == 0 || r.Counts.Imported+r.Counts.Partial == 0 {
 		return
 	}
@@ -104,11 +103,11 @@ func (p *program) printDirectory(r planReport) {
 	case d == nil:
 	case d.Whole:
 		p.stdout.printf("\nWith end_users.preload the %s would be %s for the list of all end-users.\n",
-			plural(r.Plan.Requests.LookUps, "look-up"), plural(d.Requests, "request"))
+			plural(r.Requests.LookUps, "look-up"), plural(d.Requests, "request"))
 	default:
 		p.stdout.printf("\nWith end_users.preload the %s would be requests for the list of all end-users, %s a\n"+
-			"request: that pays if Dixa has fewer than about %s.\n", plural(r.Plan.Requests.LookUps, "look-up"), thousands(d.PerPage),
-			thousands(r.Plan.Requests.LookUps*d.PerPage))
+			"request: that pays if Dixa has fewer than about %s.\n", plural(r.Requests.LookUps, "look-up"), thousands(d.PerPage),
+			thousands(r.Requests.LookUps*d.PerPage))
 	}
 }
 

@@ -87,10 +87,10 @@ func compactJSON(v any) []byte {
 }
 
 // end writes what the comparison has found out.
-func (o *verifyOutput) end(source string, s importer.Verification) error {
+func (o *verifyOutput) end(source string, s importer.Verification) {
 	if o.p.json {
 		o.endJSON(s)
-		return nil
+		return
 	}
 	out := o.p.stdout
 	if o.begun {
@@ -122,7 +122,6 @@ func (o *verifyOutput) end(source string, s importer.Verification) error {
 	if s.Outcome == importer.OutcomeStopped {
 		out.printf("Stopped early (%s): the same command goes on from here.\n", s.Reason)
 	}
-	return nil
 }
 
 func (o *verifyOutput) endJSON(s importer.Verification) {
