@@ -53,13 +53,13 @@ func describeJSON(err error) error {
 }
 
 // readAPIError reads an answer that is neither success nor a 429. Whatever becomes of its body, the status stands.
-func readAPIError(op Operation, resp *http.Response) *APIError {
+func readAPIError(op Operation, resp *http.Response, said private) *APIError {
 	var body struct {
 		Message string `json:"message"`
 	}
 	data, whole, err := readCapped(resp.Body, maxErrorBody)
 	if err == nil && whole && json.Unmarshal(data, &body) == nil {
-		if message := cleanMessage(body.Message); message != "" {
+		if message := cleanKeeping(body.Message, "", said); message != "" {
 			return &APIError{Operation: op, Status: resp.StatusCode, Message: message}
 		}
 	}

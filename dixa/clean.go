@@ -26,16 +26,17 @@ var (
 
 // cleanMessage makes a message of Dixa's fit for errors, logs and tables: valid UTF-8 on one line, without email
 // addresses and phone numbers, of at most 300 characters.
-func cleanMessage(text string) string { return cleanKeeping(text, "") }
+func cleanMessage(text string) string { return cleanKeeping(text, "", nil) }
 
-// cleanKeeping is cleanMessage for a text of which one part is known to be harmless. "" keeps nothing.
-func cleanKeeping(text, keep string) string {
+// cleanKeeping is cleanMessage for the answer to a request that said something private. One part of the text may be known to
+// be harmless; "" keeps nothing.
+func cleanKeeping(text, keep string, said private) string {
 	text = oneLine(text)
 	var b strings.Builder
 	if before, after, ok := strings.Cut(text, keep); ok && keep != "" {
-		b.WriteString(maskPersonal(before) + keep + maskPersonal(after))
+		b.WriteString(maskPersonal(said.mask(before)) + keep + maskPersonal(said.mask(after)))
 	} else {
-		b.WriteString(maskPersonal(text))
+		b.WriteString(maskPersonal(said.mask(text)))
 	}
 	return truncate(b.String(), maxMessage)
 }

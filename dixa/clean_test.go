@@ -48,7 +48,7 @@ func FuzzErrorBodies(f *testing.F) {
 	f.Add("\xff\x00 \u202e\n %2B4512345678 %40", "")
 	f.Add(strings.Repeat("1", 400)+"@", "1")
 	f.Fuzz(func(t *testing.T, text, keep string) {
-		for _, got := range []string{cleanMessage(text), cleanKeeping(text, longestContained(text, func(yield func(string) bool) { yield(keep) }))} {
+		for _, got := range []string{cleanMessage(text), cleanKeeping(text, longestContained(text, func(yield func(string) bool) { yield(keep) }), private{keep})} {
 			if !utf8.ValidString(got) || utf8.RuneCountInString(got) > maxMessage || strings.ContainsFunc(got, unicode.IsControl) {
 				t.Errorf("%q: %q", text, got)
 			}

@@ -142,7 +142,7 @@ func once[T any](ctx context.Context, c *Client, in call[T], payload []byte, not
 	if err := ctx.Err(); err != nil {
 		return zero, &unsentError{op: in.op, err: err}
 	}
-	status, body, err := c.exchange(ctx, in.op, in.method, in.url, payload, notAfter)
+	status, body, err := c.exchange(ctx, in.op, in.method, in.url, payload, notAfter, in.private)
 	if err != nil {
 		return zero, err
 	}
@@ -154,7 +154,8 @@ func once[T any](ctx context.Context, c *Client, in call[T], payload []byte, not
 }
 
 // exchange sends a request and returns an answer of success; every other outcome is an error of this package.
-func (c *Client) exchange(parent context.Context, op Operation, method, target string, payload []byte, notAfter time.Time) (int, []byte, error) {
+func (c *Client) exchange(parent context.Context, op Operation, method, target string, payload []byte, notAfter time.Time,
+	said func() private) (int, []byte, error) {
 	timed, cancel := context.WithTimeout(parent, c.timeout)
 	defer cancel()
 	ctx, giveUp := context.WithCancelCause(timed)
@@ -190,7 +191,7 @@ func (c *Client) exchange(parent context.Context, op Operation, method, target s
 		return 0, nil, c.pause(op, started, retryAfter(resp.Header, date))
 	}
 	if resp.StatusCode > 299 {
-		return 0, nil, readAPIError(op, resp)
+		return 0, nil, readAPIError(op, resp, said())
 	}
 	body, whole, err := readCapped(resp.Body, maxAnswerBody)
 	switch {

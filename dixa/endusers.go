@@ -103,12 +103,15 @@ func (c *Client) CreateEndUsers(ctx context.Context, in []NewEndUser,
 	if len(in) == 0 {
 		return nil, nil
 	}
-	body := struct {
-		Data []NewEndUser `json:"data"`
-	}{in}
+	body := bulkUsers{in}
 	return do(ctx, c, call[[]BulkResult]{op: OpCreateEndUsers, method: http.MethodPost,
 		url: c.url("/endusers/bulk", nil), body: body, before: before,
-		read: func(body []byte) ([]BulkResult, error) { return readBulk(body, len(in)) }})
+		read: func(answer []byte) ([]BulkResult, error) { return readBulk(answer, len(in), body.private()) }})
+}
+
+// bulkUsers is the body of a bulk creation.
+type bulkUsers struct {
+	Data []NewEndUser `json:"data"`
 }
 
 // bulkEntry is one item's outcome: exactly one of its fields is there.
@@ -126,7 +129,7 @@ var bulkStatus = map[string]int{
 	"Infrastructure": http.StatusInternalServerError, "ErrorResponse": http.StatusInternalServerError,
 }
 
-func readBulk(body []byte, want int) ([]BulkResult, error) {
+func readBulk(body []byte, want int, said private) ([]BulkResult, error) {
 	entries, err := readData[[]bulkEntry](body)
 	if err != nil {
 		return nil, err
@@ -142,7 +145,7 @@ func readBulk(body []byte, want int) ([]BulkResult, error) {
 			if !ok {
 				status = http.StatusBadRequest
 			}
-			results[i].Err = &APIError{Operation: OpCreateEndUsers, Status: status, Message: cleanMessage(e.Error.Message)}
+			results[i].Err = &APIError{Operation: OpCreateEndUsers, Status: status, Message: cleanKeeping(e.Error.Message, "", said)}
 		case e.Data != nil && e.Data.ID != "":
 			results[i].EndUser = *e.Data
 		default:

@@ -131,10 +131,10 @@ func (c *Client) ImportConversation(ctx context.Context, in ConversationImport,
 	before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)) (ImportResult, error) {
 	return do(ctx, c, call[ImportResult]{op: OpImport, method: http.MethodPost,
 		url: c.url("/conversations/import", nil), body: in, before: before,
-		read: func(body []byte) (ImportResult, error) { return readImport(body, in.Messages) }})
+		read: func(body []byte) (ImportResult, error) { return readImport(body, in) }})
 }
 
-func readImport(body []byte, sent []ImportMessage) (ImportResult, error) {
+func readImport(body []byte, sent ConversationImport) (ImportResult, error) {
 	data, err := readData[struct {
 		ID            int64           `json:"id"`
 		PartialErrors json.RawMessage `json:"partialErrors"`
@@ -156,7 +156,7 @@ func readImport(body []byte, sent []ImportMessage) (ImportResult, error) {
 		return result, nil
 	}
 	for _, p := range partial {
-		result.PartialErrors = append(result.PartialErrors, cleanKeeping(p.Message, longestIn(p.Message, sent)))
+		result.PartialErrors = append(result.PartialErrors, cleanKeeping(p.Message, longestIn(p.Message, sent.Messages), sent.private()))
 	}
 	return result, nil
 }
