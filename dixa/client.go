@@ -135,7 +135,7 @@ func isLoopback(host string) bool {
 type Client struct {
 	base        *url.URL
 	http        *http.Client
-	authorize   func(*http.Request) // holds the token where no formatting of a Client can print it
+	token       func() string // holds it where no formatting of a Client can print it
 	timeout     time.Duration
 	maxAttempts int
 	backoff     time.Duration
@@ -157,11 +157,10 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	bearer := "Bearer " + cfg.Token
 	c := &Client{
 		base:        base,
 		http:        &http.Client{Transport: newTransport(cfg), CheckRedirect: stayHere},
-		authorize:   func(r *http.Request) { r.Header.Set("Authorization", bearer) },
+		token:       func() string { return cfg.Token },
 		timeout:     cfg.Timeout,
 		maxAttempts: cfg.MaxAttempts,
 		backoff:     cfg.Backoff,

@@ -191,7 +191,7 @@ func (c *Client) exchange(parent context.Context, op Operation, method, target s
 		return 0, nil, c.pause(op, started, retryAfter(resp.Header, date))
 	}
 	if resp.StatusCode > 299 {
-		return 0, nil, readAPIError(op, resp, said())
+		return 0, nil, readAPIError(op, resp, append(said(), c.token()))
 	}
 	body, whole, err := readCapped(resp.Body, maxAnswerBody)
 	switch {
@@ -220,7 +220,7 @@ func (c *Client) request(ctx context.Context, method, target string, payload []b
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.userAgent)
-	c.authorize(req)
+	req.Header.Set("Authorization", "Bearer "+c.token())
 	return req, nil
 }
 

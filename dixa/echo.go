@@ -14,6 +14,7 @@ type private []string
 
 const (
 	shortestEcho = 3  // runes of a value that is looked for
+	sureEcho     = 8  // runes that are no part of a longer word by chance
 	surestEcho   = 24 // runes that are enough to know a value by, which Dixa may have cut
 )
 
@@ -59,7 +60,8 @@ func (p private) forms() []string {
 	return slices.Compact(forms)
 }
 
-// withoutEcho masks a value where it stands alone in a text, and what the text has of its beginning if that is long enough.
+// withoutEcho masks a value in a text, a short one where it stands alone, and of a long one also what the text has of its
+// beginning.
 func withoutEcho(text, value string) string {
 	begin := firstRunes(value, surestEcho)
 	var b strings.Builder
@@ -73,7 +75,7 @@ func withoutEcho(text, value string) string {
 		for n := len(begin); n < len(value) && end < len(text) && text[end] == value[n]; n++ {
 			end++
 		}
-		if begin == value && (wordGoesOn(text[:at], begin) || wordGoesOn(text[at:end], text[end:])) {
+		if utf8.RuneCountInString(value) < sureEcho && (wordGoesOn(text[:at], begin) || wordGoesOn(text[at:end], text[end:])) {
 			b.WriteString(text[:end])
 		} else {
 			b.WriteString(text[:at] + mask)

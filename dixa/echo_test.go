@@ -16,6 +16,7 @@ func TestWhatARequestSaidIsNotSaidAgain(t *testing.T) {
 	}{
 		{nil, "Invalid input for Message", "Invalid input for Message"},
 		{private{"Ann Lee"}, "no displayName Ann Lee, please", "no displayName ***, please"},
+		{private{"loyalty-77"}, "map[id:[loyalty-77]] loyalty-77map", "map[id:[***]] ***map"},
 		{private{"Ann"}, "Annual plans of Ann, JoAnn", "Annual plans of ***, JoAnn"},
 		{private{"An", ""}, "An error", "An error"},
 		{private{long}, "cannot take <" + long + "> in", "cannot take <***> in"},
@@ -44,7 +45,7 @@ func TestEchoes(t *testing.T) {
 			_ = json.NewDecoder(r.Body).Decode(&raw)
 			body.Write(raw)
 		}
-		text, err := json.Marshal("cannot take " + body.String() + " or " + r.URL.Query().Encode() + " or " + r.URL.Query().Get("externalId"))
+		text, err := json.Marshal("cannot take " + body.String() + " or " + r.URL.Query().Encode() + " or " + r.URL.Query().Get("externalId") + r.Header.Get("Authorization"))
 		if err != nil {
 			t.Error(err)
 		}
@@ -71,7 +72,7 @@ func TestEchoes(t *testing.T) {
 		},
 	} {
 		err := do()
-		if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "cannot take") {
+		if err == nil || strings.Contains(err.Error(), testToken) || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "cannot take") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,9 @@ type postgresStore struct {
 
 var _ Store = (*postgresStore)(nil)
 
+// quotedValue is what pgx quotes of a URL.
+var quotedValue = regexp.MustCompile(`"[^"]*"`)
+
 func openPostgres(ctx context.Context, databaseURL string) (Store, error) {
 	if _, err := url.Parse(databaseURL); err != nil {
 		// The error quotes the URL and the password in it.
@@ -48,7 +52,7 @@ func openPostgres(ctx context.Context, databaseURL string) (Store, error) {
 		if cause := errors.Unwrap(err); cause != nil {
 			err = cause // without the URL
 		}
-		return nil, fmt.Errorf("read the parameters of the Postgres URL: %w", err)
+		return nil, fmt.Errorf("read the parameters of the Postgres URL: %s", quotedValue.ReplaceAllString(err.Error(), `"..."`))
 	}
 	// Statements with names, and their cache, would be lost when a pooler gives the next transaction another session.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
