@@ -72,6 +72,9 @@ func TestAsleepAtEveryWrite(t *testing.T) {
 			continue
 		}
 		for _, call := range c.calls {
+			if call == "Bind" || call == "StartRun" { // before there is anything to lose
+				continue
+			}
 			for _, after := range []bool{false, true} {
 				moments = append(moments, moment{c, halt{Call: call, After: after, Signal: syscall.SIGSTOP}})
 			}

@@ -18,6 +18,7 @@ import (
 	"dixa-import/dixa"
 	"dixa-import/dixa/sandbox"
 	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
 	"dixa-import/importer/checkpoint/pgtest"
 )
 
@@ -275,10 +276,13 @@ func (s *storm) calm() {
 	s.api.SetFaults(nil)
 	s.expireLeases()
 	client := s.client(func(c *dixa.Config) { c.Timeout = 5 * time.Second })
-	s.mustRun(importer.OutcomeOK, s.jsonl(s.path), func(c *importer.Config) {
+	calmly := func(c *importer.Config) {
 		withNumbers(c)
 		c.API, c.RequestTimeout, c.Settle, c.SendWindow, c.MaxAttempts = client, stormTimeout, stormSettle, stormWindow, 1000
-	})
+	}
+	s.mustRun(importer.OutcomeOK, s.jsonl(s.path), calmly)
+	failed := importer.Selection{Statuses: []checkpoint.Status{checkpoint.Failed, checkpoint.InDoubt}}
+	s.mustRun(importer.OutcomeOK, s.jsonl(s.path), retrying(failed, calmly))
 	for _, twice := range s.api.Duplicates() {
 		s.Errorf("%s is there %d times: %v", twice.ExternalID, len(twice.Conversations), twice.Conversations)
 	}
