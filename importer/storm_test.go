@@ -81,7 +81,7 @@ func TestStorm(t *testing.T) {
 func newStorm(t *testing.T, store string, seed uint64) *storm {
 	t.Helper()
 	// Dixa is so slow that the work lasts for as long as the kills do.
-	latency := min(3*time.Millisecond+time.Duration(float64(*stormKills)/float64(*stormTranscripts)*float64(1200*time.Millisecond)), 400*time.Millisecond)
+	latency := min(3*time.Millisecond+time.Duration(float64(*stormKills)/float64(*stormTranscripts)*float64(450*time.Millisecond)), 400*time.Millisecond)
 	w := setup(t, "sqlite", sandbox.Options{Seed: seed, Faults: everyFault(0.05), ListLag: 200 * time.Millisecond, EndUserLag: 100 * time.Millisecond,
 		Latency: latency, Jitter: latency / 2})
 	s := &storm{world: w, transcripts: *stormTranscripts, persons: *stormTranscripts/4 + 1, slots: 1, waiting: map[chan struct{}]int64{}}
@@ -273,6 +273,7 @@ func (s *storm) calm() {
 	if fired == 0 {
 		s.Error("no request went wrong")
 	}
+	raged, done := s.requests.Load(), len(s.api.Conversations())
 	s.api.SetFaults(nil)
 	s.expireLeases()
 	client := s.client(func(c *dixa.Config) { c.Timeout = 5 * time.Second })
@@ -290,10 +291,11 @@ func (s *storm) calm() {
 	for _, c := range s.api.Conversations() {
 		there[c.ExternalID] = c
 	}
-	anonymous, known := 0, map[int]bool{}
+	anonymous, lost, known := 0, 0, map[int]bool{}
 	for i := range s.transcripts {
 		c, ok := there[fmt.Sprintf("%s/t-%d", testSource, i)]
 		if !ok {
+			lost++
 			s.Errorf("transcript t-%d is lost", i)
 		}
 		if got := c.Attributes[sandbox.OrderNumberID]; i%2 == 0 && got != fmt.Sprint(i) {
@@ -306,6 +308,6 @@ func (s *storm) calm() {
 		}
 	}
 	s.wantTotals(s.transcripts, anonymous+len(known))
-	s.Logf("%d conversations, %d end-users, %d requests, %d of them with a fault: 0 lost, 0 doubled unless it says otherwise",
-		s.transcripts, anonymous+len(known), s.requests.Load(), fired)
+	s.Logf("in the storm %d requests, %d of them with a fault, and %d conversations; at the end %d conversations, %d lost, %d doubled, and %d end-users of %d persons",
+		raged, fired, done, len(s.api.Conversations()), lost, len(s.api.Duplicates()), len(s.api.EndUsers()), anonymous+len(known))
 }
