@@ -320,7 +320,7 @@ func TestOneOfSeveralIsKilled(t *testing.T) {
 	w := setup(t, "postgres", sandbox.Options{})
 	path := w.file("c.jsonl", chats(n)...)
 	reached, dead := make(chan struct{}), make(chan struct{})
-	w.onNth(sandbox.Import, n/2, func(_ http.ResponseWriter, serve func(http.ResponseWriter)) {
+	w.onNth(sandbox.Import, n/2, func(http.ResponseWriter, func(http.ResponseWriter)) {
 		close(reached)
 		<-dead // its client may be the victim or not
 	})

@@ -80,7 +80,7 @@ func TestAsleepAtEveryWrite(t *testing.T) {
 			}
 		}
 	}
-	together(t, moments, func(m moment) string { return m.halt.String() }, func(t *testing.T, m moment) {
+	together(t, moments, func(m moment) string { return m.String() }, func(t *testing.T, m moment) {
 		w := setup(t, "postgres", m.opts)
 		lines, want := m.lines, m.want
 		if lines == nil {

@@ -55,9 +55,6 @@ type world struct {
 	tap       atomic.Pointer[tap]
 }
 
-// tap stands between a client and the sandbox, which serve asks.
-type tap func(op sandbox.Operation, rw http.ResponseWriter, serve func(http.ResponseWriter))
-
 // ServeHTTP lets the sandbox serve a request.
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	n := w.requests.Add(1)
@@ -70,65 +67,6 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	w.api.ServeHTTP(rw, r)
 }
-
-// operationOf names a request of an import.
-func operationOf(r *http.Request) sandbox.Operation {
-	switch path := strings.TrimPrefix(r.URL.Path, "/v1"); {
-	case r.Method == http.MethodPatch:
-		return sandbox.PatchAttributes
-	case path == "/conversations/import":
-		return sandbox.Import
-	case path == "/endusers" && r.Method == http.MethodPost:
-		return sandbox.CreateEndUser
-	case path == "/endusers/bulk":
-		return sandbox.CreateEndUsers
-	case path == "/endusers":
-		return sandbox.FindEndUsers
-	case path == "/organization":
-		return sandbox.GetOrganization
-	case path == "/custom-attributes":
-		return sandbox.ListAttributes
-	case strings.HasSuffix(path, "/conversations"):
-		return sandbox.ListConversations
-	case strings.HasSuffix(path, "/messages"):
-		return sandbox.ListMessages
-	case strings.HasPrefix(path, "/conversations/"):
-		return sandbox.GetConversation
-	}
-	return sandbox.Unknown
-}
-
-// onNth has the n-th request of an operation handled by do, and all others by the sandbox.
-func (w *world) onNth(op sandbox.Operation, n int64, do func(rw http.ResponseWriter, serve func(http.ResponseWriter))) {
-	var met atomic.Int64
-	f := tap(func(got sandbox.Operation, rw http.ResponseWriter, serve func(http.ResponseWriter)) {
-		if got == op && met.Add(1) == n {
-			do(rw, serve)
-			return
-		}
-		serve(rw)
-	})
-	w.tap.Store(&f)
-}
-
-// answering calls before when an answer is about to leave: what the request does, it has done by then.
-type answering struct {
-	http.ResponseWriter
-	before func()
-	once   sync.Once
-}
-
-func (a *answering) WriteHeader(status int) {
-	a.once.Do(a.before)
-	a.ResponseWriter.WriteHeader(status)
-}
-
-func (a *answering) Write(b []byte) (int, error) {
-	a.once.Do(a.before)
-	return a.ResponseWriter.Write(b)
-}
-
-func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // onOperation has f called when a request of the API arrives, before anything is decided about it.
 func (w *world) onOperation(f func(sandbox.Operation)) { w.operation.Store(&f) }
@@ -227,7 +165,7 @@ func (w *world) importer(reader importer.Reader, change func(*importer.Config)) 
 	w.Helper()
 	cfg := importer.Config{
 		Source: testSource, Reader: reader, BaseURL: w.http.URL, AgentID: sandbox.DefaultAgentID,
-		Region: "DK", RequestTimeout: 400 * time.Millisecond, Settle: 60 * time.Millisecond, SendWindow: 300 * time.Millisecond,
+		Region: "DK", Workers: 16, RequestTimeout: 400 * time.Millisecond, Settle: 60 * time.Millisecond, SendWindow: 300 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
 	if change != nil {
