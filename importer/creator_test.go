@@ -31,7 +31,7 @@ func customers(n, persons int) []string {
 func TestRequestsForEachTranscript(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
-		const n, persons = 2500, 1000
+		const n, persons = 1000, 400
 		w := setup(t, store, sandbox.Options{})
 		path := w.file("c.jsonl", customers(n, persons)...)
 		s := w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)

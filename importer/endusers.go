@@ -21,8 +21,10 @@ type resolver struct {
 	saves   group[checkpoint.EndUser]
 	lookUps chan struct{} // one for each look-up under way, so that they leave the limiter to the imports
 
+	roster roster // with Config.Preload
+
 	mu    sync.Mutex
-	busy  map[checkpoint.Identifier]chan struct{} // closed when the identifier is free again
+	lines map[checkpoint.Identifier]chan struct{} // of the last in line for an identifier, closed when its turn is over
 	cache idCache
 }
 
@@ -31,7 +33,7 @@ const saveBatch = 256
 
 // newResolver returns a resolver for work that ends with ctx.
 func newResolver(ctx context.Context, im *Importer) *resolver {
-	u := &resolver{im: im, busy: map[checkpoint.Identifier]chan struct{}{}, lookUps: make(chan struct{}, (im.cfg.Workers+1)/2)}
+	u := &resolver{im: im, lines: map[checkpoint.Identifier]chan struct{}{}, lookUps: make(chan struct{}, (im.cfg.Workers+1)/2)}
 	u.creator = newCreator(ctx, u)
 	u.saves.most, u.saves.work = saveBatch, func(users []checkpoint.EndUser) error { return u.save(users...) }
 	return u
@@ -68,14 +70,14 @@ func (im *Importer) resolve(ctx context.Context, t *task) (step, error) {
 // resolve returns the end-user's id, and whether it was created for this transcript.
 func (u *resolver) resolve(ctx context.Context, t *task) (id string, created bool, err error) {
 	p := t.person
+	defer u.endTurn(t)
 	if id = u.cached(p.ids); id != "" {
 		return id, false, nil
 	}
-	free, err := u.lock(t, p.all())
-	if err != nil {
+	u.takeTurn(t)
+	if err := u.awaitTurn(t); err != nil {
 		return "", false, err
 	}
-	defer free()
 	if id = u.cached(p.ids); id != "" {
 		return id, false, nil
 	}
@@ -91,7 +93,11 @@ func (u *resolver) resolve(ctx context.Context, t *task) (id string, created boo
 			}
 		}
 	}
-	if id, err = u.lookUp(p.ids); err != nil || id != "" {
+	ask := u.ask
+	if u.im.cfg.Preload {
+		ask = u.askRoster
+	}
+	if id, err = u.lookUp(p.ids, ask); err != nil || id != "" {
 		return id, false, err
 	}
 	return u.create(t)
@@ -128,9 +134,9 @@ func (u *resolver) recall(tasks []*task) {
 
 // lookUp asks Dixa for the identifiers in their order, and records whose they are: the one that was found, and those before
 // it, which Dixa does not know and which the transcript says belong to the same person.
-func (u *resolver) lookUp(ids []checkpoint.Identifier) (string, error) {
+func (u *resolver) lookUp(ids []checkpoint.Identifier, ask func(checkpoint.Identifier) (string, error)) (string, error) {
 	for i, ident := range ids {
-		id, err := u.ask(ident)
+		id, err := ask(ident)
 		if err != nil {
 			return "", err
 		}
@@ -253,7 +259,7 @@ func (u *resolver) existing(t *task, w *wish) (string, bool, error) {
 func (u *resolver) lookOver(t *task) (string, error) {
 	begin := time.Now()
 	for looks := 1; ; looks++ {
-		id, err := u.lookUp(t.person.all())
+		id, err := u.lookUp(t.person.all(), u.ask)
 		if err != nil || id != "" {
 			return id, err
 		}
@@ -295,6 +301,7 @@ func (u *resolver) forget(id string) error {
 	u.mu.Lock()
 	u.cache.drop(id)
 	u.mu.Unlock()
+	u.roster.forget(id)
 	return u.keep("forget an end-user", func(ctx context.Context) error {
 		return u.im.cfg.Store.ForgetEndUser(ctx, u.im.organisation, id)
 	})
@@ -314,55 +321,6 @@ func (u *resolver) keep(doing string, do func(context.Context) error) error {
 		return fatal(err)
 	}
 	return nil
-}
-
-// lock takes the identifiers of a person for one task; the others wait, in the order of the identifiers, so that none wait for
-// each other. Waiting for long does not occupy a worker.
-func (u *resolver) lock(t *task, ids []checkpoint.Identifier) (free func(), err error) {
-	ids = sorted(ids)
-	mine := make(chan struct{})
-	taken := 0
-	free = func() {
-		u.mu.Lock()
-		for _, id := range ids[:taken] {
-			delete(u.busy, id)
-		}
-		u.mu.Unlock()
-		close(mine)
-	}
-	// All of a person's identifiers share one channel: whoever waits for one of them waits for the person.
-	for taken < len(ids) {
-		u.mu.Lock()
-		other, busy := u.busy[ids[taken]]
-		if !busy {
-			u.busy[ids[taken]] = mine
-			taken++
-		}
-		u.mu.Unlock()
-		if !busy {
-			continue
-		}
-		if err := u.await(t, other); err != nil {
-			free()
-			return nil, err
-		}
-	}
-	return free, nil
-}
-
-func (u *resolver) await(t *task, other <-chan struct{}) error {
-	patience := time.NewTimer(time.Second)
-	defer patience.Stop()
-	for {
-		select {
-		case <-other:
-			return nil
-		case <-patience.C:
-			t.leave()
-		case <-u.im.fetching.Done():
-			return errStopped
-		}
-	}
 }
 
 func sorted(ids []checkpoint.Identifier) []checkpoint.Identifier {

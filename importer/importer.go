@@ -34,6 +34,7 @@ type API interface {
 	GetOrganization(ctx context.Context) (dixa.Organization, error)
 	ListAttributes(ctx context.Context) ([]dixa.AttributeDefinition, error)
 	FindEndUsers(ctx context.Context, kind dixa.IdentifierKind, value string) ([]dixa.EndUser, error)
+	ListEndUsers(ctx context.Context, pageLimit int) iter.Seq2[[]dixa.EndUser, error]
 	CreateEndUser(ctx context.Context, u dixa.NewEndUser,
 		before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)) (dixa.EndUser, error)
 	CreateEndUsers(ctx context.Context, users []dixa.NewEndUser,
@@ -63,6 +64,7 @@ type Config struct {
 	Match      []checkpoint.IdentifierKind // order of look-up; default external id, email, phone
 	Region     string                      // for phone numbers without a country code, such as DK; default: such numbers are unreadable
 	Anonymous  Anonymous                   // default AnonymousCreate
+	Preload    bool                        // list all end-users of Dixa once instead of looking people up one by one
 	Attributes []AttributeMapping
 
 	Workers          int           // transcripts at once; default: four for each request a second, from 8 to 256; 64 without a rate

@@ -27,6 +27,7 @@ type task struct {
 	decision           Decision        // of a person, about a transcript that was in doubt
 	missing            map[string]bool // the attributes that a repair sets; nil: all
 
+	turn  *turn         // nil: it is in no line
 	place chan struct{} // of which it holds a place: Importer.ahead, Importer.slots or nil
 }
 
@@ -79,6 +80,9 @@ func (im *Importer) startAll(ctx context.Context, tasks []*task) {
 	}
 	im.users.recall(tasks)
 	for _, t := range tasks {
+		im.users.takeTurn(t)
+	}
+	for _, t := range tasks {
 		im.begin(ctx, t)
 	}
 }
@@ -95,6 +99,7 @@ func (im *Importer) begin(ctx context.Context, t *task) {
 			if place != im.open {
 				<-im.open
 			}
+			im.users.endTurn(t)
 			im.tally.pending.Add(1)
 			return
 		}
@@ -103,6 +108,7 @@ func (im *Importer) begin(ctx context.Context, t *task) {
 	im.inFlight.Add(1)
 	im.tasks.Go(func() {
 		defer func() {
+			im.users.endTurn(t)
 			t.leave()
 			<-im.open
 			im.inFlight.Add(-1)

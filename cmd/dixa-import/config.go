@@ -34,6 +34,7 @@ type configFile struct {
 		Match         []setting `yaml:"match"`
 		DefaultRegion setting   `yaml:"default_region"`
 		Anonymous     setting   `yaml:"anonymous"`
+		Preload       setting   `yaml:"preload"`
 	} `yaml:"end_users"`
 	Attributes mappings `yaml:"attributes"`
 	Import     struct {

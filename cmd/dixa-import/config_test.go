@@ -104,6 +104,7 @@ func TestConfigProblemsNameFileLineAndKey(t *testing.T) {
 		{"match empty", "end_users:\n  match: []\n", "c.yaml: end_users.match: is empty"},
 		{"region", "end_users:\n  default_region: Denmark\n", "c.yaml:2: end_users.default_region: is no country"},
 		{"anonymous", "end_users:\n  anonymous: drop\n", "c.yaml:2: end_users.anonymous: must be create or skip"},
+		{"preload", "end_users:\n  preload: yes\n", "c.yaml:2: end_users.preload: must be true or false"},
 		{"attribute", "attributes:\n  a:\n", "c.yaml:2: attributes.a: is empty"},
 		{"attribute key", "attributes:\n  a: {attribut: x}\n", "c.yaml:2: attributes.a.attribut: there is no such key, did you mean attribute?"},
 		{"constant", "attributes:\n  a: {attribute: x}\n", "c.yaml:2: attributes.a.value: is missing"},
@@ -169,7 +170,7 @@ source:
     query: |
       select '$${x}' as a, $1
     overlap: 2h
-end_users: {match: [phone], default_region: gb, anonymous: skip}
+end_users: {match: [phone], default_region: gb, anonymous: skip, preload: true}
 attributes:
   order: &o order_number
   version: {attribute: Bot version, value: 2.40}
@@ -198,7 +199,7 @@ import: {workers: "${W}", max_attempts: 2, max_failures: 2.5%, settle: 1m, datab
 		t.Error(diff)
 	}
 	users, _ := c.endUsers()
-	if diff := cmp.Diff(endUserSettings{[]checkpoint.IdentifierKind{checkpoint.Phone}, "GB", importer.AnonymousSkip}, users); diff != "" {
+	if diff := cmp.Diff(endUserSettings{[]checkpoint.IdentifierKind{checkpoint.Phone}, "GB", importer.AnonymousSkip, true}, users); diff != "" {
 		t.Error(diff)
 	}
 	imports, _ := c.importing()

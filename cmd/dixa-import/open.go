@@ -24,7 +24,7 @@ func (p *program) newClient(s dixaSettings, attempts, workers int, limiter dixa.
 	}
 	return dixa.New(dixa.Config{
 		BaseURL: s.BaseURL, Token: s.Token, Timeout: s.Timeout, MaxAttempts: attempts,
-		Limiter: limiter, Connections: max(16, workers, min(int(4*s.Rate), 256)),
+		Limiter: limiter, Connections: max(128, 2*workers, min(int(8*s.Rate), 512)), // beside the workers, people are looked up
 		UserAgent: "dixa-import/" + strings.Fields(version())[0], Logger: p.log,
 	})
 }

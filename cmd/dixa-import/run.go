@@ -270,7 +270,7 @@ func (p *program) openJob(ctx context.Context, c *cli.Context, use checkpointUse
 	}
 	j := &job{conversationURL: api.ConversationURL, config: importer.Config{
 		Source: src.Name, BaseURL: api.BaseURL, AgentID: agent, Match: users.Match, Region: users.Region,
-		Anonymous: users.Anonymous, Attributes: attributes, Workers: imports.Workers, Rate: api.Rate,
+		Anonymous: users.Anonymous, Preload: users.Preload, Attributes: attributes, Workers: imports.Workers, Rate: api.Rate,
 		RequestTimeout: api.Timeout, MaxAttempts: imports.MaxAttempts, MaxFailures: imports.MaxFailures, Settle: imports.Settle,
 		DatabasePatience: imports.DatabasePatience, Overlap: src.Overlap, Excerpt: len(textsOf(c, "jsonl")) > 0, Logger: p.log,
 	}}

@@ -161,6 +161,7 @@ type endUserSettings struct {
 	Match     []checkpoint.IdentifierKind
 	Region    string
 	Anonymous importer.Anonymous
+	Preload   bool
 }
 
 func (c *configFile) endUsers() (endUserSettings, error) {
@@ -192,6 +193,12 @@ func (c *configFile) endUsers() (endUserSettings, error) {
 	s.Anonymous = importer.Anonymous(r.text(anonymous, "end_users.anonymous", string(importer.AnonymousCreate)))
 	if s.Anonymous != importer.AnonymousCreate && s.Anonymous != importer.AnonymousSkip {
 		r.fail(anonymous, "end_users.anonymous", "must be create or skip")
+	}
+	switch preload := r.text(c.EndUsers.Preload, "end_users.preload", "false"); preload {
+	case "true", "false":
+		s.Preload = preload == "true"
+	default:
+		r.fail(c.EndUsers.Preload, "end_users.preload", "must be true or false")
 	}
 	return s, r.err()
 }

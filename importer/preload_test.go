@@ -1,0 +1,164 @@
+package importer_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+)
+
+func preloading(c *importer.Config) { c.Attributes, c.Preload = orderNumber, true }
+
+// known puts customers into Dixa and returns their end-users by address.
+func (w *world) known(addresses ...string) map[string]string {
+	ids := map[string]string{}
+	for _, a := range addresses {
+		ids[a] = w.api.AddEndUser(sandbox.EndUser{Email: a})
+	}
+	return ids
+}
+
+// TestPreload: half of the customers are in Dixa, and nobody is looked up.
+func TestPreload(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		const n, persons = 1000, 400
+		w := setup(t, store, sandbox.Options{})
+		var addresses []string
+		for i := range persons / 2 {
+			addresses = append(addresses, fmt.Sprintf("customer%d@example.org", 2*i))
+		}
+		w.known(addresses...)
+		s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", customers(n, persons)...)), preloading)
+		if each := float64(s.Counts.Requests) / n; each > 2.05 {
+			t.Errorf("%.3f requests for each transcript: %v", each, w.api.Counts())
+		}
+		if found := w.api.Counts()[sandbox.FindEndUsers]; found != 0 {
+			t.Errorf("%d look-ups", found)
+		}
+		w.wantTotals(n, persons)
+	})
+}
+
+func TestPreloadThatIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.ListEndUsers, Kind: sandbox.ErrorBefore, Status: status}}})
+			w.known("customer1@example.org")
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", customers(30, 10)...)), preloading)
+			w.wantFired("list_end_users:error_before")
+			w.wantTotals(30, 10)
+			if n := strings.Count(w.logs.String(), "looked up one by one"); n != 1 {
+				t.Errorf("the log says so %d times", n)
+			}
+			if found := w.api.Counts()[sandbox.FindEndUsers]; found != 10 {
+				t.Errorf("%d look-ups, want 10", found)
+			}
+		})
+	}
+}
+
+// TestPreloadOfPages: a list that breaks off in the middle tells who is there, and not who is not.
+func TestPreloadOfPages(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		fault  sandbox.Fault
+		lookUp int
+	}{
+		{"too many at once", sandbox.Fault{Kind: sandbox.ErrorBefore, Status: http.StatusBadRequest, Nth: 1}, 0},
+		{"broken off", sandbox.Fault{Kind: sandbox.ErrorBefore, Status: http.StatusForbidden, Nth: 3}, 15},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			tc.fault.Operation = sandbox.ListEndUsers
+			w := setup(t, "sqlite", sandbox.Options{PageLimit: 5, Faults: []sandbox.Fault{tc.fault}})
+			var addresses []string
+			for i := range 20 {
+				addresses = append(addresses, fmt.Sprintf("customer%d@example.org", i))
+			}
+			w.known(addresses...)
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", customers(60, 25)...)), preloading)
+			w.wantTotals(60, 25)
+			if found := w.api.Counts()[sandbox.FindEndUsers]; found != tc.lookUp {
+				t.Errorf("%d look-ups, want %d", found, tc.lookUp)
+			}
+		})
+	}
+}
+
+// TestPreloadedPeople are found by what identifies them, however it is written in Dixa, and by nothing else.
+func TestPreloadedPeople(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	byMail := w.api.AddEndUser(sandbox.EndUser{Email: "ann@example.org", AdditionalEmails: []string{"lee@example.org"}})
+	byPhone := w.api.AddEndUser(sandbox.EndUser{PhoneNumber: "+4512345678"})
+	w.api.AddEndUser(sandbox.EndUser{ExternalID: "c-1"})
+	older := w.api.AddEndUser(sandbox.EndUser{ExternalID: "c-1", CreatedAt: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)})
+	path := w.file("c.jsonl",
+		chat("t-1", fields{"end_user": fields{"email": "LEE@example.org"}}),
+		chat("t-2", fields{"end_user": fields{"external_id": "unknown", "phone": "12 34 56 78"}}),
+		chat("t-3", fields{"end_user": fields{"external_id": "c-1"}}),
+		chat("t-4", fields{"end_user": fields{"external_id": "ann@example.org"}}))
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), preloading)
+	for id, want := range map[string]string{"t-1": byMail, "t-2": byPhone, "t-3": older} {
+		if got := w.row(id).EndUserID; got != want {
+			t.Errorf("transcript %s has the end-user %s, want %s", id, got, want)
+		}
+	}
+	if got := w.row("t-4").EndUserID; got == byMail {
+		t.Error("an external id was taken for an address")
+	}
+	if found := w.api.Counts()[sandbox.FindEndUsers]; found != 1 {
+		t.Errorf("%d look-ups, want one: two end-users have that external id", found)
+	}
+}
+
+// TestPreloadThatIsOutOfDate: Dixa refuses to create somebody whom the list did not have, and does not know somebody whom
+// it had.
+func TestPreloadThatIsOutOfDate(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	ids := w.known("ann@example.org")
+	later := ""
+	w.onOperation(func(op sandbox.Operation) {
+		if op == sandbox.CreateEndUser || op == sandbox.CreateEndUsers {
+			if later == "" {
+				later = w.api.AddEndUser(sandbox.EndUser{Email: "bo@example.org"})
+				w.api.DeleteEndUser(ids["ann@example.org"])
+			}
+		}
+	})
+	lines := []string{chat("t-0", fields{"end_user": fields{"email": "bo@example.org"}}),
+		chat("t-1", fields{"end_user": fields{"email": "cy@example.org"}})}
+	for i := 2; i < 200; i++ {
+		lines = append(lines, chat(fmt.Sprintf("t-%d", i), fields{"end_user": fields{"email": "ann@example.org"}}))
+	}
+	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), func(c *importer.Config) { preloading(c); c.Workers = 1 })
+	if got := w.row("t-0").EndUserID; got != later {
+		t.Errorf("the end-user is %s, want %s", got, later)
+	}
+	if got := w.row("t-199").EndUserID; got == ids["ann@example.org"] || got == "" {
+		t.Errorf("the last transcript has the end-user %q", got)
+	}
+	if n := len(w.api.EndUsers()); n != 3 {
+		t.Errorf("Dixa has %d end-users, want 3", n)
+	}
+}
+
+// TestPreloadAndReconcile: what a listed end-user has in Dixa already is found, for a checkpoint that was lost.
+func TestPreloadAndReconcile(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	path := w.file("c.jsonl", customers(20, 8)...)
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
+	w.url = setup(t, "sqlite", sandbox.Options{}).url
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) { preloading(c); c.Reconcile = true })
+	w.wantTotals(20, 8)
+}
