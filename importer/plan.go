@@ -68,6 +68,7 @@ type PlanPeople struct {
 // PlanRequests are the requests of a run, by what they are for.
 type PlanRequests struct {
 	Start     int64 `json:"start"`     // about the organisation
+	Directory int64 `json:"directory"` // the list of all end-users, with Config.Preload
 	LookUps   int64 `json:"look_ups"`  // of end-users
 	Creations int64 `json:"creations"` // of end-users, many at a time
 	Looks     int64 `json:"looks"`     // for conversations that may be there
@@ -76,7 +77,7 @@ type PlanRequests struct {
 }
 
 func (r PlanRequests) total() int64 {
-	return r.Start + r.LookUps + r.Creations + r.Looks + r.Imports + r.Patches
+	return r.Start + r.Directory + r.LookUps + r.Creations + r.Looks + r.Imports + r.Patches
 }
 
 // PlanRefusal is a reason why values of an attribute cannot be set.

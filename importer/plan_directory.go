@@ -1,45 +1,52 @@
 package importer
 
-import (
-	"context"
-	"fmt"
-	"iter"
-
-	"dixa-import/dixa"
-)
+import "fmt"
 
 // PlanDirectory is what it would take to list all end-users of the organisation instead of looking some of them up.
 type PlanDirectory struct {
 	Requests int64 `json:"requests"` // for the whole list, or, if it is longer than that, for its beginning
 	Whole    bool  `json:"whole"`
 	PerPage  int64 `json:"per_page"` // end-users that one request lists
-}
-
-// directory is an API that can list all end-users.
-type directory interface {
-	ListEndUsers(ctx context.Context, pageLimit int) iter.Seq2[[]dixa.EndUser, error]
+	LookUps  int64 `json:"look_ups"` // that it would replace
 }
 
 const (
 	directoryPage  = 1000 // end-users that are asked for at once; how many Dixa lists at most is not documented
 	directoryProbe = 10   // pages that a plan reads at most
+	directoryMost  = 200  // pages that it reads at most where the run would read them all
 	directoryWorth = 50   // look-ups below which a plan does not ask
 )
 
+// directory works out what it costs to list all end-users, in place of their look-ups if the run is to do that.
+func (p *Planner) directory() (err error) {
+	r := &p.plan.Requests
+	if p.plan.Directory, err = p.probeDirectory(); err != nil || p.plan.Directory == nil {
+		return err
+	}
+	p.plan.Directory.LookUps = r.LookUps
+	if p.im.cfg.Preload {
+		r.LookUps, r.Directory = 0, p.plan.Directory.Requests
+	}
+	return nil
+}
+
 // probeDirectory reads the beginning of the list of end-users. It is nil where the token may not list them.
 func (p *Planner) probeDirectory() (*PlanDirectory, error) {
-	api, ok := p.im.cfg.API.(directory)
-	if !ok || p.plan.Requests.LookUps < directoryWorth {
+	most := int64(directoryProbe)
+	if p.im.cfg.Preload {
+		most = directoryMost
+	}
+	if p.plan.Requests.LookUps == 0 || p.plan.Requests.LookUps < directoryWorth && !p.im.cfg.Preload {
 		return nil, nil
 	}
 	d := &PlanDirectory{Whole: true}
-	for page, err := range api.ListEndUsers(p.im.fetching, directoryPage) {
+	for page, err := range p.im.cfg.API.ListEndUsers(p.im.fetching, directoryPage) {
 		switch {
 		case err != nil && refusedOptional(err):
 			return nil, nil
 		case err != nil:
 			return nil, fmt.Errorf("list the end-users: %w", err)
-		case d.Requests == directoryProbe:
+		case d.Requests == most:
 			d.Whole = false
 			return d, nil
 		}

@@ -210,7 +210,7 @@ func (p *Planner) estimate() error {
 	if p.im.cfg.Reconcile { // everybody's list of conversations, but theirs who were just created
 		r.Looks += r.Imports - people.Created
 	}
-	if p.plan.Directory, err = p.probeDirectory(); err != nil {
+	if err := p.directory(); err != nil {
 		return err
 	}
 	p.plan.Counts.Requests = r.total()

@@ -161,12 +161,41 @@ func TestAPlanOfRequests(t *testing.T) {
 	if !slices.Equal(plan.Unmapped, []string{"mood"}) || plan.People.Unknown != customers || plan.People.Sampled == 0 || plan.People.Sampled > 200 {
 		t.Errorf("unmapped %v, end-users %+v", plan.Unmapped, plan.People)
 	}
-	if d := plan.Directory; d == nil || !d.Whole || d.Requests != 3 || d.PerPage != 100 {
+	if d := plan.Directory; d == nil || *d != (importer.PlanDirectory{Requests: 3, Whole: true, PerPage: 100, LookUps: plan.Requests.LookUps}) {
 		t.Errorf("the directory is %+v", d)
 	}
 	known := w.mustPlan(w.jsonl(w.file("d.jsonl", chat("new", fields{"end_user": fields{"email": "c5@example.org"}, "mood": 1}))), withOrders)
 	if known.People != (importer.PlanPeople{Known: 1}) || known.Requests.LookUps+known.Requests.Creations != 0 || !slices.Equal(known.Ignored, []string{"mood"}) {
 		t.Errorf("end-users %+v, requests %+v, ignored %v", known.People, known.Requests, known.Ignored)
+	}
+}
+
+func TestAPlanWithPreload(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	for i := range 250 {
+		w.api.AddEndUser(sandbox.EndUser{ExternalID: fmt.Sprintf("c-%d", i)})
+	}
+	lines := make([]string, 400)
+	for i := range lines {
+		lines[i] = chat(fmt.Sprintf("t-%d", i), fields{"end_user": fields{"external_id": fmt.Sprintf("c-%d", i)}})
+	}
+	path := w.file("c.jsonl", lines...)
+	preload := func(c *importer.Config) { c.Preload = true }
+	plan := w.mustPlan(w.jsonl(path), preload)
+	s := w.mustRun(importer.OutcomeOK, w.jsonl(path), preload)
+	if off := math.Abs(float64(plan.Counts.Requests)/float64(s.Counts.Requests) - 1); off > 0.05 || plan.Requests.LookUps != 0 || plan.Requests.Directory != 3 {
+		t.Errorf("planned %d requests (%+v), made %d", plan.Counts.Requests, plan.Requests, s.Counts.Requests)
+	}
+	if plan.Directory.LookUps != 400 {
+		t.Errorf("without the list there would be %d look-ups, want 400", plan.Directory.LookUps)
+	}
+	// Where the list may not be read, the plan is that of look-ups.
+	w.api.Forbid(sandbox.ListEndUsers, 403)
+	more := w.file("d.jsonl", chat("new", nil))
+	plan = w.mustPlan(w.jsonl(more), preload)
+	if plan.Directory != nil || plan.Requests.LookUps != 1 {
+		t.Errorf("the directory is %+v, requests %+v", plan.Directory, plan.Requests)
 	}
 }
 

@@ -73,6 +73,9 @@ func (p *program) printPlanCost(r planReport) {
 	if r.People.Known > 0 {
 		people += fmt.Sprintf("; %s are", thousands(r.People.Known))
 	}
+	if q.Directory > 0 {
+		t.row("list", thousands(q.Directory), "of all end-users, which end_users.preload asks for")
+	}
 	t.row("look-ups", thousands(q.LookUps), people)
 	created := fmt.Sprintf("for about %s, many in one request", plural(r.People.Created, "end-user"))
 	if r.People.Sampled > 0 && r.People.Sampled < r.People.Unknown {
@@ -96,18 +99,26 @@ func (p *program) printPlanCost(r planReport) {
 	}
 }
 
-// printDirectory says what it would cost to list all end-users instead of looking them up.
+// printDirectory says what it would cost to list all end-users instead of looking them up, or the other way round.
 func (p *program) printDirectory(r planReport) {
 	d := r.Directory
+	if d == nil {
+		return
+	}
+	lookUps, list := plural(d.LookUps, "look-up"), plural(d.Requests, "request")
+	if !d.Whole {
+		list = "more than " + list
+	}
 	switch {
-	case d == nil:
-	case d.Whole:
-		p.stdout.printf("\nWith end_users.preload the %s would be %s for the list of all end-users.\n",
-			plural(r.Requests.LookUps, "look-up"), plural(d.Requests, "request"))
+	case r.Requests.Directory > 0 && d.Whole:
+		p.stdout.printf("\nWithout end_users.preload the list of all end-users would be %s.\n", lookUps)
+	case r.Requests.Directory > 0:
+		p.stdout.printf("\nThe list of all end-users takes %s, so all this takes longer. Without\nend_users.preload it would be %s.\n", list, lookUps)
 	default:
-		p.stdout.printf("\nWith end_users.preload the %s would be requests for the list of all end-users, %s a\n"+
-			"request: that pays if Dixa has fewer than about %s.\n", plural(r.Requests.LookUps, "look-up"), thousands(d.PerPage),
-			thousands(r.Requests.LookUps*d.PerPage))
+		p.stdout.printf("\nWith end_users.preload the %s would be %s for the list of all end-users.\n", lookUps, list)
+	}
+	if !d.Whole {
+		p.stdout.printf("The list pays if Dixa has fewer than about %s end-users.\n", thousands(d.LookUps*d.PerPage))
 	}
 }
 
