@@ -1,6 +1,9 @@
 package importer
 
-import "fmt"
+import (
+	"fmt"
+	"net/http"
+)
 
 // PlanDirectory is what it would take to list all end-users of the organisation instead of looking some of them up.
 type PlanDirectory struct {
@@ -39,13 +42,25 @@ func (p *Planner) probeDirectory() (*PlanDirectory, error) {
 	if p.plan.Requests.LookUps == 0 || p.plan.Requests.LookUps < directoryWorth && !p.im.cfg.Preload {
 		return nil, nil
 	}
+	d, err := p.readDirectory(directoryPage, most)
+	if hasStatus(err, http.StatusBadRequest) { // so many are not given at once
+		d, err = p.readDirectory(0, most)
+	}
+	switch {
+	case refusedOptional(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("list the end-users: %w", err)
+	}
+	return d, nil
+}
+
+func (p *Planner) readDirectory(pageLimit int, most int64) (*PlanDirectory, error) {
 	d := &PlanDirectory{Whole: true}
-	for page, err := range p.im.cfg.API.ListEndUsers(p.im.fetching, directoryPage) {
+	for page, err := range p.im.cfg.API.ListEndUsers(p.im.fetching, pageLimit) {
 		switch {
-		case err != nil && refusedOptional(err):
-			return nil, nil
 		case err != nil:
-			return nil, fmt.Errorf("list the end-users: %w", err)
+			return nil, err
 		case d.Requests == most:
 			d.Whole = false
 			return d, nil

@@ -182,7 +182,9 @@ func TestAPlanWithPreload(t *testing.T) {
 	}
 	path := w.file("c.jsonl", lines...)
 	preload := func(c *importer.Config) { c.Preload = true }
+	w.api.SetFaults([]sandbox.Fault{{Name: "too many at once", Operation: sandbox.ListEndUsers, Kind: sandbox.ErrorBefore, Status: 400, Nth: 1}})
 	plan := w.mustPlan(w.jsonl(path), preload)
+	w.wantFired("too many at once")
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(path), preload)
 	if off := math.Abs(float64(plan.Counts.Requests)/float64(s.Counts.Requests) - 1); off > 0.05 || plan.Requests.LookUps != 0 || plan.Requests.Directory != 3 {
 		t.Errorf("planned %d requests (%+v), made %d", plan.Counts.Requests, plan.Requests, s.Counts.Requests)
