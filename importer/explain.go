@@ -134,7 +134,7 @@ func (im *Importer) nextOf(e Explanation) Next {
 func (im *Importer) explainRequest(e *Explanation) {
 	requester := e.Row.EndUserID
 	if requester == "" {
-		requester = "<end-user>"
+		requester = UnknownEndUser
 	}
 	request := im.payload(e.Transcript, requester, false)
 	e.Request = &request
