@@ -49,8 +49,8 @@ type userError struct {
 func (e *userError) Error() string { return e.err.Error() }
 
 // resolve is the step that finds or creates the end-user.
-func (im *Importer) resolve(ctx context.Context, t *task) (step, error) {
-	id, created, err := im.users.resolve(ctx, t)
+func (im *Importer) resolve(_ context.Context, t *task) (step, error) {
+	id, created, err := im.users.resolve(t)
 	var failure *userError
 	switch {
 	case errors.As(err, &failure) && failure.passing:
@@ -68,7 +68,7 @@ func (im *Importer) resolve(ctx context.Context, t *task) (step, error) {
 }
 
 // resolve returns the end-user's id, and whether it was created for this transcript.
-func (u *resolver) resolve(ctx context.Context, t *task) (id string, created bool, err error) {
+func (u *resolver) resolve(t *task) (id string, created bool, err error) {
 	p := t.person
 	defer u.endTurn(t)
 	if id = u.cached(p.ids); id != "" {

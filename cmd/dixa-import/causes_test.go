@@ -65,7 +65,10 @@ func TestWithError(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for rec := range files.Read(t.Context(), anyTime) {
+		for rec, err := range files.Read(t.Context(), anyTime) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			if rec.EndOfFile {
 				continue
 			}

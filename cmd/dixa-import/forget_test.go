@@ -8,7 +8,7 @@ import (
 
 func TestOnlyYesMeansYes(t *testing.T) {
 	t.Parallel()
-	for answer, want := range map[string]bool{"yes\n": true, " yes ": true, "y\n": false, "no\n": false, "": false} {
+	for answer, want := range map[string]bool{"yes\n": true, "\tyes\n": true, "y\n": false, "no\n": false, "": false} {
 		var out, console bytes.Buffer
 		p := &program{stdin: strings.NewReader(answer), stdout: &output{w: &out}, console: newConsole(&console)}
 		got, err := p.asked(t.Context(), "Sure? ")

@@ -181,7 +181,7 @@ func (p *program) readIDs(path string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--ids-file: %w: name a file with one id a line, or - for standard input", err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		in = f
 	}
 	var ids []string
