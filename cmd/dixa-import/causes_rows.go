@@ -32,7 +32,7 @@ type transcriptJSON struct {
 	EndUserID      string             `json:"end_user_id"`
 	Attempts       int                `json:"attempts"`
 	RunID          int64              `json:"run_id"`
-	UpdatedAt      time.Time          `json:"updated_at"`
+	UpdatedAt      time.Time          `json:"updated_at,omitzero"`
 	PartialErrors  []partialErrorJSON `json:"partial_errors"`
 }
 

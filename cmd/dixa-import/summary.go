@@ -18,6 +18,7 @@ const outcomeIdle importer.Outcome = "idle"
 // runResult is a run and what there is to say after it.
 type runResult struct {
 	importer.Summary
+	retry     bool // it was made by the command retry
 	exit      int
 	totals    []checkpoint.Total
 	watermark time.Time // zero if the source has none
@@ -137,7 +138,7 @@ func outcomeText(s importer.Summary) string {
 	case importer.OutcomeIncomplete:
 		return "it ran to the end, but not everything is imported"
 	case importer.OutcomeStopped:
-		return "stopped early (" + s.Reason + "); the next run continues"
+		return "stopped early (" + s.Reason + ")"
 	}
 	return "it could not go on"
 }
@@ -240,6 +241,10 @@ func (p *program) printCauses(s importer.Summary) {
 func (p *program) printNext(r runResult) {
 	switch r.Outcome {
 	case importer.OutcomeStopped:
+		if r.retry {
+			p.stdout.printf("\nNext: the same `%s` again goes on from here.\n", p.commandLine("retry"))
+			return
+		}
 		p.stdout.printf("\nNext: `%s` goes on from here.\n", p.commandLine("run"))
 	case importer.OutcomeIncomplete:
 		p.stdout.printf("\nNext: `%s` says what to do about each; `%s` shows this again.\n", p.commandLine("errors"),
