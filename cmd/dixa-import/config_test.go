@@ -86,7 +86,7 @@ func TestConfigProblemsNameFileLineAndKey(t *testing.T) {
 		{"rate is no number", "dixa:\n  rate: .nan\n", "c.yaml:2: dixa.rate: must be a number from 0 up"},
 		{"expanded rate", "dixa:\n  rate: ${RATE}\n", "c.yaml:2: dixa.rate: must be a number from 0 up"},
 		{"burst", "dixa:\n  burst: 0\n", "c.yaml:2: dixa.burst: must be a whole number from 1 up"},
-		{"timeout without a unit", "dixa:\n  timeout: 30\n", "c.yaml:2: dixa.timeout: must be a duration of at least 1s, such as 30s, with a unit"},
+		{"timeout without a unit", "dixa:\n  timeout: 30\n", "c.yaml:2: dixa.timeout: must be a duration of at least 1ms, such as 30s, with a unit"},
 		{"agent", "dixa:\n  agent_id: bot\n", "c.yaml:2: dixa.agent_id: is no UUID"},
 		{"conversation url", "dixa:\n  conversation_url: https://acme.example/c\n", "c.yaml:2: dixa.conversation_url: must be an http(s) address with {id}"},
 		{"http", "dixa:\n  token: x\n  base_url: http://dixa.example\n", "c.yaml:3: dixa.base_url: the base URL of the Dixa API is http://"},
@@ -113,7 +113,7 @@ func TestConfigProblemsNameFileLineAndKey(t *testing.T) {
 		{"attempts", "import:\n  max_attempts: 0\n", "c.yaml:2: import.max_attempts: must be a whole number from 1 up"},
 		{"failures", "import:\n  max_failures: 5 %x\n", "c.yaml:2: import.max_failures: must be a whole number"},
 		{"percentage", "import:\n  max_failures: 500%\n", "c.yaml:2: import.max_failures: a percentage must be above 0%"},
-		{"patience", "import:\n  database_patience: 0\n", "c.yaml:2: import.database_patience: must be a duration of at least 1s, such as 5m"},
+		{"patience", "import:\n  database_patience: 0\n", "c.yaml:2: import.database_patience: must be a duration of at least 1ms, such as 5m"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

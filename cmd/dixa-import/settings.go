@@ -54,7 +54,7 @@ func (c *configFile) dixa() (dixaSettings, error) {
 		AgentID:         r.text(d.AgentID, "dixa.agent_id", ""),
 		Rate:            r.number(d.Rate, "dixa.rate", defaultRate),
 		Burst:           r.integer(d.Burst, "dixa.burst", defaultBurst, 1),
-		Timeout:         r.duration(d.Timeout, "dixa.timeout", defaultTimeout, time.Second),
+		Timeout:         r.duration(d.Timeout, "dixa.timeout", defaultTimeout, time.Millisecond),
 		ConversationURL: r.text(d.ConversationURL, "dixa.conversation_url", ""),
 	}
 	if s.AgentID != "" && uuid.Validate(s.AgentID) != nil {
@@ -250,8 +250,8 @@ func (c *configFile) importing() (importSettings, error) {
 	s := importSettings{
 		Workers:          r.integer(i.Workers, "import.workers", 0, 0),
 		MaxAttempts:      r.integer(i.MaxAttempts, "import.max_attempts", defaultMaxAttempts, 1),
-		Settle:           r.duration(i.Settle, "import.settle", defaultSettle, time.Second),
-		DatabasePatience: r.duration(i.DatabasePatience, "import.database_patience", defaultPatience, time.Second),
+		Settle:           r.duration(i.Settle, "import.settle", defaultSettle, time.Millisecond),
+		DatabasePatience: r.duration(i.DatabasePatience, "import.database_patience", defaultPatience, time.Millisecond),
 	}
 	var err error
 	if s.MaxFailures, err = parseFailures(r.text(i.MaxFailures, "import.max_failures", "0")); err != nil {
