@@ -143,7 +143,7 @@ func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error 
 
 // retryClaim says how a row is to be claimed, and whether that makes sense.
 func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
-	request := checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim, ContentHash: row.ContentHash, ClosedAt: row.ClosedAt}
+	request := checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim, SeenAt: row.UpdatedAt, ContentHash: row.ContentHash, ClosedAt: row.ClosedAt}
 	if rec != nil {
 		request.ContentHash, request.ClosedAt = rec.Hash.String(), rec.ClosedAt
 		if rec.ID == "" {

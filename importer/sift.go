@@ -439,7 +439,7 @@ func (s *sifter) flush() error {
 	requests := make([]checkpoint.ClaimRequest, len(claims))
 	for i, c := range claims {
 		rec := c.it.rec
-		requests[i] = checkpoint.ClaimRequest{ID: rec.Key(), Seen: c.row.Claim, ContentHash: rec.Hash.String(), ClosedAt: rec.ClosedAt}
+		requests[i] = checkpoint.ClaimRequest{ID: rec.Key(), Seen: c.row.Claim, SeenAt: c.row.UpdatedAt, ContentHash: rec.Hash.String(), ClosedAt: rec.ClosedAt}
 		if rec.ID == "" {
 			requests[i].File = rec.Place.Path
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -175,6 +176,36 @@ func TestALateAnswerIsRecorded(t *testing.T) {
 	if row := w.row("t-1"); row.Attempts != 1 || w.api.Counts()[sandbox.ListConversations] != 0 {
 		t.Errorf("%d imports were sent; requests %v", row.Attempts, w.api.Counts())
 	}
+}
+
+// TestAwakeBetweenLookAndClaim: a run has looked at what a sleeping one had claimed, and claims it when that one has woken
+// and sends it.
+func TestAwakeBetweenLookAndClaim(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "postgres", sandbox.Options{})
+	path := w.file("c.jsonl", oneLine...)
+	sent, leaves := make(chan struct{}), make(chan struct{})
+	answer := sync.OnceFunc(func() { close(leaves) })
+	t.Cleanup(answer)
+	w.onNth(sandbox.Import, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
+		serve(&answering{ResponseWriter: rw, before: func() { close(sent); <-leaves }})
+	})
+	stopping := func(at halt) func(*childSpec) {
+		at.Signal = syscall.SIGSTOP
+		return func(spec *childSpec) { spec.Attributes, spec.Timeout, spec.Halt = numbered, 2*time.Second, &at }
+	}
+	first := w.spawn(path, stopping(halt{Call: "write:send"}))
+	first.mustStop()
+	w.expireLeases()
+	second := w.spawn(path, stopping(halt{Call: "Claim"}))
+	second.mustStop()
+	first.signal(syscall.SIGCONT)
+	first.mustReach(sent)
+	second.signal(syscall.SIGCONT)
+	second.wait(importer.OutcomeOK)
+	answer()
+	first.wait(importer.OutcomeOK)
+	wantOne(checkpoint.Complete)(w, true)
 }
 
 // TestAnImportThatArrivesTooLate: Dixa applies an import long after the client has given up on it, when it was looked for and

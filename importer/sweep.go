@@ -39,7 +39,7 @@ func (im *Importer) sweep(ctx context.Context) error {
 func (im *Importer) sweepRows(ctx context.Context, rows []checkpoint.Row) error {
 	rows = slices.DeleteFunc(rows, func(row checkpoint.Row) bool { return row.RunID == im.id }) // this run has done what it could
 	err := im.again(ctx, rows, func(row checkpoint.Row, _ *source.Record) (checkpoint.ClaimRequest, bool) {
-		return checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim}, true
+		return checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim, SeenAt: row.UpdatedAt}, true
 	})
 	if errors.Is(err, source.ErrCannotReread) {
 		im.Stop("transcripts that an earlier run left in doubt are not in standard input: give them again, or run with the files themselves")

@@ -157,7 +157,11 @@ func (im *Importer) leaveTask(t *task, step string, err error) {
 	switch {
 	case errors.Is(err, errLostClaim):
 		log.Warn("another run has taken the transcript")
-		if t.rec != nil {
+		// Or it has only recorded the conversation that it knew of, and the claim is still ours. Then the transcript is claimed
+		// anew, as it is by now.
+		if w := im.writer.do(t.change(checkpoint.Release)); w.err != nil {
+			im.abort(w.err)
+		} else if t.rec != nil {
 			im.backlog.add(&item{rec: t.rec})
 			return
 		}

@@ -49,7 +49,7 @@ func (r *record) claim(run int64, req ClaimRequest, alive map[int64]bool) int64 
 		return r.Claim // claimed before; the answer was lost
 	}
 	to, ok := claimedAs(r.Status, req.As)
-	if r.Claim != req.Seen || !ok {
+	if r.Claim != req.Seen || !r.UpdatedAt.Equal(req.SeenAt) || !ok {
 		return 0
 	}
 	if r.ClaimedBy != 0 && r.ClaimedBy != run && alive[r.ClaimedBy] {

@@ -38,8 +38,10 @@ type Row struct {
 // ClaimRequest asks for one transcript.
 type ClaimRequest struct {
 	ID string
-	// Seen is the Claim of the Row that was looked up, -1 if there was none. The claim fails if it has moved on since.
-	Seen int64
+	// Seen is the Claim of the Row that was looked up, -1 if there was none, and SeenAt its UpdatedAt. The claim fails if the
+	// row was written since: whoever claims goes on from what it saw, and a run whose lease is over may still be at work.
+	Seen   int64
+	SeenAt time.Time
 	// ContentHash and ClosedAt are recorded unless the transcript is Sending or Imported already.
 	ContentHash string
 	ClosedAt    time.Time

@@ -132,7 +132,7 @@ func TestLostCommits(t *testing.T) {
 		{"send", write(Send)}, {"unsent", write(Unsent)}, {"send", write(Send)}, {"send again", write(SendAgain)},
 		{"found", write(Found)}, {"release", write(Release)},
 		{"claim again", func() error {
-			claims, err := s.Claim(ctx, bot, run, []ClaimRequest{{ID: "a", Seen: 1}})
+			claims, err := s.Claim(ctx, bot, run, []ClaimRequest{{ID: "a", Seen: 1, SeenAt: s.row(t, "a").UpdatedAt}})
 			if err == nil && claims[0] != 2 {
 				t.Errorf("claim: %v", claims)
 			}

@@ -280,7 +280,7 @@ func TestClaim(t *testing.T) {
 			}
 			before := s.row(t, id)
 			at := t0.Add(time.Hour)
-			claims, err := s.Claim(t.Context(), bot, run, []ClaimRequest{{ID: id, Seen: claim, ContentHash: "new", ClosedAt: at, File: "f"}})
+			claims, err := s.Claim(t.Context(), bot, run, []ClaimRequest{{ID: id, Seen: claim, SeenAt: before.UpdatedAt, ContentHash: "new", ClosedAt: at, File: "f"}})
 			if err != nil {
 				t.Fatal(err)
 			}

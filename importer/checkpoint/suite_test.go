@@ -131,7 +131,7 @@ func (s *fixture) row(t testing.TB, id string) Row {
 
 func (s *fixture) claim(t testing.TB, run int64, id string, seen int64) int64 {
 	t.Helper()
-	claims, err := s.Claim(t.Context(), bot, run, []ClaimRequest{{ID: id, Seen: seen, ContentHash: "h", ClosedAt: t0}})
+	claims, err := s.Claim(t.Context(), bot, run, []ClaimRequest{{ID: id, Seen: seen, SeenAt: s.row(t, id).UpdatedAt, ContentHash: "h", ClosedAt: t0}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,4 +338,26 @@ func (s *fixture) fill(b testing.TB, n, every int, status Status) {
 	}
 	s.sql(b, columns+"now(), 1, now(), 1, now(), now() from generate_series(0, $1::int - 1) as i", n, every, string(status))
 	s.sql(b, "vacuum analyze dixa_import.transcripts")
+}
+
+// TestClaimOfWhatWasWrittenSince: a run whose lease is over goes on until somebody takes its claims. Whoever has looked
+// before its last write must not take what it saw for what is there.
+func TestClaimOfWhatWasWrittenSince(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		old, young := s.start(t), s.start(t)
+		claim := s.claim(t, old, "a", -1)
+		s.expire(t, old)
+		seen := s.row(t, "a")
+		time.Sleep(2 * time.Millisecond) // the clock of SQLite's times
+		s.do(t, old, change("a", claim, Send))
+		request := ClaimRequest{ID: "a", Seen: seen.Claim, SeenAt: seen.UpdatedAt}
+		for _, want := range []int64{0, claim + 1} {
+			claims, err := s.Claim(t.Context(), bot, young, []ClaimRequest{request})
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "claim", claims[0], want)
+			request.SeenAt = s.row(t, "a").UpdatedAt
+		}
+	})
 }

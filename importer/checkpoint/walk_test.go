@@ -114,7 +114,7 @@ func TestClaimedAs(t *testing.T) {
 						wantPartial = 0
 					}
 				}
-				request := ClaimRequest{ID: id, Seen: claim, As: as, ContentHash: "new", ClosedAt: t0.Add(time.Hour)}
+				request := ClaimRequest{ID: id, Seen: claim, SeenAt: s.row(t, id).UpdatedAt, As: as, ContentHash: "new", ClosedAt: t0.Add(time.Hour)}
 				for range 2 { // the answer may be lost
 					claims, err := s.Claim(t.Context(), bot, run, []ClaimRequest{request})
 					if err != nil {
@@ -142,7 +142,7 @@ func TestRepair(t *testing.T) {
 		run := s.start(t)
 		as := func(id string, seen int64, as Status) int64 {
 			t.Helper()
-			claims, err := s.Claim(t.Context(), bot, run, []ClaimRequest{{ID: id, Seen: seen, As: as}})
+			claims, err := s.Claim(t.Context(), bot, run, []ClaimRequest{{ID: id, Seen: seen, SeenAt: s.row(t, id).UpdatedAt, As: as}})
 			if err != nil || claims[0] == 0 {
 				t.Fatal(claims, err)
 			}
