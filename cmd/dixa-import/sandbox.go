@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
@@ -29,16 +30,20 @@ func (p *program) sandboxCommand() *cli.Command {
 			&cli.DurationFlag{Name: "jitter", Usage: "by how much that varies, `D`"},
 			&cli.DurationFlag{Name: "list-lag", Usage: "how long a new conversation is missing from lists, `D`"},
 			&cli.StringSliceFlag{Name: "faults", Usage: "a `FAULT`; may be given several times"},
-			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "decides all random choices, `N`"},
+			&cli.Uint64Flag{Name: "seed", DefaultText: "another one at each start", Usage: "decides all random choices, `N`"},
 		},
 		Action: action(p.sandbox),
 	}
 }
 
 func (p *program) sandbox(ctx context.Context, c *cli.Context) error {
+	seed := c.Uint64("seed")
+	if !c.IsSet("seed") { // so that the ids of two rehearsals are not the same
+		seed = rand.Uint64()
+	}
 	options := sandbox.Options{
 		Rate: c.Float64("rate"), Burst: c.Int("burst"), Latency: c.Duration("latency"), Jitter: c.Duration("jitter"),
-		ListLag: c.Duration("list-lag"), Seed: c.Uint64("seed"), Log: p.log,
+		ListLag: c.Duration("list-lag"), Seed: seed, Log: p.log,
 	}
 	if !(options.Rate >= 0) || options.Burst < 1 || options.Latency < 0 || options.Jitter < 0 || options.ListLag < 0 {
 		return usagef("--rate, --latency, --jitter and --list-lag must not be negative, and --burst must be at least 1")
