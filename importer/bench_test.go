@@ -409,7 +409,10 @@ func inParallel(n int, do func(i int)) {
 	all.Wait()
 }
 
-// BenchmarkSharedLimiter takes turns of an ample rate from a budget in Postgres, for as many workers as a run has.
+// BenchmarkLimiter takes turns of an ample rate, for as many workers as a run has.
+func BenchmarkLimiter(b *testing.B) { takeTurns(b, dixa.NewLimiter(1e9, 4)) }
+
+// BenchmarkSharedLimiter is BenchmarkLimiter with a budget in Postgres.
 func BenchmarkSharedLimiter(b *testing.B) {
 	s, err := checkpoint.Open(b.Context(), pgtest.New(b), checkpoint.Options{})
 	if err != nil {
@@ -419,7 +422,10 @@ func BenchmarkSharedLimiter(b *testing.B) {
 	if _, _, err := s.Migrate(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	limiter := importer.NewSharedLimiter(s.(checkpoint.Budget), "token", 1e6, 4, slog.New(slog.DiscardHandler))
+	takeTurns(b, importer.NewSharedLimiter(s.(checkpoint.Budget), "token", 1e6, 4, slog.New(slog.DiscardHandler)))
+}
+
+func takeTurns(b *testing.B, limiter dixa.Limiter) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	inParallel(b.N, func(int) {
