@@ -22,7 +22,7 @@ const (
 	maxRetryAfter = 60 * time.Second // a longer Retry-After is cut to this
 	firstPause    = time.Second
 	longestPause  = 30 * time.Second
-	calmAfter     = 10 * time.Second // a 429 later than this after a pause is a new beginning, not the next doubling
+	calmAfter     = 2 * time.Second  // a 429 later than this after a pause is a new beginning, not the next doubling
 	slowDown      = 0.9              // what a 429 multiplies the rate by
 	slowest       = 0.25             // of the configured rate
 	recovery      = 60 * time.Second // from the slowed rate back to the configured one
