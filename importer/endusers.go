@@ -201,9 +201,14 @@ func digits(s string) string {
 	}, s)
 }
 
+// heldPatience is how long a transcript waits for another run that is creating its end-user. A run that got no clear answer
+// keeps its reservation, and two such runs must not wait for each other for ever.
+const heldPatience = 5 * time.Minute
+
 // create has the person created, unless the checkpoint or Dixa turn out to know it.
 func (u *resolver) create(t *task) (id string, created bool, err error) {
 	w := &wish{key: t.key, ids: sorted(t.person.all()), user: t.person.newEndUser()}
+	held := time.Duration(0)
 	for attempt := 1; ; {
 		w.urgent = t.place == u.im.slots
 		made := u.creator.create(w)
@@ -214,6 +219,12 @@ func (u *resolver) create(t *task) (id string, created bool, err error) {
 			return made.id, false, u.saves.do(checkpoint.EndUser{ID: made.id, Identifiers: t.person.ids})
 		case errors.Is(err, errPersonHeld):
 			t.leave()
+			if held += pollEvery; u.im.cfg.API.Stats().Down {
+				held = 0 // everybody waits
+			}
+			if held > heldPatience {
+				return "", false, &userError{code: codeUnavailable, passing: true, err: errors.New("another run has been creating the end-user for too long")}
+			}
 			if !pauseFor(u.im.fetching, pollEvery) {
 				return "", false, errStopped
 			}
