@@ -26,6 +26,7 @@ type resolver struct {
 	mu    sync.Mutex
 	lines map[checkpoint.Identifier]chan struct{} // of the last in line for an identifier, closed when its turn is over
 	cache idCache
+	gone  map[string]bool // end-users that Dixa does not know any more, whoever finds their ids somewhere still
 }
 
 // saveBatch is how many end-users one transaction records at most.
@@ -87,7 +88,7 @@ func (u *resolver) resolve(t *task) (id string, created bool, err error) {
 			return "", false, err
 		}
 		for _, ident := range p.ids {
-			if id = known[ident]; id != "" {
+			if id = known[ident]; id != "" && !u.isGone(id) {
 				u.remember(id, ident)
 				return id, false, nil
 			}
@@ -286,6 +287,7 @@ func (u *resolver) lookOver(t *task) (string, error) {
 
 // save records whose identifiers are, in one transaction.
 func (u *resolver) save(users ...checkpoint.EndUser) error {
+	users = slices.DeleteFunc(slices.Clone(users), func(user checkpoint.EndUser) bool { return u.isGone(user.ID) })
 	if len(users) == 0 {
 		return nil
 	}
@@ -311,11 +313,21 @@ func (u *resolver) release(ids []checkpoint.Identifier, why error) error {
 func (u *resolver) forget(id string) error {
 	u.mu.Lock()
 	u.cache.drop(id)
+	if u.gone == nil {
+		u.gone = map[string]bool{}
+	}
+	u.gone[id] = true
 	u.mu.Unlock()
 	u.roster.forget(id)
 	return u.keep("forget an end-user", func(ctx context.Context) error {
 		return u.im.cfg.Store.ForgetEndUser(ctx, u.im.organisation, id)
 	})
+}
+
+func (u *resolver) isGone(id string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.gone[id]
 }
 
 // store reads, or writes what may be left undone when the run stops.
@@ -356,6 +368,9 @@ func (u *resolver) cached(ids []checkpoint.Identifier) string {
 func (u *resolver) remember(id string, ids ...checkpoint.Identifier) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.gone[id] {
+		return
+	}
 	for _, ident := range ids {
 		u.cache.put(ident, id)
 	}

@@ -7,8 +7,8 @@ type idCache struct {
 	young, old map[checkpoint.Identifier]string
 }
 
-// cacheGeneration is how many identifiers a generation holds; two of them take about 6 MiB.
-const cacheGeneration = 16 << 10
+// cacheGeneration is how many identifiers a generation holds; two of them take about 3 MiB.
+const cacheGeneration = 8 << 10
 
 func (c *idCache) get(ident checkpoint.Identifier) string {
 	if id := c.young[ident]; id != "" {

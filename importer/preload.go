@@ -172,7 +172,7 @@ func (r *roster) read(ctx context.Context, api API, pageLimit int) (people int, 
 // askRoster looks an identifier up among the listed end-users, and in Dixa where that does not tell.
 func (u *resolver) askRoster(ident checkpoint.Identifier) (string, error) {
 	u.roster.listed.Do(func() { u.roster.list(u.im.fetching, u.im) })
-	if id, sure := u.roster.find(ident); sure {
+	if id, sure := u.roster.find(ident); sure && !u.isGone(id) {
 		return id, nil
 	}
 	return u.ask(ident)

@@ -69,7 +69,7 @@ func openSQLite(ctx context.Context, path string, opts Options) (_ Store, err er
 	if s.conn, err = s.write.Conn(ctx); err != nil {
 		return nil, err
 	}
-	if s.read, err = sql.Open("sqlite", sqliteDSN(path, "query_only(1)")); err != nil {
+	if s.read, err = sql.Open("sqlite", sqliteDSN(path, "query_only(1)", "cache_size(-256)")); err != nil {
 		return nil, err
 	}
 	s.read.SetMaxOpenConns(sqliteReaders)
