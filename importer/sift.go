@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"dixa-import/importer/checkpoint"
@@ -20,36 +19,6 @@ const (
 
 // pollEvery is how often the checkpoint is asked about records that somebody else holds.
 const pollEvery = 250 * time.Millisecond
-
-// backlog holds the records that cannot be decided yet: another run holds them, or we ourselves do under the same id.
-type backlog struct {
-	mu    sync.Mutex
-	items []*item
-}
-
-func (b *backlog) add(it *item) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	it.again = true
-	b.items = append(b.items, it)
-}
-
-func (b *backlog) take() []*item {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	items := b.items
-	b.items = nil
-	return items
-}
-
-func (b *backlog) size() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.items)
-}
-
-// drop empties the backlog and says how many there were.
-func (b *backlog) drop() int { return len(b.take()) }
 
 // item is a record on its way through the sifter.
 type item struct {
@@ -487,41 +456,6 @@ func claimed(row checkpoint.Row, r checkpoint.ClaimRequest, number int64) checkp
 	row.Status, row.ContentHash, row.ClosedAt = checkpoint.Pending, r.ContentHash, r.ClosedAt
 	row.ErrorCode, row.Error = "", ""
 	return row
-}
-
-// poll decides the backlog once more.
-func (s *sifter) poll() error {
-	items := s.im.backlog.take()
-	for len(items) > 0 {
-		n := min(len(items), siftBatch)
-		if err := s.sift(items[:n]); err != nil {
-			for _, it := range items[n:] {
-				s.im.backlog.add(it)
-			}
-			return err
-		}
-		items = items[n:]
-	}
-	return nil
-}
-
-// drainBacklog waits until every record is decided: the transcripts that other runs hold, too.
-func (s *sifter) drainBacklog() error {
-	for {
-		if err := s.poll(); err != nil {
-			return ignoreLimit(err)
-		}
-		if s.im.backlog.size() > 0 {
-			if !pauseFor(s.im.fetching, pollEvery) {
-				return nil
-			}
-			continue
-		}
-		s.im.tasks.Wait() // a task that lost its claim puts its record back
-		if s.im.backlog.size() == 0 {
-			return nil
-		}
-	}
 }
 
 // stoppedOr replaces an error that comes from the end of fetching.

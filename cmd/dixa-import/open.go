@@ -138,3 +138,17 @@ func advised(err error) error {
 	}
 	return err
 }
+
+// configuredCheckpoint opens, to be looked at, the checkpoint that the configuration names.
+func (p *program) configuredCheckpoint(ctx context.Context) (*configFile, checkpoint.Store, error) {
+	file, err := loadConfig(p.configPath, p.lookup)
+	if err != nil {
+		return nil, nil, err
+	}
+	url, err := file.databaseURL()
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := readCheckpoint(ctx, url)
+	return file, store, err
+}

@@ -49,15 +49,7 @@ func (p *program) report(ctx context.Context, c *cli.Context) (err error) {
 	case c.String("output") == "-" && p.json:
 		return usagef("--json names the file that was written: it does not go with --output -")
 	}
-	file, err := loadConfig(p.configPath, p.lookup)
-	if err != nil {
-		return err
-	}
-	url, err := file.databaseURL()
-	if err != nil {
-		return err
-	}
-	store, err := readCheckpoint(ctx, url)
+	file, store, err := p.configuredCheckpoint(ctx)
 	if err != nil {
 		return err
 	}

@@ -39,15 +39,7 @@ func (p *program) status(ctx context.Context, c *cli.Context) (err error) {
 	if c.IsSet("run") && c.Int64("run") < 1 {
 		return usagef("--run must be the number of a run, from 1 up")
 	}
-	file, err := loadConfig(p.configPath, p.lookup)
-	if err != nil {
-		return err
-	}
-	url, err := file.databaseURL()
-	if err != nil {
-		return err
-	}
-	store, err := readCheckpoint(ctx, url)
+	_, store, err := p.configuredCheckpoint(ctx)
 	if err != nil {
 		return err
 	}
