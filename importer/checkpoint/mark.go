@@ -37,7 +37,7 @@ func (s *postgresStore) VerifyMark(ctx context.Context, source string) (m Verify
 }
 
 func (s *postgresStore) SetVerifyMark(ctx context.Context, source string, m VerifyMark) error {
-	return s.writing(ctx, "write", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "write", func(b *pgx.Batch) error {
 		if m.After == "" {
 			b.Queue(postgresClearMark, source)
 			return nil

@@ -121,16 +121,16 @@ const (
 	postgresUnbounded = `set local idle_in_transaction_session_timeout = 0`
 )
 
-// writing runs a transaction of two round trips: read queues what is to be locked and read, and write, which sees what the
-// callbacks of read were given, queues what is to be written. Without read it is one round trip.
-func (s *postgresStore) writing(ctx context.Context, doing string, read, write func(b *pgx.Batch) error) error {
+// writing runs a transaction. Each step queues what it needs and goes to the server in a round trip of its own: it sees what the
+// callbacks of the steps before it were given. A step that queues nothing costs nothing, and the commit goes with the last.
+func (s *postgresStore) writing(ctx context.Context, doing string, steps ...func(b *pgx.Batch) error) error {
 	return s.call(ctx, doing, func(ctx context.Context) error {
 		conn, err := s.pool.Acquire(ctx)
 		if err != nil {
 			return err
 		}
 		defer conn.Release()
-		err = inTransaction(ctx, conn.Conn(), read, write)
+		err = inTransaction(ctx, conn.Conn(), steps)
 		if err != nil && !conn.Conn().IsClosed() && conn.Conn().PgConn().TxStatus() != 'I' {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackPatience)
 			defer cancel()
@@ -141,32 +141,35 @@ func (s *postgresStore) writing(ctx context.Context, doing string, read, write f
 	})
 }
 
-func inTransaction(ctx context.Context, conn *pgx.Conn, read, write func(b *pgx.Batch) error) error {
+func inTransaction(ctx context.Context, conn *pgx.Conn, steps []func(b *pgx.Batch) error) error {
 	b := &pgx.Batch{}
 	b.Queue("begin")
 	b.Queue(postgresDurable)
 	b.Queue(postgresBounded)
-	if read != nil {
-		if err := read(b); err != nil {
+	for i, step := range steps {
+		before := b.Len()
+		if err := step(b); err != nil {
 			return err
+		}
+		if i == len(steps)-1 {
+			b.Queue("commit")
+		}
+		if b.Len() == before {
+			continue
 		}
 		if err := conn.SendBatch(ctx, b).Close(); err != nil {
 			return err
 		}
 		b = &pgx.Batch{}
 	}
-	if err := write(b); err != nil {
-		return err
-	}
-	b.Queue("commit")
-	return conn.SendBatch(ctx, b).Close()
+	return nil
 }
 
-// racing repeats a transaction that finds a unique key taken since it looked.
+// racing repeats a transaction that finds a unique key taken since it looked, or that waits in a circle with others.
 func racing(f func() error) (err error) {
 	for range postgresRaces {
 		err = f()
-		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "23505" {
+		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "23505" && pg.Code != "40P01" {
 			return err
 		}
 	}

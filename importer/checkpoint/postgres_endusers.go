@@ -127,7 +127,7 @@ func (s *postgresStore) SaveEndUsers(ctx context.Context, organisation string, u
 	for i, id := range ids {
 		owners[i] = owner[id]
 	}
-	return s.writing(ctx, "record end-users in", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "record end-users in", func(b *pgx.Batch) error {
 		b.Queue(postgresSaveEndUsers, organisation, kinds, values, owners)
 		return nil
 	})
@@ -145,7 +145,7 @@ func (s *postgresStore) ReleaseEndUsers(ctx context.Context, organisation string
 		return nil
 	}
 	kinds, values := kindsAndValues(storedIdentifiers(ids))
-	return s.writing(ctx, "release end-users in", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "release end-users in", func(b *pgx.Batch) error {
 		b.Queue(postgresReleaseEndUsers, organisation, run, kinds, values)
 		return nil
 	})
@@ -154,7 +154,7 @@ func (s *postgresStore) ReleaseEndUsers(ctx context.Context, organisation string
 const postgresForgetEndUser = `delete from dixa_import.end_users where end_user_id = $1::text and organisation = $2::text`
 
 func (s *postgresStore) ForgetEndUser(ctx context.Context, organisation, endUserID string) error {
-	return s.writing(ctx, "forget an end-user in", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "forget an end-user in", func(b *pgx.Batch) error {
 		b.Queue(postgresForgetEndUser, clean(endUserID), organisation)
 		return nil
 	})
@@ -238,7 +238,7 @@ func (s *postgresStore) ForgetPerson(ctx context.Context, ids []Identifier) (end
 			return endUserIDs, 0, err
 		}
 	}
-	err = s.writing(ctx, "forget a person in", nil, func(b *pgx.Batch) error {
+	err = s.writing(ctx, "forget a person in", func(b *pgx.Batch) error {
 		b.Queue(postgresForgetTranscripts, endUserIDs, sources, transcripts)
 		b.Queue(postgresForgetIdentifiers, endUserIDs, kinds, values).Exec(func(tag pgconn.CommandTag) error {
 			removed = tag.RowsAffected()

@@ -14,7 +14,7 @@ const postgresStartRun = `with run as (
 	insert into dixa_import.run_samples (run_id, at) select id, started_at from run returning run_id`
 
 func (s *postgresStore) StartRun(ctx context.Context, source, command string) (run int64, err error) {
-	err = s.writing(ctx, "start a run in", nil, func(b *pgx.Batch) error {
+	err = s.writing(ctx, "start a run in", func(b *pgx.Batch) error {
 		b.Queue(postgresStartRun, source, command, Lease.Microseconds()).QueryRow(func(row pgx.Row) error { return row.Scan(&run) })
 		return nil
 	})
@@ -50,14 +50,14 @@ const (
 )
 
 func (s *postgresStore) RenewRun(ctx context.Context, run int64, beat Beat) error {
-	return s.writing(ctx, "renew the run in", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "renew the run in", func(b *pgx.Batch) error {
 		b.Queue(postgresRenewRun, beatArgs(run, Lease.Microseconds(), beat)...).Exec(mustMeet(run))
 		return nil
 	})
 }
 
 func (s *postgresStore) FinishRun(ctx context.Context, run int64, outcome string, beat Beat) error {
-	return s.writing(ctx, "finish the run in", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "finish the run in", func(b *pgx.Batch) error {
 		b.Queue(postgresGiveBack, run)
 		b.Queue(postgresFinishRun, beatArgs(run, outcome, beat)...).Exec(mustMeet(run))
 		return nil
@@ -197,7 +197,7 @@ func (s *postgresStore) AdvanceWatermark(ctx context.Context, source string, upT
 	if upTo.IsZero() {
 		return s.Watermark(ctx, source)
 	}
-	err = s.writing(ctx, "advance the watermark in", nil, func(b *pgx.Batch) error {
+	err = s.writing(ctx, "advance the watermark in", func(b *pgx.Batch) error {
 		b.Queue(postgresAdvance, source, upTo).Query(eachRow(scanWatermark(&watermark)))
 		return nil
 	})

@@ -159,28 +159,30 @@ func (s *postgresStore) Write(ctx context.Context, source string, run int64, cha
 	if err != nil {
 		return nil, err
 	}
-	ids, conversations := changedIDs(changes), foundConversations(changes)
+	quick := usualOnes(changes)
 	var results []Result
 	err = racing(func() error {
+		results = make([]Result, len(changes))
+		var rest []int // the changes that go the long way
 		records, holders := map[string]*record{}, map[int64]string{}
 		return s.writing(ctx, "write", func(b *pgx.Batch) error {
-			queueLock(b, source, ids, records)
-			if needsPartial(changes) {
-				queueLoadPartial(b, source, ids, records)
+			queueUsual(b, source, run, changes, quick, results)
+			return nil
+		}, func(b *pgx.Batch) error {
+			for i := range changes {
+				if !results[i].Applied {
+					rest = append(rest, i)
+				}
 			}
-			if len(conversations) > 0 {
-				b.Queue(postgresHolders, source, conversations).Query(eachRow(func(rows pgx.Rows) error {
-					var conversation int64
-					var id string
-					err := rows.Scan(&conversation, &id)
-					holders[conversation] = id
-					return err
-				}))
+			if len(rest) > 0 {
+				queueRead(b, source, pick(changes, rest), records, holders)
 			}
 			return nil
 		}, func(b *pgx.Batch) error {
-			var dirty []*record
-			results, dirty = applyAll(records, run, changes, holders)
+			applied, dirty := applyAll(records, run, pick(changes, rest), holders)
+			for j, r := range applied {
+				results[rest[j]] = r
+			}
 			queueSave(b, source, dirty)
 			return nil
 		})
@@ -189,6 +191,24 @@ func (s *postgresStore) Write(ctx context.Context, source string, run int64, cha
 		return nil, err
 	}
 	return results, nil
+}
+
+// queueRead locks the transcripts of changes, and reads what applyAll needs to know.
+func queueRead(b *pgx.Batch, source string, changes []Change, records map[string]*record, holders map[int64]string) {
+	ids := changedIDs(changes)
+	queueLock(b, source, ids, records)
+	if needsPartial(changes) {
+		queueLoadPartial(b, source, ids, records)
+	}
+	if conversations := foundConversations(changes); len(conversations) > 0 {
+		b.Queue(postgresHolders, source, conversations).Query(eachRow(func(rows pgx.Rows) error {
+			var conversation int64
+			var id string
+			err := rows.Scan(&conversation, &id)
+			holders[conversation] = id
+			return err
+		}))
+	}
 }
 
 // queueLock locks the transcripts and reads them into records.
@@ -238,7 +258,7 @@ const postgresClearRejected = `delete from dixa_import.transcripts
 		and updated_at < (select started_at from dixa_import.runs where id = $3::bigint)`
 
 func (s *postgresStore) ClearRejected(ctx context.Context, source string, run int64, file string) error {
-	return s.writing(ctx, "clear rejected records in", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "clear rejected records in", func(b *pgx.Batch) error {
 		b.Queue(postgresClearRejected, source, clean(file), run)
 		return nil
 	})
@@ -253,7 +273,7 @@ func (s *postgresStore) Touch(ctx context.Context, source string, run int64, ids
 	if len(ids) == 0 {
 		return nil
 	}
-	return s.writing(ctx, "write", nil, func(b *pgx.Batch) error {
+	return s.writing(ctx, "write", func(b *pgx.Batch) error {
 		b.Queue(postgresTouch, source, cleanIDs(ids), run)
 		return nil
 	})

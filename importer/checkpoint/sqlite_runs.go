@@ -58,7 +58,7 @@ const (
 			rejected = excluded.rejected, requests = excluded.requests, throttled = excluded.throttled`
 	sqliteStep = `insert into run_steps (run_id, step, count, total_ms, max_ms) values (?, ?, ?, ?, ?)
 		on conflict (run_id, step) do update set count = excluded.count, total_ms = excluded.total_ms, max_ms = excluded.max_ms`
-	sqliteGiveBack = `update transcripts indexed by transcripts_unfinished set claimed_by = null where claimed_by = ?1 and status in ('pending', 'sending', 'imported')
+	sqliteGiveBack = `update transcripts indexed by transcripts_unfinished set claimed_by = null where claimed_by = ?1 and unfinished
 		and source = (select source from runs where id = ?1)`
 )
 
@@ -232,7 +232,7 @@ func sqliteReadWatermark(tx sqliteTx, source string) (watermark time.Time, err e
 
 // sqliteAdvance relies on times of one layout, which compare as text.
 const sqliteAdvance = `update sources set watermark = max(coalesce(watermark, ''), min(?2, coalesce((select min(closed_at) from transcripts
-	indexed by transcripts_unfinished where source = ?1 and status in ('pending', 'sending', 'imported')), ?2))) where source = ?1`
+	indexed by transcripts_unfinished where source = ?1 and unfinished), ?2))) where source = ?1`
 
 func (s *sqliteStore) AdvanceWatermark(ctx context.Context, source string, upTo time.Time) (watermark time.Time, err error) {
 	err = s.writing(ctx, "advance the watermark in", func(tx sqliteTx) error {

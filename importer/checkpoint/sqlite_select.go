@@ -20,13 +20,13 @@ const (
 var sqliteSelect = map[selection]string{
 	selectAny: `select ` + sqliteRow + ` from transcripts t` + sqliteSelectWhere + sqliteSelectPage,
 	selectUnfinished: `select ` + sqliteRow + ` from transcripts t indexed by transcripts_unfinished` + sqliteSelectWhere +
-		` and status in ('pending', 'sending', 'imported')` + sqliteSelectPage,
+		` and unfinished` + sqliteSelectPage,
 	selectIDs: `select ` + sqliteRow + ` from transcripts t` + sqliteSelectWhere + ` and transcript_id in (in)`,
 	// The inner query needs nothing that is not in its index, so that a code which is rare among a million failed ones is
 	// found without reading them.
 	selectAttention: `select ` + sqliteRow + ` from (
 			select source, transcript_id from transcripts t indexed by transcripts_attention` + sqliteSelectWhere + `
-			and status in ('failed', 'in_doubt', 'rejected', 'partial', 'skipped')` + sqliteSelectPage + `)
+			and (status = 'failed' or status = 'in_doubt' or status = 'rejected' or status = 'partial' or status = 'skipped')` + sqliteSelectPage + `)
 		cross join transcripts using (source, transcript_id) order by transcript_id`,
 }
 

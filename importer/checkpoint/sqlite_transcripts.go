@@ -32,7 +32,7 @@ func (s *sqliteStore) Lookup(ctx context.Context, source string, run int64, ids 
 
 // Left to itself SQLite reads the whole table rather than a partial index that begins like the primary key.
 const sqliteUnfinished = `select ` + sqliteRow + ` from transcripts indexed by transcripts_unfinished
-	where source = ?1 and transcript_id > ?2 and status in ('pending', 'sending', 'imported') and status <> 'pending'
+	where source = ?1 and transcript_id > ?2 and unfinished and status <> 'pending'
 		and (claimed_by is null or claimed_by <> ?3 and claimed_by not in
 			(select id from runs where finished_at is null and lease_until > ?4))
 	order by transcript_id limit ?5`
@@ -81,27 +81,87 @@ func (s *sqliteStore) Write(ctx context.Context, source string, run int64, chang
 	if err != nil {
 		return nil, err
 	}
-	var results []Result
+	quick, results := usualOnes(changes), make([]Result, len(changes))
 	err = s.writing(ctx, "write", func(tx sqliteTx) error {
-		ids := changedIDs(changes)
-		records, err := sqliteRecords(tx, source, ids)
-		if err != nil {
-			return err
-		}
-		if needsPartial(changes) {
-			if err := sqliteLoadPartial(tx, source, ids, records); err != nil {
-				return err
+		var rest []int // the changes that go the long way
+		for i, c := range changes {
+			results[i] = Result{}
+			if quick[i] {
+				var err error
+				if results[i].Applied, err = sqliteQuickly(tx, source, run, c); err != nil {
+					return err
+				}
+			}
+			if !results[i].Applied {
+				rest = append(rest, i)
 			}
 		}
-		holders, err := sqliteHolders(tx, source, foundConversations(changes))
-		if err != nil {
-			return err
+		if len(rest) == 0 {
+			return nil
 		}
-		var dirty []*record
-		results, dirty = applyAll(records, run, changes, holders)
-		return sqliteSave(tx, source, dirty)
+		applied, err := sqliteApply(tx, source, run, pick(changes, rest))
+		for j, r := range applied {
+			results[rest[j]] = r
+		}
+		return err
 	})
-	return results, err
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+const (
+	sqliteSend = `update transcripts set status = 'sending', run_id = ?4, end_user_id = nullif(?5, ''), attempts = ?6, error_code = null,
+		error = null, content_hash = nullif(?7, ''), closed_at = ?8, send_before = ?9, updated_at = ?10
+		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'pending'`
+	sqliteFound = `update transcripts set status = 'imported', conversation_id = ?3, end_user_id = coalesce(nullif(?4, ''), end_user_id),
+		attempts = max(attempts, ?5), error_code = null, error = null, content_hash = coalesce(nullif(?6, ''), content_hash),
+		closed_at = coalesce(?7, closed_at), send_before = null, imported_at = ?8, updated_at = ?8
+		where source = ?1 and transcript_id = ?2 and status = 'sending'
+			and not exists (select 1 from transcripts where conversation_id = ?3 and source = ?1)`
+	sqliteFinish = `update transcripts set status = 'complete', run_id = ?4, end_user_id = nullif(?5, ''), attempts = ?6, error_code = null,
+		error = null, content_hash = nullif(?7, ''), closed_at = ?8, claimed_by = null, updated_at = ?9
+		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'imported'
+			and not exists (select 1 from partial_errors where source = ?1 and transcript_id = ?2)`
+)
+
+// sqliteQuickly applies a usual change, and says whether it could.
+func sqliteQuickly(tx sqliteTx, source string, run int64, c Change) (bool, error) {
+	var n int64
+	var err error
+	switch c.Event {
+	case Send:
+		n, err = tx.exec(sqliteSend, source, c.ID, c.Claim, run, c.EndUserID, c.Attempts, c.ContentHash, sqliteTime(c.ClosedAt),
+			sqliteTime(tx.now.Add(c.SendFor)), sqliteTime(tx.now))
+	case Found:
+		n, err = tx.exec(sqliteFound, source, c.ID, c.ConversationID, c.EndUserID, c.Attempts, c.ContentHash, sqliteTime(c.ClosedAt),
+			sqliteTime(tx.now))
+	case Finish:
+		n, err = tx.exec(sqliteFinish, source, c.ID, c.Claim, run, c.EndUserID, c.Attempts, c.ContentHash, sqliteTime(c.ClosedAt),
+			sqliteTime(tx.now))
+	}
+	return n == 1, err
+}
+
+// sqliteApply applies changes of any kind.
+func sqliteApply(tx sqliteTx, source string, run int64, changes []Change) ([]Result, error) {
+	ids := changedIDs(changes)
+	records, err := sqliteRecords(tx, source, ids)
+	if err != nil {
+		return nil, err
+	}
+	if needsPartial(changes) {
+		if err := sqliteLoadPartial(tx, source, ids, records); err != nil {
+			return nil, err
+		}
+	}
+	holders, err := sqliteHolders(tx, source, foundConversations(changes))
+	if err != nil {
+		return nil, err
+	}
+	results, dirty := applyAll(records, run, changes, holders)
+	return results, sqliteSave(tx, source, dirty)
 }
 
 func sqliteRecords(tx sqliteTx, source string, ids []string) (map[string]*record, error) {

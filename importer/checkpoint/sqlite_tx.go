@@ -52,11 +52,15 @@ type sqliteTx struct {
 }
 
 func (tx sqliteTx) exec(query string, args ...any) (changed int64, err error) {
+	if err := tx.ctx.Err(); err != nil {
+		return 0, err
+	}
 	stmt, err := tx.stmts.get(tx.ctx, query) //nolint:sqlclosecheck // it is kept
 	if err != nil {
 		return 0, err
 	}
-	res, err := stmt.ExecContext(tx.ctx, args...)
+	// One statement is over in no time. To watch a context for it costs more than a small one takes.
+	res, err := stmt.ExecContext(context.WithoutCancel(tx.ctx), args...)
 	if err != nil {
 		return 0, err
 	}

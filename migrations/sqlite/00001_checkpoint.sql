@@ -8,11 +8,13 @@ create table sources (
 
 -- Ids of conversations are unique in an organisation. One checkpoint may hold sources of several organisations, a rehearsal
 -- beside the real one, so conversation_id is unique within a source only.
+--
+-- Conditions on the status are chains of "or": for a list of values SQLite builds a table of them, in each statement anew.
 create table transcripts (
     source          text not null,
     transcript_id   text not null,
-    status          text not null check (status in
-        ('pending', 'sending', 'imported', 'complete', 'partial', 'failed', 'in_doubt', 'rejected', 'skipped')),
+    status          text not null check (status = 'pending' or status = 'sending' or status = 'imported' or status = 'complete' or
+        status = 'partial' or status = 'failed' or status = 'in_doubt' or status = 'rejected' or status = 'skipped'),
     conversation_id integer,
     end_user_id     text,
     attempts        integer not null default 0,
@@ -28,15 +30,16 @@ create table transcripts (
     claim           integer not null default 0, -- counts the claims; fences the writes of earlier ones
     claimed_by      integer,                    -- the run that works on it; its lease is in runs
     file            text,                       -- the configured path, of a record that is known by its place
+    unfinished      integer generated always as (status = 'pending' or status = 'sending' or status = 'imported') virtual,
     primary key (source, transcript_id),
-    check ((conversation_id is not null) = (status in ('imported', 'complete', 'partial'))),
-    check (claimed_by is null or status in ('pending', 'sending', 'imported'))
+    check ((conversation_id is not null) = (status = 'imported' or status = 'complete' or status = 'partial')),
+    check (claimed_by is null or unfinished)
 ) without rowid;
 
 create unique index transcripts_conversation on transcripts (conversation_id, source) where conversation_id is not null;
-create index transcripts_unfinished on transcripts (source, transcript_id) where status in ('pending', 'sending', 'imported');
+create index transcripts_unfinished on transcripts (source, transcript_id) where unfinished;
 create index transcripts_attention on transcripts (source, transcript_id, status, error_code)
-    where status in ('failed', 'in_doubt', 'rejected', 'partial', 'skipped');
+    where status = 'failed' or status = 'in_doubt' or status = 'rejected' or status = 'partial' or status = 'skipped';
 create index transcripts_file on transcripts (source, file) where file is not null;
 
 create table partial_errors (
