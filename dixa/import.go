@@ -92,9 +92,18 @@ type Closing struct {
 	ClosedBy string `json:"closedBy"` // UUID of the agent
 }
 
-// MarshalJSON writes exactly what ImportConversation sends.
-func (in ConversationImport) MarshalJSON() ([]byte, error) {
-	type plain ConversationImport
+// importBody is what ImportConversation sends.
+type importBody struct {
+	Type    string `json:"_type"`
+	Channel string `json:"genericChannelName"`
+	plainImport
+}
+
+type plainImport ConversationImport // without its methods
+
+// body returns what is sent. encoding/json checks and copies what a MarshalJSON returns, which for a whole conversation costs as
+// much as writing it, so that MarshalJSON is not on that way.
+func (in ConversationImport) body() importBody {
 	messages := make([]ImportMessage, len(in.Messages))
 	for i, m := range in.Messages {
 		if m.Attachments == nil {
@@ -103,12 +112,11 @@ func (in ConversationImport) MarshalJSON() ([]byte, error) {
 		messages[i] = m
 	}
 	in.Messages = messages
-	return encode(struct {
-		Type    string `json:"_type"`
-		Channel string `json:"genericChannelName"`
-		plain
-	}{"GenericConversationImport", ChannelName, plain(in)})
+	return importBody{"GenericConversationImport", ChannelName, plainImport(in)}
 }
+
+// MarshalJSON writes exactly what ImportConversation sends.
+func (in ConversationImport) MarshalJSON() ([]byte, error) { return encode(in.body()) }
 
 // ImportResult is what Dixa made of an import.
 type ImportResult struct {
@@ -130,7 +138,7 @@ type ImportResult struct {
 func (c *Client) ImportConversation(ctx context.Context, in ConversationImport,
 	before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)) (ImportResult, error) {
 	return do(ctx, c, call[ImportResult]{op: OpImport, method: http.MethodPost,
-		url: c.url("/conversations/import", nil), body: in, before: before,
+		url: c.url("/conversations/import", nil), body: in.body(), before: before,
 		read: func(body []byte) (ImportResult, error) { return readImport(body, in) }})
 }
 

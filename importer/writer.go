@@ -2,6 +2,7 @@ package importer
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"dixa-import/importer/checkpoint"
@@ -68,6 +69,7 @@ func (w *writer) do(changes ...checkpoint.Change) written {
 
 func (w *writer) loop() {
 	for first := range w.in {
+		runtime.Gosched() // the workers that are about to record something join in
 		batch := []write{first}
 		n := len(first.changes)
 	gather:
