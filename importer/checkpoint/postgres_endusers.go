@@ -16,11 +16,10 @@ func kindsAndValues(ids []Identifier) (kinds, values []string) {
 	return kinds, values
 }
 
-// The identifiers are named twice, here and where they are reserved: for the join alone Postgres reads the whole table while
-// that is not large yet.
-const postgresFindEndUsers = `select kind, value, end_user_id from dixa_import.end_users
-	join unnest($2::text[], $3::text[]) as asked (kind, value) using (kind, value)
-	where organisation = $1::text and end_user_id is not null and kind = any($2::text[]) and value = any($3::text[])`
+// Each identifier is looked up by itself, as postgresAsked does it.
+const postgresFindEndUsers = `select asked_kind, asked_value, end_user_id from unnest($2::text[], $3::text[]) as asked (asked_kind, asked_value)
+	cross join lateral (select end_user_id from dixa_import.end_users where kind = asked_kind and value = asked_value
+		and organisation = $1::text and end_user_id is not null offset 0) as e`
 
 func (s *postgresStore) FindEndUsers(ctx context.Context, organisation string, ids []Identifier) (map[Identifier]string, error) {
 	found := map[Identifier]string{}
@@ -52,8 +51,10 @@ const (
 		returning kind, value, organisation, coalesce(end_user_id, ''), coalesce(reserved_by, 0), xmax = 0`
 	postgresReserve = `update dixa_import.end_users e set end_user_id = null, resolved_at = null, organisation = $1::text,
 		reserved_by = $2::bigint, reserved_at = now()
-		from unnest($3::text[], $4::text[]) as v (kind, value)
-		where e.kind = v.kind and e.value = v.value and e.kind = any($3::text[]) and e.value = any($4::text[])`
+		from (select place from unnest($3::text[], $4::text[]) as asked (asked_kind, asked_value)
+			cross join lateral (select ctid as place from dixa_import.end_users
+				where kind = asked_kind and value = asked_value offset 0) as l) as v
+		where e.ctid = v.place`
 	postgresUnreserve = `delete from dixa_import.end_users e using unnest($1::text[], $2::text[]) as v (kind, value)
 		where e.kind = v.kind and e.value = v.value`
 )
@@ -96,10 +97,14 @@ func (s *postgresStore) ReserveEndUsers(ctx context.Context, organisation string
 
 // queueReserve writes what is granted and takes back what was inserted for the others.
 func queueReserve(b *pgx.Batch, organisation string, run int64, granted []Identifier, inserted map[Identifier]bool) {
+	var taken []Identifier // rows that were there
 	for _, id := range granted {
+		if !inserted[id] {
+			taken = append(taken, id)
+		}
 		delete(inserted, id)
 	}
-	if kinds, values := kindsAndValues(granted); len(kinds) > 0 {
+	if kinds, values := kindsAndValues(taken); len(kinds) > 0 {
 		b.Queue(postgresReserve, organisation, run, kinds, values)
 	}
 	var refused []Identifier

@@ -16,9 +16,9 @@ const (
 		from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[])
 			with ordinality as v (transcript_id, status, content_hash, closed_at, run_id, claim, claimed_by, file, ordinal)
 		order by v.ordinal
-		on conflict (source, transcript_id) do nothing`
+		on conflict (source, transcript_id) do nothing
+		returning transcript_id`
 
-	// The ids are named twice: for the join alone Postgres reads all transcripts of a source whose table is not large yet.
 	postgresUpdate = `update dixa_import.transcripts t set status = v.status, conversation_id = nullif(v.conversation_id, 0),
 			end_user_id = nullif(v.end_user_id, ''), attempts = v.attempts, error_code = nullif(v.error_code, ''),
 			error = nullif(v.error, ''), content_hash = nullif(v.content_hash, ''), closed_at = v.closed_at, run_id = v.run_id,
@@ -27,11 +27,13 @@ const (
 				when 1 then clock_timestamp() + v.send_for * interval '1 microsecond' end,
 			imported_at = case when v.found then now() else t.imported_at end,
 			updated_at = now()
-		from unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::text[], $8::text[], $9::text[],
-			$10::timestamptz[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::integer[], $16::bigint[], $17::boolean[])
-			as v (transcript_id, status, conversation_id, end_user_id, attempts, error_code, error, content_hash,
-				closed_at, run_id, claim, claimed_by, file, send, send_for, found)
-		where t.source = $1::text and t.transcript_id = v.transcript_id and t.transcript_id = any($2::text[])`
+		from (select * from unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::text[], $8::text[], $9::text[],
+				$10::timestamptz[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::integer[], $16::bigint[], $17::boolean[])
+				as asked (asked_id, status, conversation_id, end_user_id, attempts, error_code, error, content_hash,
+					closed_at, run_id, claim, claimed_by, file, send, send_for, found)
+			cross join lateral (select ctid as place from dixa_import.transcripts
+				where source = $1::text and transcript_id = asked_id offset 0) as l) as v
+		where t.ctid = v.place`
 )
 
 // columns are records turned into arrays, one for each column.
@@ -69,10 +71,16 @@ func columnsOf(records []*record, fresh bool) columns {
 	return c
 }
 
-// queueSave writes records, which are sorted by id.
-func queueSave(b *pgx.Batch, source string, records []*record) {
+// queueSave writes records, which are sorted by id. Of the fresh ones it notes those that nobody else has inserted meanwhile.
+func queueSave(b *pgx.Batch, source string, records []*record, inserted map[string]bool) {
 	if c := columnsOf(records, true); len(c.ids) > 0 {
-		b.Queue(postgresInsert, source, c.ids, c.statuses, c.hashes, c.closed, c.runs, c.claims, c.claimedBys, c.files)
+		b.Queue(postgresInsert, source, c.ids, c.statuses, c.hashes, c.closed, c.runs, c.claims, c.claimedBys, c.files).
+			Query(eachRow(func(rows pgx.Rows) error {
+				var id string
+				err := rows.Scan(&id)
+				inserted[id] = true
+				return err
+			}))
 	}
 	if c := columnsOf(records, false); len(c.ids) > 0 {
 		b.Queue(postgresUpdate, source, c.ids, c.statuses, c.conversations, c.endUsers, c.attempts, c.codes, c.errors, c.hashes,

@@ -6,35 +6,45 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The ids are named twice, as in postgresUpdate.
+// Each of these finds its rows as postgresAsked does, and by their place (ctid) updates those that are still there: a row that
+// somebody else has written meanwhile has moved.
 const (
 	postgresSend = `update dixa_import.transcripts t set status = 'sending', run_id = $3::bigint, end_user_id = nullif(v.end_user_id, ''),
 			attempts = v.attempts, error_code = null, error = null, content_hash = nullif(v.content_hash, ''), closed_at = v.closed_at,
 			send_before = clock_timestamp() + v.send_for * interval '1 microsecond', updated_at = now()
-		from unnest($2::text[], $4::bigint[], $5::text[], $6::integer[], $7::text[], $8::timestamptz[], $9::bigint[])
-			as v (transcript_id, claim, end_user_id, attempts, content_hash, closed_at, send_for)
-		where t.source = $1::text and t.transcript_id = v.transcript_id and t.transcript_id = any($2::text[])
-			and t.claim = v.claim and t.claimed_by = $3::bigint and t.status = 'pending'
+		from (select asked.*, place
+			from unnest($2::text[], $4::bigint[], $5::text[], $6::integer[], $7::text[], $8::timestamptz[], $9::bigint[])
+				as asked (asked_id, asked_claim, end_user_id, attempts, content_hash, closed_at, send_for)
+			cross join lateral (select ctid as place from dixa_import.transcripts where source = $1::text and transcript_id = asked_id
+				and claim = asked_claim and claimed_by = $3::bigint and status = 'pending' offset 0) as l) as v
+		where t.ctid = v.place
 		returning t.transcript_id`
 
 	postgresFound = `update dixa_import.transcripts t set status = 'imported', conversation_id = v.conversation_id,
 			end_user_id = coalesce(nullif(v.end_user_id, ''), t.end_user_id), attempts = greatest(t.attempts, v.attempts), error_code = null,
 			error = null, content_hash = coalesce(nullif(v.content_hash, ''), t.content_hash), closed_at = coalesce(v.closed_at, t.closed_at),
 			send_before = null, imported_at = now(), updated_at = now()
-		from unnest($2::text[], $3::bigint[], $4::text[], $5::integer[], $6::text[], $7::timestamptz[])
-			as v (transcript_id, conversation_id, end_user_id, attempts, content_hash, closed_at)
-		where t.source = $1::text and t.transcript_id = v.transcript_id and t.transcript_id = any($2::text[]) and t.status = 'sending'
-			and not exists (select 1 from dixa_import.transcripts o where o.conversation_id = v.conversation_id and o.source = $1::text)
+		from (select asked.*, place
+			from unnest($2::text[], $3::bigint[], $4::text[], $5::integer[], $6::text[], $7::timestamptz[])
+				as asked (asked_id, conversation_id, end_user_id, attempts, content_hash, closed_at)
+			cross join lateral (select ctid as place from dixa_import.transcripts where source = $1::text and transcript_id = asked_id
+				and status = 'sending' offset 0) as l
+			where not exists (select 1 from dixa_import.transcripts o
+				where o.conversation_id = asked.conversation_id and o.source = $1::text)) as v
+		where t.ctid = v.place
 		returning t.transcript_id`
 
 	postgresFinish = `update dixa_import.transcripts t set status = 'complete', run_id = $3::bigint, end_user_id = nullif(v.end_user_id, ''),
 			attempts = v.attempts, error_code = null, error = null, content_hash = nullif(v.content_hash, ''), closed_at = v.closed_at,
 			claimed_by = null, updated_at = now()
-		from unnest($2::text[], $4::bigint[], $5::text[], $6::integer[], $7::text[], $8::timestamptz[])
-			as v (transcript_id, claim, end_user_id, attempts, content_hash, closed_at)
-		where t.source = $1::text and t.transcript_id = v.transcript_id and t.transcript_id = any($2::text[])
-			and t.claim = v.claim and t.claimed_by = $3::bigint and t.status = 'imported'
-			and not exists (select 1 from dixa_import.partial_errors p where p.source = $1::text and p.transcript_id = v.transcript_id)
+		from (select asked.*, place
+			from unnest($2::text[], $4::bigint[], $5::text[], $6::integer[], $7::text[], $8::timestamptz[])
+				as asked (asked_id, asked_claim, end_user_id, attempts, content_hash, closed_at)
+			cross join lateral (select ctid as place from dixa_import.transcripts where source = $1::text and transcript_id = asked_id
+				and claim = asked_claim and claimed_by = $3::bigint and status = 'imported' offset 0) as l
+			where not exists (select 1 from dixa_import.partial_errors p
+				where p.source = $1::text and p.transcript_id = asked_id)) as v
+		where t.ctid = v.place
 		returning t.transcript_id`
 )
 
