@@ -156,6 +156,7 @@ func (s *postgresStore) Write(ctx context.Context, source string, run int64, cha
 		records, holders := map[string]*record{}, map[int64]string{}
 		return s.writing(ctx, "write", func(b *pgx.Batch) error {
 			queueUsual(b, source, run, changes, quick, results)
+			quick = make([]bool, len(changes)) // should this be repeated: then there was something unusual
 			return nil
 		}, func(b *pgx.Batch) error {
 			for i := range changes {

@@ -20,6 +20,7 @@ const (
 		where t.ctid = v.place
 		returning t.transcript_id`
 
+	// A conversation that another transcript has is refused by the index.
 	postgresFound = `update dixa_import.transcripts t set status = 'imported', conversation_id = v.conversation_id,
 			end_user_id = coalesce(nullif(v.end_user_id, ''), t.end_user_id), attempts = greatest(t.attempts, v.attempts), error_code = null,
 			error = null, content_hash = coalesce(nullif(v.content_hash, ''), t.content_hash), closed_at = coalesce(v.closed_at, t.closed_at),
@@ -28,9 +29,7 @@ const (
 			from unnest($2::text[], $3::bigint[], $4::text[], $5::integer[], $6::text[], $7::timestamptz[])
 				as asked (asked_id, conversation_id, end_user_id, attempts, content_hash, closed_at)
 			cross join lateral (select ctid as place from dixa_import.transcripts where source = $1::text and transcript_id = asked_id
-				and status = 'sending' offset 0) as l
-			where not exists (select 1 from dixa_import.transcripts o
-				where o.conversation_id = asked.conversation_id and o.source = $1::text)) as v
+				and status = 'sending' offset 0) as l) as v
 		where t.ctid = v.place
 		returning t.transcript_id`
 
