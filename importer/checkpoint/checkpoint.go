@@ -266,7 +266,7 @@ type Store interface {
 	// Claim claims transcripts for the run and returns the number of each claim, 0 for those that it did not get: another
 	// run took them first, or holds them and is alive. No id may be asked for twice in one call.
 	Claim(ctx context.Context, source string, run int64, requests []ClaimRequest) ([]int64, error)
-	// Write applies changes in one transaction, in their order, and says what became of each.
+	// Write applies changes, those of one transcript in their order, and says what became of each.
 	Write(ctx context.Context, source string, run int64, changes []Change) ([]Result, error)
 	// Select returns the transcripts that a filter chooses, in the order of their ids. Held is seen from the run.
 	Select(ctx context.Context, source string, run int64, f Filter) ([]Row, error)

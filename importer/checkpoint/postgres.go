@@ -113,10 +113,9 @@ func eachRow(scan func(pgx.Rows) error) func(pgx.Rows) error {
 
 // What is set here ends with the transaction; it is no session state.
 const (
-	// postgresDurable makes the commit wait until it is on disk, whatever the server's default is.
-	postgresDurable = `set local synchronous_commit = on`
-	// postgresBounded frees the rows that a process has locked which was suspended, or cut off, before it wrote them.
-	postgresBounded = `set local idle_in_transaction_session_timeout = '30s'`
+	// postgresSettings makes the commit wait until it is on disk, whatever the server's default is, and frees the rows that a
+	// process has locked which was suspended, or cut off, before it wrote them.
+	postgresSettings = `select set_config('synchronous_commit', 'on', true), set_config('idle_in_transaction_session_timeout', '30s', true)`
 	// postgresUnbounded is for the lock under which another connection migrates.
 	postgresUnbounded = `set local idle_in_transaction_session_timeout = 0`
 )
@@ -144,8 +143,7 @@ func (s *postgresStore) writing(ctx context.Context, doing string, steps ...func
 func inTransaction(ctx context.Context, conn *pgx.Conn, steps []func(b *pgx.Batch) error) error {
 	b := &pgx.Batch{}
 	b.Queue("begin")
-	b.Queue(postgresDurable)
-	b.Queue(postgresBounded)
+	b.Queue(postgresSettings)
 	for i, step := range steps {
 		before := b.Len()
 		if err := step(b); err != nil {
@@ -165,16 +163,19 @@ func inTransaction(ctx context.Context, conn *pgx.Conn, steps []func(b *pgx.Batc
 	return nil
 }
 
-// racing repeats a transaction that finds a unique key taken since it looked, or that waits in a circle with others.
+// racing repeats a transaction that lost a race.
 func racing(f func() error) (err error) {
 	for range postgresRaces {
 		err = f()
-		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "23505" && pg.Code != "40P01" {
+		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || !raced(pg) {
 			return err
 		}
 	}
 	return err
 }
+
+// raced says that a transaction found a unique key taken since it looked, or waited in a circle with others.
+func raced(err *pgconn.PgError) bool { return err.Code == "23505" || err.Code == "40P01" }
 
 // wrapPostgres says what was being done when an error happened, without any value of a row.
 func wrapPostgres(doing string, err error) error {

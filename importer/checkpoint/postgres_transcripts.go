@@ -148,37 +148,32 @@ func (s *postgresStore) Write(ctx context.Context, source string, run int64, cha
 	if err != nil {
 		return nil, err
 	}
-	quick := usualOnes(changes)
-	var results []Result
+	results := make([]Result, len(changes))
+	if err := s.writeUsual(ctx, source, run, usualOnes(changes), results); err != nil {
+		return nil, err
+	}
+	others, at := theOthers(changes, results)
+	if len(others) == 0 {
+		return results, nil
+	}
+	var applied []Result
 	err = racing(func() error {
-		results = make([]Result, len(changes))
-		var rest []int // the changes that go the long way
 		records, holders := map[string]*record{}, map[int64]string{}
 		return s.writing(ctx, "write", func(b *pgx.Batch) error {
-			queueUsual(b, source, run, changes, quick, results)
-			quick = make([]bool, len(changes)) // should this be repeated: then there was something unusual
+			queueRead(b, source, others, records, holders)
 			return nil
 		}, func(b *pgx.Batch) error {
-			for i := range changes {
-				if !results[i].Applied {
-					rest = append(rest, i)
-				}
-			}
-			if len(rest) > 0 {
-				queueRead(b, source, pick(changes, rest), records, holders)
-			}
-			return nil
-		}, func(b *pgx.Batch) error {
-			applied, dirty := applyAll(records, run, pick(changes, rest), holders)
-			for j, r := range applied {
-				results[rest[j]] = r
-			}
+			var dirty []*record
+			applied, dirty = applyAll(records, run, others, holders)
 			queueSave(b, source, dirty, nil)
 			return nil
 		})
 	})
 	if err != nil {
 		return nil, err
+	}
+	for j, r := range applied {
+		results[at[j]] = r
 	}
 	return results, nil
 }

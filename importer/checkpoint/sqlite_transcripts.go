@@ -81,27 +81,23 @@ func (s *sqliteStore) Write(ctx context.Context, source string, run int64, chang
 	if err != nil {
 		return nil, err
 	}
-	quick, results := usualOnes(changes), make([]Result, len(changes))
+	results := make([]Result, len(changes))
 	err = s.writing(ctx, "write", func(tx sqliteTx) error {
-		var rest []int // the changes that go the long way
-		for i, c := range changes {
-			results[i] = Result{}
-			if quick[i] {
-				var err error
-				if results[i].Applied, err = sqliteQuickly(tx, source, run, c); err != nil {
-					return err
-				}
-			}
-			if !results[i].Applied {
-				rest = append(rest, i)
+		clear(results)
+		for _, c := range usualOnes(changes) {
+			if n, err := sqliteApplyUsual(tx, source, run, c); err != nil {
+				return err
+			} else if n == 1 {
+				c.applied(results)
 			}
 		}
-		if len(rest) == 0 {
+		others, at := theOthers(changes, results)
+		if len(others) == 0 {
 			return nil
 		}
-		applied, err := sqliteApply(tx, source, run, pick(changes, rest))
+		applied, err := sqliteApply(tx, source, run, others)
 		for j, r := range applied {
-			results[rest[j]] = r
+			results[at[j]] = r
 		}
 		return err
 	})
@@ -111,37 +107,35 @@ func (s *sqliteStore) Write(ctx context.Context, source string, run int64, chang
 	return results, nil
 }
 
+// Each changes only what it must: for a column that is set SQLite writes the indexes anew that have it.
 const (
-	sqliteSend = `update transcripts set status = 'sending', run_id = ?4, end_user_id = nullif(?5, ''), attempts = ?6, error_code = null,
-		error = null, content_hash = nullif(?7, ''), closed_at = ?8, send_before = ?9, updated_at = ?10
+	sqliteSend = `update transcripts set status = 'sending', run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null,
+		content_hash = ?7, closed_at = ?8, send_before = ?9, updated_at = ?10
 		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'pending'`
-	sqliteFound = `update transcripts set status = 'imported', conversation_id = ?3, end_user_id = coalesce(nullif(?4, ''), end_user_id),
-		attempts = max(attempts, ?5), error_code = null, error = null, content_hash = coalesce(nullif(?6, ''), content_hash),
-		closed_at = coalesce(?7, closed_at), send_before = null, imported_at = ?8, updated_at = ?8
-		where source = ?1 and transcript_id = ?2 and status = 'sending'
-			and not exists (select 1 from transcripts where conversation_id = ?3 and source = ?1)`
-	sqliteFinish = `update transcripts set status = 'complete', run_id = ?4, end_user_id = nullif(?5, ''), attempts = ?6, error_code = null,
-		error = null, content_hash = nullif(?7, ''), closed_at = ?8, claimed_by = null, updated_at = ?9
+	sqliteFound = `update transcripts set status = ?11, conversation_id = ?9, claimed_by = case when ?11 <> 'complete' then ?4 end,
+		run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null, content_hash = ?7, closed_at = ?8, send_before = null,
+		imported_at = ?10, updated_at = ?10
+		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'sending' and attempts <= ?6
+			and not exists (select 1 from transcripts where conversation_id = ?9 and source = ?1)
+			and (?11 <> 'complete' or not exists (select 1 from partial_errors where source = ?1 and transcript_id = ?2))`
+	sqliteFinish = `update transcripts set status = 'complete', run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null,
+		content_hash = ?7, closed_at = ?8, claimed_by = null, updated_at = ?9
 		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'imported'
 			and not exists (select 1 from partial_errors where source = ?1 and transcript_id = ?2)`
 )
 
-// sqliteQuickly applies a usual change, and says whether it could.
-func sqliteQuickly(tx sqliteTx, source string, run int64, c Change) (bool, error) {
-	var n int64
-	var err error
-	switch c.Event {
-	case Send:
-		n, err = tx.exec(sqliteSend, source, c.ID, c.Claim, run, c.EndUserID, c.Attempts, c.ContentHash, sqliteTime(c.ClosedAt),
-			sqliteTime(tx.now.Add(c.SendFor)), sqliteTime(tx.now))
-	case Found:
-		n, err = tx.exec(sqliteFound, source, c.ID, c.ConversationID, c.EndUserID, c.Attempts, c.ContentHash, sqliteTime(c.ClosedAt),
-			sqliteTime(tx.now))
-	case Finish:
-		n, err = tx.exec(sqliteFinish, source, c.ID, c.Claim, run, c.EndUserID, c.Attempts, c.ContentHash, sqliteTime(c.ClosedAt),
-			sqliteTime(tx.now))
+// sqliteApplyUsual applies a usual change and returns how many rows it met.
+func sqliteApplyUsual(tx sqliteTx, source string, run int64, c usualChange) (int64, error) {
+	args := []any{source, c.ID, c.Claim, run, c.EndUserID, c.Attempts, c.ContentHash, sqliteTime(c.ClosedAt)}
+	now := sqliteTime(tx.now)
+	switch c.from {
+	case Pending:
+		return tx.exec(sqliteSend, append(args, sqliteTime(tx.now.Add(c.SendFor)), now)...)
+	case Sending:
+		return tx.exec(sqliteFound, append(args, c.ConversationID, now, c.to)...)
+	default:
+		return tx.exec(sqliteFinish, append(args, now)...)
 	}
-	return n == 1, err
 }
 
 // sqliteApply applies changes of any kind.

@@ -31,7 +31,8 @@ func TestUsualChangesDoWhatApplyDoes(t *testing.T) {
 			for step := range 8 {
 				changes := make([]Change, 1+random.IntN(5))
 				for i := range changes {
-					c := Change{ID: ids[random.IntN(len(ids))], Claim: 1, Event: events[random.IntN(len(events))], Attempts: random.IntN(2), EndUserID: "u"}
+					c := Change{ID: ids[random.IntN(len(ids))], Claim: 1, Event: events[random.IntN(len(events))], Attempts: random.IntN(2), EndUserID: "u",
+						ContentHash: "h", ClosedAt: t0}
 					// Mostly what comes next, so that the usual ways are gone to their end.
 					if r := model[c.ID]; random.IntN(3) > 0 {
 						switch r.Status {
@@ -56,17 +57,23 @@ func TestUsualChangesDoWhatApplyDoes(t *testing.T) {
 						c.EndUserID = ""
 					case 5:
 						c.ContentHash, c.ClosedAt = "h2", t0.Add(time.Second)
+					case 6:
+						c.ContentHash, c.ClosedAt = "", time.Time{}
 					}
 					if c.Event == Send || c.Event == SendAgain {
 						c.SendFor = time.Minute
 					}
+					if i > 0 && changes[i-1].Event == Found && random.IntN(2) == 0 { // the two of a transcript without attributes
+						c = changes[i-1]
+						c.Event, c.PartialErrors = Finish, nil
+					}
 					if c.Event == Found {
 						c.ConversationID = int64(10*round + 1 + random.IntN(4))
 					}
-					if usual(c) {
-						quick[c.Event]++
-					}
 					changes[i] = c
+				}
+				for _, u := range usualOnes(changes) {
+					quick[u.Event]++
 				}
 				as := run
 				if random.IntN(8) == 0 {
