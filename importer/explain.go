@@ -117,8 +117,12 @@ func (im *Importer) nextOf(e Explanation) Next {
 	case e.Record == nil:
 		return NextIgnores
 	}
-	switch im.judge(e.Record, e.Row, e.Known, func() (met, same bool) { return false, false }) {
-	case toReject:
+	rows := map[string]checkpoint.Row{}
+	if e.Known {
+		rows[e.Record.Key()] = e.Row
+	}
+	switch im.judge(e.Record, rows, func() (met, same bool) { return false, false }) {
+	case toReject, notMended:
 		return NextRejects
 	case stillOpen:
 		return NextSkips

@@ -19,17 +19,24 @@ const (
 	isDuplicate                  // the same record again
 	otherContent                 // an id that another closed record has, too
 	inOthersHands                // another run works on it, or this one does
+	notMended                    // it was handed out to be mended, and cannot be imported yet
 )
 
-// judge decides about a record by what the checkpoint knows of it. repeated is called for a closed record: it says whether
-// one with this id was met before in this run, and whether the two are the same. A run is not planned by other rules than
-// those that it goes by.
-func (im *Importer) judge(rec *source.Record, row checkpoint.Row, known bool, repeated func() (met, same bool)) verdict {
+// judge decides about a record by what the checkpoint knows of it and of what it is to replace. repeated is called for a closed
+// record: it says whether one with this id was met before in this run, and whether the two are the same. A run is not planned
+// by other rules than those that it goes by.
+func (im *Importer) judge(rec *source.Record, rows map[string]checkpoint.Row, repeated func() (met, same bool)) verdict {
+	row, known := rows[rec.Key()]
 	settled, bad := known && im.settled(rec, &row), false
 	if !settled {
 		transcript, err := rec.Transcript()
 		if bad = err != nil; !bad && transcript.ClosedAt.IsZero() {
 			return stillOpen
+		}
+		if rec.Original != "" && rec.Original != rec.ID {
+			if v, ok := im.judgeHandedOut(rec, row, rows[rec.Original], bad); ok {
+				return v
+			}
 		}
 	}
 	if rec.ID != "" && (!settled || row.ErrorCode != codeOpen) { // open chats do not take part in this
@@ -51,6 +58,8 @@ func (im *Importer) judgeAlone(row checkpoint.Row, known, settled, bad bool) ver
 		return isDone
 	case known && (row.Held || row.ClaimedBy != 0 && row.ClaimedBy == im.id):
 		return inOthersHands
+	case bad && row.Status.HasConversation() && row.Status != checkpoint.Imported: // a mended version of it was imported
+		return isDone
 	case row.Status == checkpoint.Complete, row.Status == checkpoint.Partial:
 		return isChanged
 	case row.Status == checkpoint.InDoubt:

@@ -53,7 +53,7 @@ func (p *Planner) decide(batch []*item) error {
 func (p *Planner) decideOne(it *item) (*toImport, error) {
 	rec, c := it.rec, &p.plan.Counts
 	row, known := p.met.rows[rec.Key()]
-	verdict := p.im.judge(rec, row, known, func() (met, same bool) {
+	verdict := p.im.judge(rec, p.met.rows, func() (met, same bool) {
 		if !p.im.seen.add(rec.ID) {
 			return false, false
 		}
@@ -83,6 +83,8 @@ func (p *Planner) decideOne(it *item) (*toImport, error) {
 	case leftInDoubt:
 		c.AlreadyDone++
 		p.plan.InDoubt++
+	case notMended:
+		return nil, p.reject(rec)
 	case toReject:
 		p.contents.add(rec.ID + "\x00" + string(rec.Hash[:]))
 		return nil, p.reject(rec)
@@ -110,6 +112,10 @@ func (p *Planner) repeated(it *item) error {
 		return err
 	}
 	if p.met.settled(it.rec) {
+		if p.met.rows[it.rec.Key()].Status == checkpoint.Skipped {
+			p.plan.Counts.Skipped++
+			return nil
+		}
 		p.plan.Counts.AlreadyDone++
 		p.plan.RejectedBefore++
 		return nil

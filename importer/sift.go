@@ -211,17 +211,19 @@ func (s *sifter) meet(batch []*item) error {
 	if err := s.lookup(batch); err != nil {
 		return err
 	}
-	var moved []*item // known by their place, now that they are decoded
+	var moved []string // keys by which records are known now that they are decoded, or which they are to replace
 	for _, it := range batch {
 		if it.rec.EndOfFile || s.settled(it.rec) {
 			continue
 		}
 		key := it.rec.Key()
 		if _, err := it.rec.Transcript(); err != nil && it.rec.Key() != key {
-			moved = append(moved, it)
+			moved = append(moved, it.rec.Key())
+		} else if err == nil && it.rec.Original != "" && it.rec.Original != key {
+			moved = append(moved, it.rec.Original)
 		}
 	}
-	return s.lookup(moved)
+	return s.lookupKeys(moved)
 }
 
 // lookup adds what the checkpoint knows of the items to rows.
@@ -232,6 +234,10 @@ func (s *sifter) lookup(items []*item) error {
 			keys = append(keys, it.rec.Key())
 		}
 	}
+	return s.lookupKeys(keys)
+}
+
+func (s *sifter) lookupKeys(keys []string) error {
 	if len(keys) == 0 {
 		return nil
 	}
@@ -276,7 +282,7 @@ func (s *sifter) decide(it *item) error {
 		t.read.Add(1)
 	}
 	row, known := s.rows[rec.Key()]
-	verdict := s.im.judge(rec, row, known, func() (met, same bool) {
+	verdict := s.im.judge(rec, s.rows, func() (met, same bool) {
 		if it.again || !s.im.seen.add(rec.ID) {
 			return false, false
 		}
@@ -305,6 +311,8 @@ func (s *sifter) decide(it *item) error {
 		t.changed.Add(1)
 	case leftInDoubt:
 		t.alreadyDone.Add(1)
+	case notMended:
+		s.im.countUnmended(rec)
 	default:
 		return s.claim(it, known, verdict == toReject)
 	}
@@ -328,12 +336,19 @@ func (s *sifter) decideRepeated(it *item) error {
 	if err := s.lookup([]*item{it}); err != nil {
 		return err
 	}
-	if s.settled(it.rec) {
+	row, known := s.rows[it.rec.Key()]
+	switch {
+	case s.settled(it.rec) && row.Status == checkpoint.Skipped:
+		s.im.tally.skipped.Add(1)
+		return nil
+	case s.settled(it.rec):
 		s.im.tally.alreadyDone.Add(1)
 		s.touch(it.rec)
 		return nil
+	case known && it.rec.Original != "":
+		s.im.countUnmended(it.rec)
+		return nil
 	}
-	row, known := s.rows[it.rec.Key()]
 	if row.Held || row.ClaimedBy == s.im.id && known {
 		s.im.backlog.add(it)
 		return nil

@@ -52,6 +52,7 @@ const (
 	codeOpen            = "open"
 	codeAnonymous       = "anonymous"
 	codeDropped         = "dropped"
+	codeMended          = "mended"            // the record goes on under another id
 	codeRefused         = "refused"           // Dixa refused the import
 	codeAgentUnknown    = "agent_unknown"     // Dixa does not know an agent that the transcript names
 	codeEndUserMissing  = "end_user_missing"  // Dixa does not know the end-user that it named itself
@@ -101,7 +102,13 @@ func (im *Importer) validate(_ context.Context, t *task) (step, error) {
 		return im.settle(t, checkpoint.Reject, string(rejected.Code), t.rec.Place.String()+": "+rejected.Reason)
 	case t.transcript == nil:
 		return im.settle(t, checkpoint.Skip, codeOpen, "")
-	case t.person.anonymous && im.cfg.Anonymous == AnonymousSkip:
+	}
+	if bad, err := im.replace(t); err != nil {
+		return stepEnd, err
+	} else if bad != nil {
+		return im.settle(t, checkpoint.Reject, string(bad.Code), t.rec.Place.String()+": "+bad.Reason)
+	}
+	if t.person.anonymous && im.cfg.Anonymous == AnonymousSkip {
 		return im.settle(t, checkpoint.Skip, codeAnonymous, "")
 	}
 	return stepResolve, nil

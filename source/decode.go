@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ type unknownField struct{ prefix, name string }
 // fields are the raw values of a record's top-level fields, nil where absent.
 type fields struct {
 	id, createdAt, closedAt, endUser, messages, attributes, direction []byte
+
+	asItWas bool // there is _raw: a line that was handed out because it is no JSON
 }
 
 func reject(code RejectCode, format string, args ...any) *RejectError {
@@ -31,9 +34,10 @@ func reject(code RejectCode, format string, args ...any) *RejectError {
 // decodeRecord decodes the raw bytes of a record, and lets the record know what only decoding can tell.
 func decodeRecord(r *Record, now time.Time) (*Transcript, *RejectError) {
 	t, failure := decode(r.Raw(), now)
+	r.Original = original(r.Raw())
 	if failure != nil {
-		switch failure.Code {
-		case RejectInvalidJSON, RejectMissingID, RejectInvalidID:
+		switch {
+		case failure.Code == RejectInvalidJSON, failure.Code == RejectMissingID, failure.Code == RejectInvalidID, r.Original != "":
 			r.ID = ""
 		}
 		return nil, failure
@@ -42,6 +46,16 @@ func decodeRecord(r *Record, now time.Time) (*Transcript, *RejectError) {
 		r.ClosedAt = t.ClosedAt
 	}
 	return t, nil
+}
+
+// original returns what the field _error says of the key of the record that was handed out, "" if there is no such thing.
+func original(line []byte) string {
+	start := afterSpace(line, 0)
+	if start == len(line) || line[start] != '{' || !bytes.Contains(line, []byte(`"_error"`)) {
+		return ""
+	}
+	key, _ := unquote(member(member(line[start:], "_error"), "transcript_id"))
+	return key
 }
 
 // decode reads a transcript as the README describes it. Of fields that are there twice the last one counts.
@@ -57,6 +71,9 @@ func decode(line []byte, now time.Time) (*Transcript, *RejectError) {
 	f := d.fields(line[start:])
 
 	if !given(f.id) {
+		if f.asItWas {
+			return nil, reject(RejectInvalidJSON, "_raw still holds the line as it was: write it as a transcript in the place of _raw")
+		}
 		return nil, reject(RejectMissingID, "id is missing: give each transcript an id of its own, a string or an integer")
 	}
 	id, problem := decodeID(f.id)
@@ -106,7 +123,9 @@ func (d *decoder) fields(object []byte) fields {
 			f.attributes = value
 		case "direction":
 			f.direction = value
-		case "_error", "_raw": // what `dixa-import errors` adds to a record
+		case "_error": // what `dixa-import errors` adds to a record
+		case "_raw": // and what it makes of one that is no JSON
+			f.asItWas = true
 		default:
 			d.note("", name)
 		}

@@ -118,6 +118,23 @@ func nextValue(b []byte, i int) (value, rest []byte) {
 	return b[i:end], b[afterSpace(b, end):]
 }
 
+// member returns the raw value of an object's member, the last of several, nil if there is none.
+func member(object []byte, name string) (found []byte) {
+	if len(object) == 0 || object[0] != '{' {
+		return nil
+	}
+	all := members{object}
+	for {
+		n, value, ok := all.next()
+		if !ok {
+			return found
+		}
+		if string(n) == name {
+			found = value
+		}
+	}
+}
+
 // given says whether a field is there and not null.
 func given(value []byte) bool { return len(value) > 0 && value[0] != 'n' }
 

@@ -19,6 +19,9 @@ type Record struct {
 	ClosedAt time.Time
 	// EndOfFile marks that the file Place.Path was read from its first byte to its last. Such a record holds nothing else.
 	EndOfFile bool
+	// Original is the key under which the checkpoint knows the record that this one is to replace, "" if it does not say so: the
+	// field _error of records that `dixa-import errors` has written to be mended. It is set by Transcript.
+	Original string
 
 	raw     []byte
 	row     *row // what raw is built from when somebody asks for it, of a Postgres row
@@ -27,12 +30,16 @@ type Record struct {
 	decode  func(*Record) (*Transcript, *RejectError)
 }
 
-// Key returns the name under which the record is known in the checkpoint: its ID, or its place when it has none.
+// Key returns the name under which the record is known in the checkpoint: its ID, or, when it has none, what it is to replace,
+// else its place.
 func (r *Record) Key() string {
-	if r.ID == "" {
-		return r.Place.String()
+	switch {
+	case r.ID != "":
+		return r.ID
+	case r.Original != "":
+		return r.Original
 	}
-	return r.ID
+	return r.Place.String()
 }
 
 // Raw returns the source record as one line of JSON in the transcript format, or the bytes of a line that is no JSON. Of a
@@ -45,7 +52,8 @@ func (r *Record) Raw() []byte {
 }
 
 // Transcript decodes the record, once; later calls return the same. The error is a *RejectError. When the record turns
-// out to be broken beyond its id (invalid JSON, an unusable id), ID is emptied, so that Key is its place from then on.
+// out to be broken beyond its id (invalid JSON, an unusable id), ID is emptied, so that Key is its place from then on. So it is
+// of a bad one that has an Original: that is what it is known as.
 // An open chat is returned without an error and with a zero ClosedAt, its messages not necessarily checked.
 func (r *Record) Transcript() (*Transcript, error) {
 	if r.decode != nil {

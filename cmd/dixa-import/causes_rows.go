@@ -115,12 +115,13 @@ func lineEncoder(w io.Writer) *json.Encoder {
 // mendPage is how many transcripts are fetched from the source in one pass over its files.
 const mendPage = 20_000
 
-// recordError is what the field _error of a record says, which a reader ignores.
+// recordError is what the field _error of a record says. A reader takes the transcript's id from it, to settle what is mended.
 type recordError struct {
-	Status checkpoint.Status `json:"status"`
-	Code   string            `json:"code"`
-	Reason string            `json:"reason"`
-	Place  string            `json:"place"`
+	TranscriptID string            `json:"transcript_id"`
+	Status       checkpoint.Status `json:"status"`
+	Code         string            `json:"code"`
+	Reason       string            `json:"reason"`
+	Place        string            `json:"place"`
 }
 
 // writeMendable writes the source records of what failed, each with its reason, ready to be mended and read again.
@@ -182,7 +183,7 @@ func writeRecords(ctx context.Context, out *bufio.Writer, reader importer.Reader
 			moved++
 			continue
 		}
-		reason := recordError{r.Status, r.ErrorCode, r.Error, rec.Place.String()}
+		reason := recordError{r.ID, r.Status, r.ErrorCode, r.Error, rec.Place.String()}
 		if r.Status == checkpoint.Rejected {
 			reason.Reason = withoutPlace(r)
 		}

@@ -46,8 +46,8 @@ func TestTheReasonOfARejectionHasNoPlace(t *testing.T) {
 
 func TestWithError(t *testing.T) {
 	t.Parallel()
-	reason := recordError{checkpoint.Failed, "refused", `said "no"`, "t:1"}
-	const why = `{"_error":{"status":"failed","code":"refused","reason":"said \"no\"","place":"t:1"}`
+	reason := recordError{"a", checkpoint.Failed, "refused", `said "no"`, "t:1"}
+	const why = `{"_error":{"transcript_id":"a","status":"failed","code":"refused","reason":"said \"no\"","place":"t:1"}`
 	for _, tt := range []struct{ line, want string }{
 		{`{"id": "<a>", "n": 12345678901234567890}`, why + `,"id": "<a>", "n": 12345678901234567890}`},
 		{`  {"id":"a"}  `, why + `,"id":"a"}`},

@@ -198,7 +198,7 @@ func meaningOf(row checkpoint.Row) string {
 	case checkpoint.Pending:
 		return "it is known and was not sent"
 	case checkpoint.Skipped:
-		return map[string]string{"open": "the chat was still open", "anonymous": "nobody is known in it, which the configuration skips",
+		return map[string]string{"mended": "the record goes on as another transcript", "open": "the chat was still open", "anonymous": "nobody is known in it, which the configuration skips",
 			"dropped": "a person decided not to import it"}[row.ErrorCode]
 	}
 	return "nothing is known of it yet"

@@ -152,10 +152,10 @@ func (p *program) printCounts(s importer.Summary) {
 	add("partial", c.Partial, ifAny(c.Partial, "imported, with a problem that Dixa named"))
 	add("failed", c.Failed, "")
 	add("rejected", c.Rejected, ifAny(c.Rejected, "the transcript is bad, it was not sent"))
-	add("skipped", c.Skipped, ifAny(c.Skipped, "still open, or anonymous by configuration"))
+	add("skipped", c.Skipped, ifAny(c.Skipped, "still open, anonymous by configuration, or settled by a person"))
 	already := ""
 	if s.Changed > 0 {
-		already = fmt.Sprintf("%s of them changed since, which Dixa cannot take over", thousands(s.Changed))
+		already = fmt.Sprintf("%s of them changed since: Dixa takes no second version, but attributes by `retry --status partial`", thousands(s.Changed))
 	}
 	add("already done", c.AlreadyDone, already)
 	add("duplicate", c.Duplicate, ifAny(c.Duplicate, "the same transcript again in the source"))
