@@ -94,6 +94,16 @@ func (im *Importer) replace(t *task) (*source.RejectError, error) {
 	}
 }
 
+// isMended says whether the record that is known by a key was imported as the transcript with an id.
+func (im *Importer) isMended(ctx context.Context, key, id string) (is bool, err error) {
+	err = im.patiently(ctx, "read the checkpoint", func(ctx context.Context) error {
+		rows, err := im.cfg.Store.Lookup(ctx, im.cfg.Source, im.id, []string{key})
+		is = rows[key].ErrorCode == codeMended && rows[key].Error == mendedAs(id)
+		return err
+	})
+	return is, err
+}
+
 // settleReplaced records as which transcript a record goes on. It says false if somebody else was faster.
 func (im *Importer) settleReplaced(was checkpoint.Row, id string) (bool, error) {
 	request := checkpoint.ClaimRequest{ID: was.ID, Seen: was.Claim, SeenAt: was.UpdatedAt, ContentHash: was.ContentHash, ClosedAt: was.ClosedAt}

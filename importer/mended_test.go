@@ -150,3 +150,26 @@ func TestMendingSurvivesACrash(t *testing.T) {
 		w.wantOnce("m-2")
 	})
 }
+
+func TestVerifyWhatWasMended(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	path, place := w.bad()
+	lines := []string{handedOut(place(2), "m-2", nil), handedOut(place(4), "a", fields{"direction": "outbound"}), handedOut("d", "d", nil)}
+	mended := w.file("mended.jsonl", lines...)
+	w.mustRun(importer.OutcomeIncomplete, w.jsonl(mended), excerpt)
+	s, found, err := w.verify(w.jsonl(path), importer.VerifyOptions{}, nil)
+	if err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 1 || s.Mended != 1 || s.NotHeld != 1 || found != nil {
+		t.Errorf("compared with the source: %+v, %v, %v", s, found, err)
+	}
+	s, found, err = w.verify(w.jsonl(mended), importer.VerifyOptions{}, excerpt)
+	if err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 2 || s.Unknown != 1 || found != nil {
+		t.Errorf("compared with the mended ones: %+v, %v, %v", s, found, err)
+	}
+	lines[0] = handedOut(place(2), "m-2", fields{"direction": "outbound"})
+	s, found, err = w.verify(w.jsonl(w.file("mended.jsonl", lines...)), importer.VerifyOptions{Sample: 10}, excerpt)
+	if err != nil || s.Outcome != importer.OutcomeIncomplete || s.Checked != 2 {
+		t.Errorf("changed after it was imported: %+v, %v", s, err)
+	}
+	wantLines(t, found, "m-2 content_changed ")
+}

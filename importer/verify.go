@@ -39,6 +39,8 @@ type Verification struct {
 	// Earlier is how many of Checked earlier parts of the comparison have looked at.
 	Earlier   int64
 	NotHeld   int64                    // not compared, because the source does not hold the record any more
+	Mended    int64                    // not compared, because what was imported is a mended version of a record that is bad
+	Unknown   int64                    // not compared, because they are not imported: of those that Config.Excerpt holds
 	Kinds     map[DifferenceKind]int64 // transcripts by the kinds of their differences
 	Requests  int64
 	Throttled int64
@@ -55,7 +57,8 @@ type VerifyProgress struct {
 }
 
 // Verifier compares the transcripts that are imported with their conversations in Dixa, once. Nothing is written to
-// Dixa, and nothing but its own mark to the checkpoint. It needs a token that may read conversations and messages.
+// Dixa, and nothing but its own mark to the checkpoint. With Config.Excerpt it compares those that the reader holds, and leaves
+// no mark. It needs a token that may read conversations and messages.
 type Verifier struct {
 	im       *Importer
 	opts     VerifyOptions
@@ -65,10 +68,11 @@ type Verifier struct {
 	giveUp   context.CancelFunc
 	started  time.Time
 
-	total, checked, differing, earlier, notHeld atomic.Int64
-	kinds                                       map[DifferenceKind]int64
-	mark                                        checkpoint.VerifyMark
-	marked                                      time.Time // when the mark was recorded last
+	total, checked, differing, earlier atomic.Int64
+	notHeld, mended, notImported       atomic.Int64
+	kinds                              map[DifferenceKind]int64
+	mark                               checkpoint.VerifyMark
+	marked                             time.Time // when the mark was recorded last
 }
 
 // markEvery is how much of a comparison is done again at most after it was killed.
@@ -122,7 +126,7 @@ func (v *Verifier) Run(ctx context.Context) (Verification, error) {
 	}
 	stats := v.im.cfg.API.Stats()
 	s := Verification{Outcome: OutcomeOK, Checked: v.checked.Load(), Differing: v.differing.Load(), Earlier: v.earlier.Load(),
-		NotHeld: v.notHeld.Load(), Kinds: v.kinds, Requests: stats.Requests, Throttled: stats.Throttled, Duration: time.Since(v.started)}
+		NotHeld: v.notHeld.Load(), Mended: v.mended.Load(), Unknown: v.notImported.Load(), Kinds: v.kinds, Requests: stats.Requests, Throttled: stats.Throttled, Duration: time.Since(v.started)}
 	var stop *stopError
 	switch {
 	case errors.As(err, &stop) || errors.Is(err, context.Canceled):
@@ -140,9 +144,12 @@ func (v *Verifier) Run(ctx context.Context) (Verification, error) {
 	return s, errors.Join(err, v.leaveMark(end, s.Outcome))
 }
 
+// marks says whether the comparison can go on later where it was stopped.
+func (v *Verifier) marks() bool { return v.opts.Sample == 0 && !v.im.cfg.Excerpt }
+
 // leaveMark records where the next comparison goes on, or that this one is over.
 func (v *Verifier) leaveMark(ctx context.Context, how Outcome) error {
-	if v.opts.Sample > 0 || v.mark.After == "" {
+	if !v.marks() || v.mark.After == "" {
 		return nil
 	}
 	if how == OutcomeOK || how == OutcomeIncomplete {
@@ -159,7 +166,8 @@ type comparison struct {
 	row   checkpoint.Row
 	rec   *source.Record // nil: the source does not hold it
 	found []Difference
-	err   error // it could not be made
+	aside *atomic.Int64 // what it counts as if there was nothing to compare, nil if there was
+	err   error         // it could not be made
 	done  chan struct{}
 }
 
@@ -229,8 +237,8 @@ func (v *Verifier) collect(order <-chan *comparison) (err error) {
 
 func (v *Verifier) count(c *comparison) error {
 	switch {
-	case c.rec == nil:
-		v.notHeld.Add(1)
+	case c.aside != nil:
+		c.aside.Add(1)
 	case len(c.found) > 0:
 		v.differing.Add(1)
 		met := map[DifferenceKind]bool{}
@@ -242,11 +250,11 @@ func (v *Verifier) count(c *comparison) error {
 		}
 		v.opts.Report(Differing{c.row.ID, c.row.ConversationID, c.found})
 	}
-	if c.rec != nil {
+	if c.aside == nil {
 		v.checked.Add(1)
 	}
 	v.mark = checkpoint.VerifyMark{After: c.row.ID, Checked: v.checked.Load(), Differing: v.differing.Load()}
-	if v.opts.Sample > 0 || time.Since(v.marked) < markEvery {
+	if !v.marks() || time.Since(v.marked) < markEvery {
 		return nil
 	}
 	v.marked = time.Now()
@@ -258,11 +266,22 @@ func (v *Verifier) count(c *comparison) error {
 // compareOne compares one transcript with its conversation.
 func (v *Verifier) compareOne(c *comparison) ([]Difference, error) {
 	if c.rec == nil {
+		c.aside = &v.notHeld
 		return nil, nil
 	}
 	t, err := c.rec.Transcript()
 	changed := c.rec.Hash.String() != c.row.ContentHash
-	if err != nil && !changed { // a stricter version of this program
+	switch {
+	case changed && c.rec.Original != "" && c.rec.Original != c.row.ID:
+		if is, err := v.im.isMended(v.ctx, c.rec.Original, c.row.ID); err != nil || !is { // its id is still that of another one
+			c.aside = &v.notImported
+			return nil, err
+		}
+	case changed && err != nil:
+		c.aside = &v.mended
+		return nil, nil
+	}
+	if err != nil { // a stricter version of this program
 		return []Difference{{Kind: DiffUnreadable, Detail: fmt.Sprintf("the record cannot be compared any more: %v", err)}}, nil
 	}
 	conversation, err := v.im.cfg.API.GetConversation(v.ctx, c.row.ConversationID)

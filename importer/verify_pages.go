@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"dixa-import/importer/checkpoint"
 	"dixa-import/source"
@@ -26,6 +27,9 @@ func (v *Verifier) prepare() error {
 	}
 	if err := im.checkBinding(v.fetching); err != nil {
 		return err
+	}
+	if im.cfg.Excerpt { // how many it holds shows when it is read
+		return nil
 	}
 	return im.patiently(v.fetching, "read the checkpoint", func(ctx context.Context) error {
 		totals, err := im.cfg.Store.Totals(ctx, im.cfg.Source, 0)
@@ -106,6 +110,9 @@ func (v *Verifier) read(use func([]checkpoint.Row) error) error {
 }
 
 func (v *Verifier) eachPage(after string, use func([]checkpoint.Row) error) error {
+	if v.im.cfg.Excerpt {
+		return v.eachHeld(use)
+	}
 	for {
 		var rows []checkpoint.Row
 		err := v.im.patiently(v.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
@@ -120,6 +127,46 @@ func (v *Verifier) eachPage(after string, use func([]checkpoint.Row) error) erro
 			return err
 		}
 	}
+}
+
+// eachHeld calls use with the rows of the transcripts that an excerpt of the source holds.
+func (v *Verifier) eachHeld(use func([]checkpoint.Row) error) error {
+	met := newIDSet()
+	var keys []string
+	flush := func() error {
+		var known map[string]checkpoint.Row
+		err := v.im.patiently(v.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
+			known, err = v.im.cfg.Store.Lookup(ctx, v.im.cfg.Source, 0, keys)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		var rows []checkpoint.Row
+		for _, key := range keys {
+			if row := known[key]; slices.Contains(verifiable, row.Status) {
+				rows = append(rows, row)
+			} else {
+				v.notImported.Add(1)
+			}
+		}
+		keys = keys[:0]
+		return use(rows)
+	}
+	for rec, err := range v.im.cfg.Reader.Read(v.fetching, time.Time{}) {
+		if err != nil {
+			return fmt.Errorf("read the source: %w", err)
+		}
+		if rec.EndOfFile || met.add(rec.Key()) {
+			continue
+		}
+		if keys = append(keys, rec.Key()); len(keys) == verifyPage {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
 }
 
 // fetch returns the comparisons of rows, with the records that the source still holds.

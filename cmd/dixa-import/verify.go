@@ -26,6 +26,7 @@ func (p *program) verifyCommand() *cli.Command {
 			&cli.DurationFlag{Name: "for", Usage: "stop cleanly after `D`, such as 30m or 5h", DefaultText: "no bound"},
 			&cli.Float64Flag{Name: "rate", Usage: "requests a second, `N`; 0 is unlimited", DefaultText: "dixa.rate"},
 			&cli.IntFlag{Name: "workers", Usage: "transcripts at once, `N`; 0 is chosen from the rate", DefaultText: "import.workers"},
+			jsonlFlag("compare the transcripts of `PATH` with their conversations, such as records that were mended; may be repeated"),
 		},
 		Action: func(c *cli.Context) error { return p.verify(c.Context, c) },
 	}
@@ -39,6 +40,8 @@ func (p *program) verify(ctx context.Context, c *cli.Context) (err error) {
 		return usagef("--seed chooses a sample: give --sample, too")
 	case c.IsSet("sample") && c.Bool("restart"):
 		return usagef("--restart is for a comparison of all: leave it or --sample out")
+	case c.IsSet("jsonl") && c.Bool("restart"):
+		return usagef("--restart is for a comparison of all: leave it or --jsonl out")
 	}
 	opening, stopOpening := interruptible(ctx)
 	j, err := p.openJob(opening, c, existingCheckpoint)

@@ -28,6 +28,8 @@ type verifiedJSON struct {
 	Differing int64                             `json:"differing"`
 	Earlier   int64                             `json:"checked_earlier"`
 	NotHeld   int64                             `json:"not_in_source"`
+	Mended    int64                             `json:"mended"`
+	Unknown   int64                             `json:"not_imported"`
 	Kinds     map[importer.DifferenceKind]int64 `json:"kinds"`
 	Requests  int64                             `json:"requests"`
 	Throttled int64                             `json:"throttled"`
@@ -115,8 +117,17 @@ func (o *verifyOutput) end(source string, s importer.Verification) {
 		out.line("")
 		t.write(out, "  ")
 	}
-	if s.NotHeld > 0 {
-		out.printf("\n%s not compared: the source does not hold them any more.\n", plural(s.NotHeld, "transcript"))
+	for _, left := range []struct {
+		n   int64
+		why string
+	}{
+		{s.NotHeld, "the source does not hold them; those that were mended: `" + o.p.commandLine("verify --jsonl FILE") + "`"},
+		{s.Mended, "the record is bad, a mended one was imported: `" + o.p.commandLine("verify --jsonl FILE") + "`"},
+		{s.Unknown, "they are not imported"},
+	} {
+		if left.n > 0 {
+			out.printf("\n%s not compared: %s.\n", plural(left.n, "transcript"), left.why)
+		}
 	}
 	out.printf("\n%s in %s.\n", plural(s.Requests, "request"), roughDuration(s.Duration))
 	if s.Outcome == importer.OutcomeStopped {
@@ -129,7 +140,7 @@ func (o *verifyOutput) endJSON(s importer.Verification) {
 	if !o.begun {
 		before = "{\n  \"differences\": [],\n  "
 	}
-	rest := compactJSON(verifiedJSON{s.Outcome, s.Reason, s.Checked, s.Differing, s.Earlier, s.NotHeld, s.Kinds, s.Requests,
+	rest := compactJSON(verifiedJSON{s.Outcome, s.Reason, s.Checked, s.Differing, s.Earlier, s.NotHeld, s.Mended, s.Unknown, s.Kinds, s.Requests,
 		s.Throttled, s.Duration.Seconds()})
 	o.p.stdout.printf("%s%s\n}\n", before, bytes.Trim(rest, "{}"))
 }
