@@ -29,13 +29,16 @@ type Selection struct {
 	Statuses     []checkpoint.Status
 	Codes        []string // error codes
 	IDs          []string
-	Decision     Decision // about those that are in doubt
+	Decision     Decision // about those that are in doubt; Drop also about failed and rejected ones that are chosen
 	Conversation int64    // for Adopt, which takes exactly one id
 }
 
 func (s Selection) validate() error {
 	if s.Decision == Adopt && (len(s.IDs) != 1 || s.Conversation <= 0) {
 		return errors.New("a conversation can be adopted for exactly one transcript: name one id and the conversation's number")
+	}
+	if s.Decision == Drop && slices.ContainsFunc(s.Statuses, func(status checkpoint.Status) bool { return !slices.Contains(droppable, status) }) {
+		return errors.New("only transcripts that are in_doubt, failed or rejected can be dropped")
 	}
 	for _, status := range s.Statuses {
 		if status == checkpoint.Complete || status == checkpoint.Skipped || !slices.Contains(checkpoint.Statuses, status) {
@@ -45,10 +48,15 @@ func (s Selection) validate() error {
 	return nil
 }
 
+// droppable are the statuses of what a person may decide not to import.
+var droppable = []checkpoint.Status{checkpoint.InDoubt, checkpoint.Failed, checkpoint.Rejected}
+
 func (s Selection) statuses() []checkpoint.Status {
 	switch {
 	case len(s.Statuses) > 0:
 		return s.Statuses
+	case s.Decision == Drop && len(s.IDs)+len(s.Codes) > 0:
+		return droppable
 	case s.Decision != Undecided:
 		return []checkpoint.Status{checkpoint.InDoubt}
 	case len(s.IDs) > 0:
@@ -126,12 +134,18 @@ func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error 
 		if rec == nil && im.cfg.Excerpt {
 			return checkpoint.ClaimRequest{}, false
 		}
+		problem := "the source does not hold the transcript any more"
+		if rec != nil && rec.Key() != row.ID { // it is known by its place
+			if sameHash(row.ContentHash, rec.Hash) {
+				rec.Reject(errDuplicateID())
+			} else {
+				rec, problem = nil, "another record is at this place by now: `dixa-import run` takes it"
+			}
+		}
 		request, ok := im.retryClaim(row, rec)
 		if !ok {
-			im.log.Warn("the source does not hold the transcript any more", "transcript", row.ID)
-			im.tally.read.Add(1)
-			im.tally.pending.Add(1)
-			im.tally.cause(codeSourceMissing)
+			im.log.Warn(problem, "transcript", row.ID)
+			im.leaveAsItIs(row)
 		}
 		return request, ok
 	})
@@ -139,6 +153,22 @@ func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error 
 		return errors.New("standard input cannot be read again by id: retry with the files themselves")
 	}
 	return err
+}
+
+// leaveAsItIs counts a transcript about which a retry can do nothing.
+func (im *Importer) leaveAsItIs(row checkpoint.Row) {
+	count := &im.tally.pending
+	switch row.Status {
+	case checkpoint.Failed:
+		count = &im.tally.failed
+	case checkpoint.Rejected:
+		count = &im.tally.rejected
+	case checkpoint.InDoubt:
+		count = &im.tally.inDoubt
+	}
+	im.tally.read.Add(1)
+	count.Add(1)
+	im.tally.cause(codeSourceMissing)
 }
 
 // retryClaim says how a row is to be claimed, and whether that makes sense.
@@ -151,6 +181,11 @@ func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoi
 		}
 	}
 	switch decision := im.cfg.Retry.Decision; row.Status {
+	case checkpoint.Failed, checkpoint.Rejected:
+		if decision == Drop { // as it was: with another content a person may think otherwise
+			request.ContentHash, request.ClosedAt = row.ContentHash, row.ClosedAt
+			return request, true
+		}
 	case checkpoint.Partial:
 		request.As = checkpoint.Imported
 	case checkpoint.InDoubt:
@@ -171,7 +206,8 @@ func (im *Importer) arrange(t *task, row checkpoint.Row) error {
 	}
 	switch row.Status {
 	case checkpoint.Failed, checkpoint.Rejected, checkpoint.Pending:
-		t.row.Attempts = 0 // a person asks for a new beginning
+		t.row.Attempts = 0 // a person asks for a new beginning, or for an end
+		t.decision = im.cfg.Retry.Decision
 	case checkpoint.InDoubt:
 		t.row.Attempts = 0
 		t.decision = im.cfg.Retry.Decision

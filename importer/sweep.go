@@ -79,7 +79,7 @@ func (im *Importer) again(ctx context.Context, rows []checkpoint.Row, how func(c
 	}
 	for rec, err := range im.cfg.Reader.Fetch(im.fetching, keys) {
 		if err == nil {
-			if row, ok := wanted[rec.Key()]; ok {
+			if row, ok := rowOf(wanted, rec); ok {
 				err = take(row, rec)
 			}
 		} else {
@@ -97,6 +97,19 @@ func (im *Importer) again(ctx context.Context, rows []checkpoint.Row, how func(c
 		}
 	}
 	return im.startClaimed(ctx, batch)
+}
+
+// rowOf returns the row that a fetched record belongs to: that of its place, if it is the record that was rejected there, else
+// that of its key. A record at the place of another one comes last.
+func rowOf(wanted map[string]checkpoint.Row, rec *source.Record) (checkpoint.Row, bool) {
+	at, there := wanted[rec.Place.String()]
+	if there && sameHash(at.ContentHash, rec.Hash) {
+		return at, true
+	}
+	if row, ok := wanted[rec.Key()]; ok {
+		return row, true
+	}
+	return at, there
 }
 
 // claimPair is a row that was looked up, how it is to be claimed, and its record.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"iter"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -140,6 +141,25 @@ func (s *JSONL) Rereadable() bool {
 		}
 	}
 	return true
+}
+
+// Place returns the place that a line is known by when its file is named without some of its folders, such as
+// "../transcripts/2026-01.jsonl:4" for "2026-01.jsonl:4"; "" if no file or several are called so.
+func (s *JSONL) Place(ending string) string {
+	colon := strings.LastIndexByte(ending, ':')
+	if colon < 1 {
+		return ""
+	}
+	found := ""
+	for _, in := range s.inputs {
+		if in.path == ending[:colon] || strings.HasSuffix(in.path, "/"+ending[:colon]) {
+			if found != "" {
+				return ""
+			}
+			found = in.path + ending[colon:]
+		}
+	}
+	return found
 }
 
 // Progress tells how many bytes of the files Read has read, before decompression. Total is 0 with standard input or a

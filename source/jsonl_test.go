@@ -451,3 +451,38 @@ func FuzzLines(f *testing.F) {
 		}
 	})
 }
+
+func TestPlaceWithoutItsFolders(t *testing.T) {
+	t.Parallel()
+	s := &JSONL{inputs: []input{{path: "../in/a.jsonl"}, {path: "../in/b.jsonl"}, {path: "../old/b.jsonl"}, {path: "c.jsonl"}}}
+	for ending, want := range map[string]string{"a.jsonl:7": "../in/a.jsonl:7", "in/b.jsonl:7": "../in/b.jsonl:7", "c.jsonl:1": "c.jsonl:1",
+		"b.jsonl:7": "", ".jsonl:7": "", "a.jsonl": "", ":7": "", "t-1": ""} {
+		if got := s.Place(ending); got != want {
+			t.Errorf("%s is %q, want %q", ending, got, want)
+		}
+	}
+}
+
+func TestOriginal(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		`{"_error":{"transcript_id":"in/a.jsonl:7","code":"x"},"messages":[]}`: "in/a.jsonl:7",
+		`{"_error":{"transcript_id":"a b","code":"x"},"messages":[`:            "a b",
+		`{"_error":{"code":"x"}}`:               "",
+		`{"_error":"transcript_id"}`:            "",
+		`{"text":"_error","transcript_id":"x"}`: "",
+		`  [{"_error":{}}]`:                     "",
+		`"_error"`:                              "",
+		"":                                      "",
+	} {
+		r := &Record{Place: Place{Path: "m.jsonl", Line: 1}, raw: []byte(line), decode: func(r *Record) (*Transcript, *RejectError) {
+			return decodeRecord(r, testNow)
+		}}
+		if _, err := r.Transcript(); err == nil || r.Original != want {
+			t.Errorf("%s: %v, original %q, want %q", line, err, r.Original, want)
+		}
+		if key := r.Key(); want != "" && key != want || want == "" && key != "m.jsonl:1" {
+			t.Errorf("%s is known as %q", line, key)
+		}
+	}
+}

@@ -152,6 +152,9 @@ func (p *program) printCauseGroup(g *causeGroup) {
 		p.stdout.line(causeIndent + padded(head, 12) + command)
 		head = "and then"
 	}
+	if g.goesOn == byMending && len(g.Commands) > 0 && (g.Status == checkpoint.Rejected || g.Status == checkpoint.Failed) {
+		p.stdout.line(causeIndent + padded("or dismiss", 12) + p.commandLine("retry --drop --code "+g.ErrorCode))
+	}
 }
 
 func padded(s string, width int) string { return s + strings.Repeat(" ", max(0, width-len(s))) }

@@ -103,16 +103,21 @@ func (p *program) explain(ctx context.Context, c *cli.Context) (err error) {
 		defer closeReader()
 		config.Reader = reader
 	}
-	e, err := importer.Explain(ctx, config, c.Args().First())
+	id := c.Args().First()
+	e, err := importer.Explain(ctx, config, id)
 	if errors.Is(err, source.ErrCannotReread) {
 		p.log.Warn("the source cannot be asked", "error", err.Error())
 		config.Reader = nil
-		e, err = importer.Explain(ctx, config, c.Args().First())
+		e, err = importer.Explain(ctx, config, id)
+	}
+	if place := placeOf(config.Reader, id); place != "" && errors.Is(err, importer.ErrUnknownTranscript) {
+		id = place
+		e, err = importer.Explain(ctx, config, id)
 	}
 	if err != nil {
-		return fmt.Errorf("source %s: transcript %s: %w", src.Name, c.Args().First(), err)
+		return fmt.Errorf("source %s: transcript %s: %w", src.Name, id, err)
 	}
-	out := p.explanation(src.Name, c.Args().First(), file.conversationURL(), e)
+	out := p.explanation(src.Name, id, file.conversationURL(), e)
 	if c.Bool("online") && e.Row.ConversationID != 0 {
 		if out.Dixa, err = p.askFor(ctx, api, e.Row.ConversationID); err != nil {
 			return err
@@ -122,6 +127,14 @@ func (p *program) explain(ctx context.Context, c *cli.Context) (err error) {
 		return p.printJSON(out)
 	}
 	return p.printExplanation(out, e)
+}
+
+// placeOf returns the place in the source that a shortened one means, "" if it means none.
+func placeOf(reader importer.Reader, id string) string {
+	if files, ok := reader.(*source.JSONL); ok {
+		return files.Place(id)
+	}
+	return ""
 }
 
 // askFor reads a conversation from Dixa.
@@ -178,6 +191,8 @@ func (p *program) commandsFor(row checkpoint.Row, e importer.Explanation, goesOn
 		return []string{p.commandLine("run")}
 	case row.Status == checkpoint.InDoubt:
 		return []string{retry, retry + " --resend", retry + " --drop", retry + " --conversation N"}
+	case row.Status == checkpoint.Rejected:
+		return []string{retry + " --drop"}
 	case row.Status == checkpoint.Failed && e.Record != nil, row.Status == checkpoint.Partial && goesOn == byRetry:
 		return []string{retry}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -23,14 +24,14 @@ func (p *program) retryCommand() *cli.Command {
 		Usage: "run again what failed",
 		Description: "Without a choice: what failed, lacks its attributes, or was left with an error. It repairs: what has a\n" +
 			"conversation gets only the attributes that are missing. A transcript in doubt is looked for in Dixa once\n" +
-			"more, or settled as --resend, --drop or --conversation says.\n\n" + exitHelp,
+			"more, or settled as --resend, --drop or --conversation says. --drop is also for what cannot be mended.\n\n" + exitHelp,
 		Flags: append([]cli.Flag{
 			&cli.GenericFlag{Name: "status", Value: &texts{split: true}, Usage: "only transcripts of `STATUS`, such as failed or in_doubt; several with commas or repeated"},
 			&cli.GenericFlag{Name: "code", Value: &texts{split: true}, Usage: "only those with the error `CODE`, such as refused; several with commas or repeated"},
 			&cli.GenericFlag{Name: "id", Value: &texts{}, Usage: "only the transcript `ID`; may be repeated"},
 			&cli.StringFlag{Name: "ids-file", Usage: "only the transcripts named in `FILE`, one id a line; - is standard input"},
 			&cli.BoolFlag{Name: "resend", Usage: "in doubt: it is not in Dixa, send it"},
-			&cli.BoolFlag{Name: "drop", Usage: "in doubt: it is not to be in Dixa, skip it for good"},
+			&cli.BoolFlag{Name: "drop", Usage: "in doubt, failed or rejected, as chosen: it is not to be in Dixa, skip it for good"},
 			&cli.Int64Flag{Name: "conversation", Usage: "in doubt: it is conversation `N`; for exactly one --id", DefaultText: "none"},
 		}, paceFlags()...),
 		Action: func(c *cli.Context) error { return p.make(c.Context, c, p.openRetry) },
@@ -130,12 +131,15 @@ func decide(c *cli.Context, s *importer.Selection) error {
 		}
 	}
 	s.Conversation = c.Int64("conversation")
-	others := slices.ContainsFunc(s.Statuses, func(status checkpoint.Status) bool { return status != checkpoint.InDoubt })
+	dropped := s.Decision == importer.Drop
+	others := slices.ContainsFunc(s.Statuses, func(status checkpoint.Status) bool {
+		return status != checkpoint.InDoubt && !(dropped && (status == checkpoint.Failed || status == checkpoint.Rejected))
+	})
 	switch {
 	case n > 1:
 		return usagef("--resend, --drop and --conversation exclude each other: keep one")
 	case n == 1 && others:
-		return usagef("--resend, --drop and --conversation are for transcripts that are in_doubt: leave the other --status out")
+		return usagef("--resend and --conversation are for transcripts that are in_doubt, --drop also for failed and rejected ones: leave the other --status out")
 	case s.Decision == importer.Adopt && (len(s.IDs) != 1 || s.Conversation < 1):
 		return usagef("--conversation needs the number of a conversation and exactly one --id")
 	}
@@ -206,7 +210,7 @@ const (
 )
 
 // findNamed says which of the ids the checkpoint does not know, or which there is nothing to do about. It returns an error
-// if it knows none.
+// if it knows none. Places that are named without their folders become those that the checkpoint knows.
 func (p *program) findNamed(ctx context.Context, j *job, ids []string) error {
 	var unknown, settled []string
 	known := 0
@@ -215,6 +219,18 @@ func (p *program) findNamed(ctx context.Context, j *job, ids []string) error {
 		if err != nil {
 			return err
 		}
+		var places []string
+		for i, id := range batch {
+			if place := placeOf(j.config.Reader, id); place != "" && place != id && rows[id].Status == "" {
+				batch[i] = place
+				places = append(places, place)
+			}
+		}
+		at, err := j.config.Store.Lookup(ctx, j.config.Source, 0, places)
+		if err != nil {
+			return err
+		}
+		maps.Copy(rows, at)
 		for _, id := range batch {
 			switch row, ok := rows[id]; {
 			case !ok:
