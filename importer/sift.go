@@ -97,7 +97,7 @@ func (im *Importer) readingStart(ctx context.Context) (since time.Time, moves bo
 
 // read reads the source in a goroutine of its own. The error arrives after the records.
 func (im *Importer) read(since time.Time) (<-chan *source.Record, <-chan error) {
-	records, failed := make(chan *source.Record, 2*siftBatch), make(chan error, 1)
+	records, failed := make(chan *source.Record, siftBatch), make(chan error, 1)
 	go func() {
 		defer close(records)
 		for rec, err := range im.cfg.Reader.Read(im.fetching, since) {
