@@ -134,25 +134,57 @@ func (a attribute) value(v source.Value) (dixa.AttributeValue, string) {
 		if len(path) == 0 {
 			return dixa.AttributeValue{}, "the list is empty: give the path through the options, or null"
 		}
-		if i := offPath(a.options, path); i >= 0 {
-			return dixa.AttributeValue{}, fmt.Sprintf("element %d is not among the active options at that place: "+
-				"give the options' values from the top, as `dixa-import attributes` lists them", i+1)
-		}
-		return dixa.AttributeValue{List: path}, ""
+		return a.optionPath(path)
 	}
 	return dixa.AttributeValue(v), ""
 }
 
-// offPath returns the index of the first element that is no active option where it stands, -1 if there is none.
-func offPath(options []dixa.Option, path []string) int {
+// optionPath follows a path through the active options of a Select and returns it as Dixa writes it, or what is wrong with
+// it: Dixa's nearest option is named, the record's value never.
+func (a attribute) optionPath(path []string) (dixa.AttributeValue, string) {
+	out, options := make([]string, len(path)), a.options
 	for i, value := range path {
-		at := slices.IndexFunc(options, func(o dixa.Option) bool { return o.Value == value && !o.Deactivated })
-		if at < 0 {
-			return i
+		o, ok := findOption(options, value)
+		if !ok {
+			hint := ""
+			if near := Closest(strings.ToLower(value), lowerValues(options)); near != "" {
+				o, _ := findOption(options, near)
+				hint = fmt.Sprintf(", did you mean %q?", o.Value)
+			}
+			return dixa.AttributeValue{}, fmt.Sprintf("element %d is not among the active options at that place%s "+
+				"(give the options' values from the top, as `dixa-import attributes` lists them)", i+1, hint)
 		}
-		options = options[at].Nested
+		out[i], options = o.Value, o.Nested
 	}
-	return -1
+	return dixa.AttributeValue{List: out}, ""
+}
+
+// findOption finds an active option by its value: as written, else in other case where just one fits.
+func findOption(options []dixa.Option, value string) (found dixa.Option, ok bool) {
+	n := 0
+	for _, o := range options {
+		switch {
+		case o.Deactivated:
+		case o.Value == value:
+			return o, true
+		case strings.EqualFold(o.Value, value):
+			found = o
+			n++
+		}
+	}
+	return found, n == 1
+}
+
+// lowerValues are the values of the active options that findOption finds in lower case.
+func lowerValues(options []dixa.Option) []string {
+	var values []string
+	for _, o := range options {
+		lower := strings.ToLower(o.Value)
+		if _, ok := findOption(options, lower); ok && !o.Deactivated {
+			values = append(values, lower)
+		}
+	}
+	return values
 }
 
 // among are the attributes with these names, all if it is nil.

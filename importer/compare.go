@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"dixa-import/dixa"
+	"dixa-import/importer/checkpoint"
 	"dixa-import/source"
 )
 
@@ -151,16 +152,21 @@ func compareMessage(want, asLinks dixa.ImportMessage, requester string, got dixa
 // compareAttributes says which of a transcript's attributes a conversation lacks, or has with another value. Others that it
 // has are not the importer's.
 func (im *Importer) compareAttributes(t *source.Transcript, got []dixa.CustomAttribute) []Difference {
-	values, _ := im.attributes.valuesOf(t)
+	values, refused := im.attributes.valuesOf(t)
 	var out []Difference
 	for _, a := range im.attributes {
 		want, ok := values[a.id]
-		if !ok || isUnset(want) {
+		isRefused := slices.ContainsFunc(refused, func(p checkpoint.PartialError) bool { return p.Attribute == a.name })
+		if !isRefused && (!ok || isUnset(want)) {
 			continue
 		}
 		at := slices.IndexFunc(got, func(c dixa.CustomAttribute) bool { return c.ID == a.id })
+		unset := at < 0 || isUnset(got[at].Value)
 		switch {
-		case at < 0 || isUnset(got[at].Value):
+		case isRefused && unset:
+			out = append(out, Difference{Kind: DiffAttribute, Attribute: a.name, Detail: "refused when it was set; see errors"})
+		case isRefused: // somebody has set it since
+		case unset:
 			out = append(out, Difference{Kind: DiffAttribute, Attribute: a.name, Detail: "this attribute is not set"})
 		case !sameValue(want, got[at].Value):
 			out = append(out, Difference{Kind: DiffAttribute, Attribute: a.name, Detail: "this attribute has another value"})

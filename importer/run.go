@@ -182,7 +182,8 @@ func (im *Importer) parts() []func(context.Context) error {
 func (im *Importer) finish(ctx context.Context) (Summary, error) {
 	cause := context.Cause(im.fetching)
 	s := Summary{Run: im.id, Counts: im.counts(), Duplicates: im.tally.duplicates.Load(), Changed: im.tally.changed.Load(),
-		Throttled: im.cfg.API.Stats().Throttled, Causes: im.tally.causesCopy(), Duration: time.Since(im.started)}
+		Throttled: im.cfg.API.Stats().Throttled, Duration: time.Since(im.started)}
+	s.Causes, s.Problems = im.tally.causesCopy()
 	var stop *stopError
 	switch {
 	case im.fetching.Err() == nil && !im.tally.incomplete():
@@ -207,6 +208,7 @@ func (im *Importer) finish(ctx context.Context) (Summary, error) {
 		s.Outcome, s.Reason = OutcomeAborted, fmt.Sprintf("record the end of the run: %v", err)
 		cause = fmt.Errorf("record the end of the run: %w", err)
 	}
+	im.logMore()
 	im.log.Info("run ended", "outcome", s.Outcome, "read", s.Counts.Read, "imported", s.Counts.Imported,
 		"partial", s.Counts.Partial, "failed", s.Counts.Failed, "rejected", s.Counts.Rejected, "requests", s.Counts.Requests)
 	return s, cause

@@ -34,7 +34,11 @@ func (im *Importer) send(ctx context.Context, t *task) (step, error) {
 		return im.unsent(t, err)
 	}
 	if !dixa.NotApplied(err) && !errors.Is(err, errStopped) && !errors.Is(err, errLostClaim) {
-		im.log.Warn("it is not known whether the import arrived", "transcript", t.key, "error", err.Error())
+		level := im.log.Warn
+		if !im.tally.logs(logCause{event: "in doubt, because it is not known whether the import arrived"}) {
+			level = im.log.Debug
+		}
+		level("it is not known whether the import arrived", "transcript", t.key, "error", err.Error())
 		return stepReconcile, nil
 	}
 	// A definite refusal, or nothing was written.

@@ -334,6 +334,7 @@ func (s *sifter) decideOpen(it *item, row checkpoint.Row, known bool) error {
 func (s *sifter) decideRepeated(it *item) error {
 	it.rec.Reject(errDuplicateID())
 	if err := s.lookup([]*item{it}); err != nil {
+		it.again = true // it is counted, so it is left to the backlog
 		return err
 	}
 	row, known := s.rows[it.rec.Key()]
@@ -412,6 +413,7 @@ func (s *sifter) flush() error {
 		})
 		if err != nil {
 			s.im.leaveClaims(s.claims)
+			s.claims = s.claims[:0]
 			return s.im.stoppedOr(err)
 		}
 	}

@@ -14,8 +14,16 @@ type tally struct {
 	alreadyDone, duplicate, inDoubt, pending           atomic.Int64
 	duplicates, changed                                atomic.Int64
 
-	mu     sync.Mutex
-	causes map[string]int64
+	mu       sync.Mutex
+	causes   map[string]int64
+	problems map[Problem]int64
+	logged   map[logCause]int64
+}
+
+// Problem is what partial transcripts have in common: a kind of partial errors, and the attribute if it is about one.
+type Problem struct {
+	Kind      checkpoint.PartialErrorKind
+	Attribute string // as the transcripts call it
 }
 
 func (t *tally) counts() checkpoint.Counts {
@@ -50,10 +58,56 @@ func (t *tally) cause(code string) {
 	t.causes[code]++
 }
 
-func (t *tally) causesCopy() map[string]int64 {
+// problem counts a transcript once for each of its problems.
+func (t *tally) problem(partial []checkpoint.PartialError) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return maps.Clone(t.causes)
+	if t.problems == nil {
+		t.problems = map[Problem]int64{}
+	}
+	met := make(map[Problem]bool, len(partial))
+	for _, p := range partial {
+		if at := (Problem{p.Kind, p.Attribute}); !met[at] {
+			met[at] = true
+			t.problems[at]++
+		}
+	}
+}
+
+func (t *tally) causesCopy() (causes map[string]int64, problems map[Problem]int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.causes), maps.Clone(t.problems)
+}
+
+// logCause is what transcripts have in common that a log would repeat again and again.
+type logCause struct{ event, code string }
+
+// logFirst is how many transcripts of one cause a run logs.
+const logFirst = 3
+
+// logs says whether a transcript is among the first ones of its cause.
+func (t *tally) logs(c logCause) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.logged == nil {
+		t.logged = map[logCause]int64{}
+	}
+	t.logged[c]++
+	return t.logged[c] <= logFirst
+}
+
+// unlogged are how many transcripts of each cause were not among the first ones.
+func (t *tally) unlogged() map[logCause]int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	more := map[logCause]int64{}
+	for c, n := range t.logged {
+		if n > logFirst {
+			more[c] = n - logFirst
+		}
+	}
+	return more
 }
 
 // leave counts n records that the run did not get to.

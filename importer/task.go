@@ -1,9 +1,13 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"dixa-import/importer/checkpoint"
@@ -219,14 +223,48 @@ func (im *Importer) counted(t *task, e checkpoint.Event) {
 	if e != checkpoint.Skip {
 		im.tally.cause(t.row.ErrorCode)
 	}
+	if e == checkpoint.FinishPartial {
+		im.tally.problem(t.partial)
+	}
+	im.logEnd(t, e, level)
+}
+
+// endings are the events that end the work on a transcript, as a log says them.
+var endings = map[checkpoint.Event]string{
+	checkpoint.Finish: "imported", checkpoint.FinishPartial: "imported with problems", checkpoint.Fail: "failed",
+	checkpoint.Reject: "rejected", checkpoint.Skip: "skipped", checkpoint.GiveUp: "left in doubt", checkpoint.Release: "left to the next run",
+}
+
+// logEnd logs the end of the work on a transcript. Of those that end for one reason only the first few are worth a line each.
+func (im *Importer) logEnd(t *task, e checkpoint.Event, level func(string, ...any)) {
+	cause := logCause{event: endings[e], code: t.row.ErrorCode}
 	args := []any{"transcript", t.key, "status", string(t.row.Status)}
+	if e == checkpoint.FinishPartial && len(t.partial) > 0 {
+		first := t.partial[0]
+		cause.code = strings.TrimSpace(string(first.Kind) + " " + first.Attribute)
+		args = append(args, "problem", cause.code)
+	}
+	if e != checkpoint.Finish && e != checkpoint.Skip && !im.tally.logs(cause) {
+		level = im.log.Debug
+	}
 	if t.row.ConversationID != 0 {
 		args = append(args, "conversation", t.row.ConversationID)
 	}
 	if t.row.ErrorCode != "" {
 		args = append(args, "code", t.row.ErrorCode, "error", t.row.Error)
 	}
-	level("transcript "+string(e), args...)
+	level("transcript "+endings[e], args...)
+}
+
+// logMore says how many more transcripts ended like those that were logged.
+func (im *Importer) logMore() {
+	more := im.tally.unlogged()
+	causes := slices.SortedFunc(maps.Keys(more), func(a, b logCause) int {
+		return cmp.Or(cmp.Compare(more[b], more[a]), cmp.Compare(a.event, b.event), cmp.Compare(a.code, b.code))
+	})
+	for _, c := range causes {
+		im.log.Info("more transcripts "+c.event, "count", more[c], "cause", c.code)
+	}
 }
 
 // checkFailures stops the run when too many transcripts have failed.

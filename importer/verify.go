@@ -37,14 +37,15 @@ type Verification struct {
 	Checked   int64   // transcripts that were compared
 	Differing int64   // those among them that differ
 	// Earlier is how many of Checked earlier parts of the comparison have looked at.
-	Earlier   int64
-	NotHeld   int64                    // not compared, because the source does not hold the record any more
-	Mended    int64                    // not compared, because what was imported is a mended version of a record that is bad
-	Unknown   int64                    // not compared, because they are not imported: of those that Config.Excerpt holds
-	Kinds     map[DifferenceKind]int64 // transcripts by the kinds of their differences
-	Requests  int64
-	Throttled int64
-	Duration  time.Duration
+	Earlier      int64
+	KnownPartial int64                    // of those that this part compared, with partial errors that the checkpoint knows
+	NotHeld      int64                    // not compared, because the source does not hold the record any more
+	Mended       int64                    // not compared, because what was imported is a mended version of a record that is bad
+	Unknown      int64                    // not compared, because they are not imported: of those that Config.Excerpt holds
+	Kinds        map[DifferenceKind]int64 // transcripts by the kinds of their differences
+	Requests     int64
+	Throttled    int64
+	Duration     time.Duration
 }
 
 // VerifyProgress is how far a Verifier is.
@@ -68,11 +69,11 @@ type Verifier struct {
 	giveUp   context.CancelFunc
 	started  time.Time
 
-	total, checked, differing, earlier atomic.Int64
-	notHeld, mended, notImported       atomic.Int64
-	kinds                              map[DifferenceKind]int64
-	mark                               checkpoint.VerifyMark
-	marked                             time.Time // when the mark was recorded last
+	total, checked, differing, earlier    atomic.Int64
+	partial, notHeld, mended, notImported atomic.Int64
+	kinds                                 map[DifferenceKind]int64
+	mark                                  checkpoint.VerifyMark
+	marked                                time.Time // when the mark was recorded last
 }
 
 // markEvery is how much of a comparison is done again at most after it was killed.
@@ -126,7 +127,8 @@ func (v *Verifier) Run(ctx context.Context) (Verification, error) {
 	}
 	stats := v.im.cfg.API.Stats()
 	s := Verification{Outcome: OutcomeOK, Checked: v.checked.Load(), Differing: v.differing.Load(), Earlier: v.earlier.Load(),
-		NotHeld: v.notHeld.Load(), Mended: v.mended.Load(), Unknown: v.notImported.Load(), Kinds: v.kinds, Requests: stats.Requests, Throttled: stats.Throttled, Duration: time.Since(v.started)}
+		KnownPartial: v.partial.Load(), NotHeld: v.notHeld.Load(), Mended: v.mended.Load(), Unknown: v.notImported.Load(), Kinds: v.kinds,
+		Requests: stats.Requests, Throttled: stats.Throttled, Duration: time.Since(v.started)}
 	var stop *stopError
 	switch {
 	case errors.As(err, &stop) || errors.Is(err, context.Canceled):
@@ -252,6 +254,9 @@ func (v *Verifier) count(c *comparison) error {
 	}
 	if c.aside == nil {
 		v.checked.Add(1)
+		if c.row.Status == checkpoint.Partial {
+			v.partial.Add(1)
+		}
 	}
 	v.mark = checkpoint.VerifyMark{After: c.row.ID, Checked: v.checked.Load(), Differing: v.differing.Load()}
 	if !v.marks() || time.Since(v.marked) < markEvery {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"dixa-import/importer"
 )
 
 // arrange puts the arguments into the one order that urfave/cli understands: global flags, the command, its flags, "--",
@@ -121,7 +123,7 @@ func suggestFlag(name string, flags []cli.Flag) string {
 	for _, f := range flags {
 		names = append(names, f.Names()[0])
 	}
-	if c := closest(name, names); c != "" {
+	if c := importer.Closest(name, names); c != "" {
 		return ", did you mean --" + c + "?"
 	}
 	return ""

@@ -1,0 +1,119 @@
+package importer_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+)
+
+func withReasons(c *importer.Config) {
+	c.Attributes = []importer.AttributeMapping{{Name: "reason", Attribute: "contact_reason"}}
+}
+
+func reasons(id string, path ...string) string {
+	return chat(id, fields{"attributes": fields{"reason": path}})
+}
+
+// TestProblemsOfPartialOnes: the run says what is wrong with how many, the log names the first few of them.
+func TestProblemsOfPartialOnes(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	path := w.file("c.jsonl", reasons("t-1", "nowhere"), reasons("t-2", "payment", "nothing"), reasons("t-3", "nowhere"),
+		reasons("t-4", "nowhere"), reasons("t-5", "nowhere"), reasons("t-6", "payment", "card"))
+	s := w.mustRun(importer.OutcomeOK, w.jsonl(path), withReasons)
+	if n := s.Problems[importer.Problem{Kind: checkpoint.KindAttribute, Attribute: "reason"}]; n != 5 || len(s.Problems) != 1 {
+		t.Errorf("problems are %v", s.Problems)
+	}
+	logs := w.logs.String()
+	if n := strings.Count(logs, "transcript imported with problems"); n != 3 {
+		t.Errorf("%d of them are logged, want 3", n)
+	}
+	if !strings.Contains(logs, `msg="more transcripts imported with problems" run=1 count=2 cause="attribute reason"`) {
+		t.Error("the log does not say how many more there are")
+	}
+	debug := &lockedBuffer{}
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Statuses: []checkpoint.Status{checkpoint.Partial}}, func(c *importer.Config) {
+		withReasons(c)
+		c.Logger = slog.New(slog.NewTextHandler(debug, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}))
+	if n := strings.Count(debug.String(), "transcript imported with problems"); n != 5 {
+		t.Errorf("with debug %d of them are logged, want 5", n)
+	}
+}
+
+// TestOptionsInOtherCase: Dixa gets its own way to write them. A value that no option has is answered with the nearest one.
+func TestOptionsInOtherCase(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	defs := sandbox.DefaultAttributes()
+	for i := range defs {
+		if defs[i].ID == sandbox.ContactReasonID { // two that differ in nothing else
+			defs[i].Options = append(defs[i].Options, sandbox.Option{Value: "vip", Label: "vip"}, sandbox.Option{Value: "VIP", Label: "VIP"})
+		}
+	}
+	w.api.SetAttributes(defs)
+	path := w.file("c.jsonl", reasons("t-1", "PAYMENT", "Card"), reasons("t-2", "VIP"), reasons("t-3", "Vip"),
+		reasons("t-4", "Paymnet", "card"), reasons("t-5", "zzzzzzzzzzzz"))
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), withReasons)
+	for id, want := range map[string]string{"t-1": "[payment card]", "t-2": "[VIP]", "t-3": "[]", "t-4": "[]", "t-5": "[]"} {
+		if got := fmt.Sprint(w.wantOnce(id).Attributes[sandbox.ContactReasonID]); got != want && (want != "[]" || got != "<nil>") {
+			t.Errorf("%s has %s, want %s", id, got, want)
+		}
+	}
+	for id, want := range map[string]string{"t-3": `place, did you mean "vip"? (give`, "t-4": `place, did you mean "payment"? (give`, "t-5": "options at that place (give"} {
+		p := w.partialErrors(id)
+		if len(p) != 1 || !strings.Contains(p[0].Message, want) || strings.Contains(p[0].Message, "nowhere") || strings.Contains(p[0].Message, "Paymnet") {
+			t.Errorf("partial errors of %s are %+v, want %q", id, p, want)
+		}
+	}
+}
+
+// TestVerifyTellsOfRefusedAttributes: the checkpoint knows them, and they are missing in Dixa all the same.
+func TestVerifyTellsOfRefusedAttributes(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	path := w.file("c.jsonl", reasons("t-1", "nowhere"), reasons("t-2", "payment"), reasons("t-3", "nowhere"))
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), withReasons)
+	if !w.api.SetAttribute(w.wantOnce("t-3").ID, sandbox.ContactReasonID, []string{"payment"}) { // by hand
+		t.Fatal("the attribute was not set")
+	}
+	var found []importer.Differing
+	s, _, err := w.verify(w.jsonl(path), importer.VerifyOptions{Report: func(d importer.Differing) { found = append(found, d) }}, withReasons)
+	if err != nil || s.Outcome != importer.OutcomeIncomplete || s.KnownPartial != 2 || s.Differing != 1 || len(found) != 1 {
+		t.Fatalf("%+v, error %v, found %+v", s, err, found)
+	}
+	want := importer.Difference{Kind: importer.DiffAttribute, Attribute: "reason", Detail: "refused when it was set; see errors"}
+	if d := found[0]; d.ID != "t-1" || len(d.Differences) != 1 || d.Differences[0] != want {
+		t.Errorf("found %+v", found)
+	}
+}
+
+// TestCountsOfAStoppedRunAddUp: also where it is stopped among records whose ids it has met before.
+func TestCountsOfAStoppedRunAddUp(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	var lines []string
+	for i := range 1500 {
+		id := fmt.Sprintf("t-%d", i)
+		lines = append(lines, chat(id, nil), chat(id, fields{"direction": "outbound"}))
+	}
+	im := w.importer(w.jsonl(w.file("c.jsonl", lines...)), nil)
+	var once sync.Once
+	w.onOperation(func(op sandbox.Operation) {
+		if op == sandbox.Import {
+			once.Do(func() { im.Stop("enough") })
+		}
+	})
+	s, err := im.Run(context.Background())
+	if err != nil || s.Outcome != importer.OutcomeStopped || s.Counts.Read == 0 {
+		t.Fatalf("%+v, error %v", s, err)
+	}
+	checkCounts(t, s)
+}
