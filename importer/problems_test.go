@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 
 	"dixa-import/dixa/sandbox"
@@ -105,10 +105,10 @@ func TestCountsOfAStoppedRunAddUp(t *testing.T) {
 		lines = append(lines, chat(id, nil), chat(id, fields{"direction": "outbound"}))
 	}
 	im := w.importer(w.jsonl(w.file("c.jsonl", lines...)), nil)
-	var once sync.Once
+	var imports atomic.Int64
 	w.onOperation(func(op sandbox.Operation) {
-		if op == sandbox.Import {
-			once.Do(func() { im.Stop("enough") })
+		if op == sandbox.Import && imports.Add(1) == 300 { // by now reading waits for the workers in the middle of a batch
+			im.Stop("enough")
 		}
 	})
 	s, err := im.Run(context.Background())
