@@ -13,7 +13,7 @@ func (p *program) attributesCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "attributes",
 		Usage:       "list the custom attributes of the Dixa organisation",
-		Description: "The section attributes of the configuration takes an identifier, a label or an id. A transcript sets a\nSelect to the values on the path through its options, such as [\"payment\", \"card\"].",
+		Description: "The section attributes of the configuration takes an identifier, a label or an id. A transcript sets a Select to the values on the path through its options, such as [\"payment\", \"card\"].",
 		Action:      action(p.attributes),
 	}
 }

@@ -17,8 +17,8 @@ func (p *program) errorsCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "errors",
 		Usage: "say what failed and why, and what to do about it",
-		Description: "By cause, or with --format one by one: csv, jsonl, or transcripts, which writes the source records of\n" +
-			"what failed or was rejected, each with its reason in the field _error. Mend them, then import them with\n" +
+		Description: "By cause, or with --format one by one: csv, jsonl, or transcripts, which writes the source records of " +
+			"what failed or was rejected, each with its reason in the field _error. Mend them, then import them with " +
 			"`dixa-import run --jsonl FILE`.",
 		Flags: []cli.Flag{
 			&cli.GenericFlag{Name: "status", Value: &texts{split: true}, Usage: "only transcripts of `STATUS`, such as failed; several with commas or repeated"},

@@ -158,21 +158,3 @@ func (p *program) printCauseGroup(g *causeGroup) {
 }
 
 func padded(s string, width int) string { return s + strings.Repeat(" ", max(0, width-len(s))) }
-
-// wrap breaks a text into lines of at most width characters, where it has spaces.
-func wrap(text string, width int) []string {
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(text) {
-		switch {
-		case line == "":
-			line = word
-		case len([]rune(line))+1+len([]rune(word)) <= width:
-			line += " " + word
-		default:
-			lines = append(lines, line)
-			line = word
-		}
-	}
-	return append(lines, line)
-}

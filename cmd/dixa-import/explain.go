@@ -24,7 +24,7 @@ func (p *program) explainCommand() *cli.Command {
 		Usage:     "tell one transcript's whole story",
 		ArgsUsage: "ID",
 		Args:      true,
-		Description: "What the checkpoint knows, the source record, what is sent to Dixa, and what comes next. It shows what\n" +
+		Description: "What the checkpoint knows, the source record, what is sent to Dixa, and what comes next. It shows what " +
 			"customers wrote. ID may also be the place of a record, such as transcripts.jsonl:17.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "online", Usage: "ask Dixa for the conversation as it is now"},

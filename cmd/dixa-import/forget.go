@@ -19,7 +19,7 @@ func (p *program) forgetCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "forget",
 		Usage: "remove a person from the checkpoint",
-		Description: "It removes every identifier of the end-users that these identifiers belong to, and on their transcripts who it\n" +
+		Description: "It removes every identifier of the end-users that these identifiers belong to, and on their transcripts who it " +
 			"was and what Dixa said of errors. What is in Dixa and in the source stays, and is named.",
 		Flags: []cli.Flag{
 			&cli.GenericFlag{Name: "email", Value: &texts{}, Usage: "the person with the email address `X`; may be repeated"},

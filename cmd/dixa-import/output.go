@@ -12,6 +12,9 @@ type output struct {
 	err error
 }
 
+// width is how many columns a line may take.
+func (o *output) width() int { return widthOf(o.w) }
+
 // Write writes b, or fails as an earlier write did.
 func (o *output) Write(b []byte) (int, error) {
 	if o.err != nil {

@@ -24,7 +24,7 @@ func (p *program) reportCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "report",
 		Usage: "write one HTML file about a run",
-		Description: "What it did from minute to minute, what failed and why, and where the time went. The file needs nothing\n" +
+		Description: "What it did from minute to minute, what failed and why, and where the time went. The file needs nothing " +
 			"else, not even a network, and holds ids of transcripts but nothing that customers wrote.",
 		Flags: []cli.Flag{
 			&cli.Int64Flag{Name: "run", Usage: "about run `N`", DefaultText: "the latest"},

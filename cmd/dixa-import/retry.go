@@ -22,8 +22,8 @@ func (p *program) retryCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "retry",
 		Usage: "run again what failed",
-		Description: "Without a choice: what failed, lacks its attributes, or was left with an error. It repairs: what has a\n" +
-			"conversation gets only the attributes that are missing. A transcript in doubt is looked for in Dixa once\n" +
+		Description: "Without a choice: what failed, lacks its attributes, or was left with an error. It repairs: what has a " +
+			"conversation gets only the attributes that are missing. A transcript in doubt is looked for in Dixa once " +
 			"more, or settled as --resend, --drop or --conversation says. --drop is also for what cannot be mended.\n\n" + exitHelp,
 		Flags: append([]cli.Flag{
 			&cli.GenericFlag{Name: "status", Value: &texts{split: true}, Usage: "only transcripts of `STATUS`, such as failed or in_doubt; several with commas or repeated"},

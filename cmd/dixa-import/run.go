@@ -23,7 +23,7 @@ func (p *program) runCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "run",
 		Usage: "import what is not imported yet",
-		Description: "It continues where the last run ended, and may be repeated at any time. The first signal lets\n" +
+		Description: "It continues where the last run ended, and may be repeated at any time. The first signal lets " +
 			"work in flight finish within 20 seconds, a second one ends it at once.\n\n" + exitHelp,
 		Flags: append([]cli.Flag{
 			&cli.Int64Flag{Name: "limit", Usage: "work on at most `N` transcripts", DefaultText: "all"},

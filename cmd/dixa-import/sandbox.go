@@ -19,8 +19,8 @@ func (p *program) sandboxCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "sandbox",
 		Usage: "serve a stand-in for the Dixa API, for rehearsals",
-		Description: "It keeps everything in memory and listens on this machine only. GET /_sandbox/state shows what it\n" +
-			"holds. A fault is OPERATION:KIND[:STATUS][:PROBABILITY], such as import:error_after:502:0.05; operations\n" +
+		Description: "It keeps everything in memory and listens on this machine only. GET /_sandbox/state shows what it " +
+			"holds. A fault is OPERATION:KIND[:STATUS][:PROBABILITY], such as import:error_after:502:0.05; operations " +
 			"and kinds are named in an error if one is wrong.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8787", Usage: "the `ADDRESS` to listen on, a loopback one"},

@@ -16,7 +16,7 @@ func (p *program) verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "verify",
 		Usage: "compare what is in Dixa with the source",
-		Description: "It reads each imported conversation back, which takes two requests, and reports what is not as it was\n" +
+		Description: "It reads each imported conversation back, which takes two requests, and reports what is not as it was " +
 			"imported: never a text, only where. A comparison of all that was stopped goes on where it was.\n\n" +
 			"Exit codes: 0 no difference, 3 there are differences, 4 stopped early, 1 it could not be made.",
 		Flags: []cli.Flag{
