@@ -46,6 +46,11 @@ func (im *Importer) resolveAttributes(ctx context.Context) error {
 	if unchecked {
 		im.log.Warn("the token may not read the custom attributes: only UUIDs can be used, and values are not checked")
 	}
+	return im.resolveAmong(defs, unchecked)
+}
+
+// resolveAmong finds the attributes that the configuration names among definitions.
+func (im *Importer) resolveAmong(defs []dixa.AttributeDefinition, unchecked bool) error {
 	var resolved attributes
 	var problems []string
 	for _, m := range im.cfg.Attributes {

@@ -193,7 +193,7 @@ type Summary struct {
 	// Causes counts the failed, rejected, in-doubt and unfinished transcripts of this run by error code.
 	Causes map[string]int64
 	// Problems counts the partial transcripts of this run by what is wrong with them.
-	Problems map[Problem]int64
+	Problems []Problem
 }
 
 // Progress is how far a run is.

@@ -204,18 +204,24 @@ func (p *Planner) finish(t *source.Transcript) {
 		p.plan.Requests.Patches++
 	}
 	for _, r := range refused {
-		at := slices.IndexFunc(p.plan.Refused, func(x PlanRefusal) bool { return x.Attribute == r.Attribute && x.Reason == r.Message })
-		if at < 0 {
-			at = len(p.plan.Refused)
-			p.plan.Refused = append(p.plan.Refused, PlanRefusal{Attribute: r.Attribute, Reason: r.Message})
-		}
-		p.plan.Refused[at].Count++
+		p.plan.Refused = addRefusal(p.plan.Refused, r)
 	}
 	if len(refused) > 0 {
 		p.plan.Counts.Partial++
 	} else {
 		p.plan.Counts.Imported++
 	}
+}
+
+// addRefusal counts a value that cannot be set.
+func addRefusal(list []PlanRefusal, r checkpoint.PartialError) []PlanRefusal {
+	at := slices.IndexFunc(list, func(x PlanRefusal) bool { return x.Attribute == r.Attribute && x.Reason == r.Message })
+	if at < 0 {
+		at = len(list)
+		list = append(list, PlanRefusal{Attribute: r.Attribute, Reason: r.Message})
+	}
+	list[at].Count++
+	return list
 }
 
 // sweep counts what earlier runs left in the middle and reading did not meet.

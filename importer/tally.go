@@ -1,7 +1,9 @@
 package importer
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -16,14 +18,45 @@ type tally struct {
 
 	mu       sync.Mutex
 	causes   map[string]int64
-	problems map[Problem]int64
+	problems Problems
 	logged   map[logCause]int64
 }
 
-// Problem is what partial transcripts have in common: a kind of partial errors, and the attribute if it is about one.
+// Problem is what is wrong with so many partial transcripts: a kind of partial errors, and the attribute if it is about one.
 type Problem struct {
-	Kind      checkpoint.PartialErrorKind
-	Attribute string // as the transcripts call it
+	Kind      checkpoint.PartialErrorKind `json:"kind"`
+	Attribute string                      `json:"attribute,omitempty"` // as the transcripts call it
+	Count     int64                       `json:"count"`
+}
+
+// Problems counts what is wrong with partial transcripts. The zero value is ready for use.
+type Problems struct{ counts map[Problem]int64 }
+
+// Add counts a transcript once for each kind and attribute among its partial errors.
+func (p *Problems) Add(partial []checkpoint.PartialError) {
+	if p.counts == nil {
+		p.counts = map[Problem]int64{}
+	}
+	met := make(map[Problem]bool, len(partial))
+	for _, e := range partial {
+		if at := (Problem{Kind: e.Kind, Attribute: e.Attribute}); !met[at] {
+			met[at] = true
+			p.counts[at]++
+		}
+	}
+}
+
+// List returns the problems, the most frequent first.
+func (p *Problems) List() []Problem {
+	out := make([]Problem, 0, len(p.counts))
+	for problem, n := range p.counts {
+		problem.Count = n
+		out = append(out, problem)
+	}
+	slices.SortFunc(out, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Attribute, b.Attribute))
+	})
+	return out
 }
 
 func (t *tally) counts() checkpoint.Counts {
@@ -62,22 +95,13 @@ func (t *tally) cause(code string) {
 func (t *tally) problem(partial []checkpoint.PartialError) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.problems == nil {
-		t.problems = map[Problem]int64{}
-	}
-	met := make(map[Problem]bool, len(partial))
-	for _, p := range partial {
-		if at := (Problem{p.Kind, p.Attribute}); !met[at] {
-			met[at] = true
-			t.problems[at]++
-		}
-	}
+	t.problems.Add(partial)
 }
 
-func (t *tally) causesCopy() (causes map[string]int64, problems map[Problem]int64) {
+func (t *tally) causesCopy() (causes map[string]int64, problems []Problem) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return maps.Clone(t.causes), maps.Clone(t.problems)
+	return maps.Clone(t.causes), t.problems.List()
 }
 
 // logCause is what transcripts have in common that a log would repeat again and again.

@@ -290,6 +290,7 @@ func TestDecodeRejects(t *testing.T) {
 		{closed(`"messages":[{"role":"user","text":" "}]`), RejectNoMessages, "messages holds"},
 		{message(`"text":"Sekret"`), RejectInvalidRole, "messages[1].role is none of"},
 		{message(`"role":"Sekret"`), RejectInvalidRole, "messages[1].role is none of"},
+		{message(`"role":"supervisor"`), RejectInvalidRole, `messages[1].role is "supervisor", which is none of`},
 		{message(`"role":"User"`), RejectInvalidRole, "messages[1].role is none of"},
 		{message(`"role":1`), RejectInvalidRole, "messages[1].role is none of"},
 		{message(`"role":""`), RejectInvalidRole, "messages[1].role is none of"},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -131,8 +132,15 @@ func decodeRole(value []byte, i int) (Role, *RejectError) {
 			return "", nil
 		}
 	}
-	return "", reject(RejectInvalidRole, "messages[%d].role is none of user, bot, agent and system: correct it", i)
+	is := ""
+	if word := inside(value); roleLike.Match(word) {
+		is = fmt.Sprintf(" is %q, which", word)
+	}
+	return "", reject(RejectInvalidRole, "messages[%d].role%s is none of user, bot, agent and system: correct it", i, is)
 }
+
+// roleLike is what a program may call a role, and what a message may quote: no customer's words.
+var roleLike = regexp.MustCompile(`^(?:[a-z][a-z0-9_-]{0,19}|[A-Z][A-Z0-9_-]{0,19})$`)
 
 func decodeFormat(value []byte, i int) (Format, *RejectError) {
 	if !given(value) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"syscall"
 
@@ -88,7 +89,17 @@ func helpFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}
 }
 
-func onUsageError(_ *cli.Context, err error, _ bool) error { return usagef("%s", err.Error()) }
+func onUsageError(c *cli.Context, err error, _ bool) error {
+	if found := badValue.FindStringSubmatch(err.Error()); found != nil {
+		if _, duration := findFlag(c.Command.Flags, found[2]).(*cli.DurationFlag); duration {
+			return usagef("--%s: %s is no duration: write a number with its unit, such as 5h, 30m or 90s", found[2], found[1])
+		}
+	}
+	return usagef("%s", err.Error())
+}
+
+// badValue is how the library says that the value of a flag cannot be read.
+var badValue = regexp.MustCompile(`^invalid value ("(?:[^"\\]|\\.)*") for flag -([a-z-]+): `)
 
 // before reads the global flags.
 func (p *program) before(c *cli.Context) error {

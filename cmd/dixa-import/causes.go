@@ -81,7 +81,7 @@ func (p *program) errors(ctx context.Context, c *cli.Context) (err error) {
 			Sources []sourceCauses `json:"sources"`
 		}{groups})
 	}
-	p.printCauseGroups(groups)
+	p.printCauseGroups(groups, len(textsOf(c, "status"))+len(textsOf(c, "code")) > 0)
 	return nil
 }
 

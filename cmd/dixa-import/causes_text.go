@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -9,19 +10,23 @@ import (
 
 // nextCommands are the command lines that go on with the transcripts of a cause.
 func (p *program) nextCommands(c cause, goesOn next) []string {
-	only := ""
+	only, file := "", "mend-"+string(c.Status)
 	if c.ErrorCode != "" {
-		only = " --code " + c.ErrorCode
+		only, file = " --code "+c.ErrorCode, "mend-"+c.ErrorCode
 	}
 	if c.ErrorCode == "" || c.Status == checkpoint.InDoubt {
 		only = " --status " + string(c.Status) + only
 	}
-	switch goesOn {
-	case byMending:
-		return []string{p.commandLine("errors" + only + " --format transcripts > mend.jsonl"), p.commandLine("run --jsonl mend.jsonl")}
-	case byRetry, byDecision:
+	file += ".jsonl"
+	out := p.commandLine("errors" + only + " --format transcripts > " + file)
+	switch {
+	case goesOn == byMending:
+		return []string{out, p.commandLine("run --jsonl " + file)}
+	case c.Status == checkpoint.Partial && goesOn == byRetry:
+		return []string{out, p.commandLine("retry" + only + " --jsonl " + file)}
+	case goesOn == byRetry, goesOn == byDecision:
 		return []string{p.commandLine("retry" + only)}
-	case byRun:
+	case goesOn == byRun:
 		return []string{p.commandLine("run")}
 	}
 	return []string{}
@@ -101,7 +106,11 @@ func normalise(message string) string {
 	return message
 }
 
-func (p *program) printCauseGroups(sources []sourceCauses) {
+func (p *program) printCauseGroups(sources []sourceCauses, chosen bool) {
+	if len(sources) == 0 && chosen {
+		p.stdout.line("There is nothing with that status or code.")
+		return
+	}
 	if len(sources) == 0 {
 		p.stdout.line("There is nothing that needs attention.")
 		return
@@ -130,15 +139,9 @@ func (p *program) printCauseGroup(g *causeGroup) {
 			name += ", " + part
 		}
 	}
-	p.stdout.printf("\n%9s  %s: %s\n", thousands(g.Count), name, g.Means)
-	line := func(head, text string) {
-		for i, l := range wrap(text, 100-len(causeIndent)-12) {
-			if i > 0 {
-				head = ""
-			}
-			p.stdout.line(strings.TrimRight(causeIndent+padded(head, 12)+l, " "))
-		}
-	}
+	p.stdout.line("")
+	p.stdout.say(fmt.Sprintf("%9s  ", thousands(g.Count)), name+": "+g.Means)
+	line := func(head, text string) { p.stdout.say(causeIndent+padded(head, 12), text) }
 	if g.Message != "" {
 		line("said", g.Message)
 	}
@@ -148,12 +151,12 @@ func (p *program) printCauseGroup(g *causeGroup) {
 		line("one by one", p.commandLine("retry --id "+shellQuoted(g.Examples[0])+" --conversation N, or --resend, or --drop"))
 	}
 	head := "command"
-	for _, command := range g.Commands { // each in one line, to be copied
-		p.stdout.line(causeIndent + padded(head, 12) + command)
+	for _, command := range g.Commands {
+		p.stdout.command(causeIndent+padded(head, 12), command)
 		head = "and then"
 	}
 	if g.goesOn == byMending && len(g.Commands) > 0 && (g.Status == checkpoint.Rejected || g.Status == checkpoint.Failed) {
-		p.stdout.line(causeIndent + padded("or dismiss", 12) + p.commandLine("retry --drop --code "+g.ErrorCode))
+		p.stdout.command(causeIndent+padded("or dismiss", 12), p.commandLine("retry --drop --code "+g.ErrorCode))
 	}
 }
 

@@ -37,8 +37,9 @@ type finding struct {
 
 // preflight collects findings.
 type preflight struct {
-	program  *program
-	findings []finding
+	program    *program
+	findings   []finding
+	attributes *importer.AttributeCheck // nil if Dixa could not be asked, or there is something wrong with them
 }
 
 func (f *preflight) add(check, state, format string, args ...any) {
@@ -47,8 +48,7 @@ func (f *preflight) add(check, state, format string, args ...any) {
 
 // fail adds an error; each of several joined ones is a finding of its own.
 func (f *preflight) fail(check string, err error) {
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what is joined further down is one error
 		for _, e := range joined.Unwrap() {
 			f.fail(check, e)
 		}
@@ -90,7 +90,7 @@ func (p *program) printFindings(findings []finding, ok bool) error {
 	}
 	t.write(p.stdout, "")
 	if ok {
-		p.stdout.line("\nReady: `dixa-import run --limit 10` imports the first ten.")
+		p.stdout.line("\nReady: `" + p.commandLine("run --limit 10") + "` imports the first ten.")
 	} else {
 		p.stdout.line("\nNot ready: mend the errors above, then check again.")
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -22,13 +24,17 @@ func (f *preflight) database(ctx context.Context, databaseURL, name, baseURL, or
 	shown := withoutPassword(databaseURL)
 	if path, ok := sqliteFile(databaseURL); ok {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			if folder, err := os.Stat(filepath.Dir(path)); err != nil || !folder.IsDir() {
+				f.add("database", stateError, "%s cannot be created: there is no folder %s; create it, or correct database", shown, filepath.Dir(path))
+				return
+			}
 			f.add("database", stateOK, "%s is not there yet, the first run creates it", shown)
 			return
 		}
 	}
 	store, err := checkpoint.Open(ctx, databaseURL, checkpoint.Options{})
 	if err != nil {
-		f.fail("database", err)
+		f.fail("database", away(err))
 		return
 	}
 	defer func() {
@@ -50,6 +56,18 @@ func (f *preflight) database(ctx context.Context, databaseURL, name, baseURL, or
 	if name != "" && organisation != "" {
 		f.binding(ctx, store, name, checkpoint.Binding{BaseURL: baseURL, Organisation: organisation})
 	}
+}
+
+// away adds to an error of the network what can be done about it, and says once what a driver says that tried twice.
+func away(err error) error {
+	if _, ok := errors.AsType[net.Error](err); !ok {
+		return err
+	}
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return fmt.Errorf("%s: start Postgres there, or correct database", strings.Join(slices.Compact(lines), " "))
 }
 
 // binding checks that the source is not tied to another organisation.
@@ -93,13 +111,14 @@ func withoutPassword(databaseURL string) string {
 }
 
 // sampleSize is how many records check looks at.
-const sampleSize = 20
+const sampleSize = 100
 
 // sampleCounts is what the first records of a source look like.
 type sampleCounts struct {
 	good, open, bad int
 	firstBad        string
 	unknown         []string
+	closed          []*source.Transcript
 }
 
 // source reads the first records.
@@ -131,8 +150,23 @@ func (f *preflight) source(ctx context.Context, s sourceSettings, patience time.
 	if len(seen.unknown) > 0 {
 		f.add("fields", stateWarning, "not known and ignored: %s", strings.Join(seen.unknown, ", "))
 	}
+	if f.attributes != nil && seen.good > 0 {
+		f.values(seen.closed)
+	}
 	if rows, ok := reader.(*source.Postgres); ok {
 		f.query(ctx, rows)
+	}
+}
+
+// values checks the attributes of the first transcripts.
+func (f *preflight) values(transcripts []*source.Transcript) {
+	absent, refused := f.attributes.Sample(transcripts)
+	if len(absent) > 0 {
+		f.add("values", stateWarning, "none of the records read has the attribute %s: correct its name under attributes, if others do not have it either",
+			strings.Join(absent, " or "))
+	}
+	for _, x := range refused {
+		f.add("values", stateWarning, "%s of %s could not be set: %s", plural(x.Count, "value"), x.Attribute, x.Reason)
 	}
 }
 
@@ -170,6 +204,7 @@ func readSample(ctx context.Context, reader importer.Reader) (seen sampleCounts,
 			seen.open++
 		default:
 			seen.good++
+			seen.closed = append(seen.closed, t)
 		}
 		if t != nil {
 			for _, name := range t.Unknown {

@@ -38,7 +38,7 @@ func (f *preflight) dixa(ctx context.Context, s dixaSettings, source string, att
 		f.add("clock", stateOK, "agrees with Dixa's")
 	}
 	if mapped {
-		f.attributes(ctx, client, attributes)
+		f.checkAttributes(ctx, client, attributes)
 	}
 	f.webhooks(ctx, client)
 	if organisation == "" {
@@ -80,17 +80,22 @@ func refused(err error) bool {
 		(api.Status == http.StatusUnauthorized || api.Status == http.StatusForbidden || api.Status == http.StatusNotFound)
 }
 
-func (f *preflight) attributes(ctx context.Context, client *dixa.Client, mappings []importer.AttributeMapping) {
+func (f *preflight) checkAttributes(ctx context.Context, client *dixa.Client, mappings []importer.AttributeMapping) {
 	checked, err := importer.CheckAttributes(ctx, client, mappings)
 	switch {
 	case err != nil:
 		f.fail("attributes", err)
+		return
 	case len(mappings) == 0:
 		f.add("attributes", stateOK, "none are configured")
-	case !checked:
+	case !checked.Checked:
 		f.add("attributes", stateWarning, "the token may not read them: the UUIDs are used unchecked")
 	default:
 		f.add("attributes", stateOK, "all %d are there", len(mappings))
+	}
+	f.attributes = &checked
+	if len(checked.Required) > 0 {
+		f.add("attributes", stateWarning, "the organisation requires %s, which the configuration does not set", strings.Join(checked.Required, ", "))
 	}
 }
 

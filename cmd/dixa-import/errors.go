@@ -18,10 +18,10 @@ const (
 )
 
 const exitHelp = `Exit codes:
-  0  all transcripts of this run are imported (partial ones too), or there was nothing to do
+  0  all transcripts of this run are imported (partial ones too: without what Dixa refused), or there was nothing to do
   1  it could not start or go on: a person must act; the checkpoint is consistent
   2  wrong usage
-  3  it ran to the end, but some transcripts failed, were rejected, are in doubt or lack attributes
+  3  it ran to the end, but some transcripts failed, were rejected, are in doubt, or wait for attributes that Dixa did not answer about
   4  it stopped early (signal, --for, max-failures); the next run continues`
 
 // usageError is a command line that cannot be meant.

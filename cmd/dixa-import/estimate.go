@@ -7,10 +7,13 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// settled is how many of the records that were read are done with.
+// settled is how many of the records that were read are done with, what is given back to the next run aside.
 func settled(c checkpoint.Counts) int64 {
-	return c.Imported + c.Partial + c.Failed + c.Rejected + c.Skipped + c.AlreadyDone + c.Duplicate + c.InDoubt + c.Pending
+	return worked(c) + c.Rejected + c.Skipped + c.AlreadyDone + c.Duplicate
 }
+
+// worked is how many of them took requests.
+func worked(c checkpoint.Counts) int64 { return c.Imported + c.Partial + c.Failed + c.InDoubt }
 
 // fraction is how much of the work is done, from 0 to 1; false while that is not known. The source is read ahead of the
 // work, so its own progress counts only in the measure in which what was read is settled.
@@ -53,11 +56,15 @@ const (
 )
 
 // estimate tells the speed of a run, what it waits for and the time that is left, from the last minute of it.
-type estimate struct{ samples []sample }
+type estimate struct {
+	samples []sample
+	begun   bool
+}
 
 type sample struct {
 	at        time.Duration // since the start
 	settled   int64
+	worked    int64
 	requests  int64
 	throttled int64
 	fraction  float64
@@ -75,7 +82,12 @@ type forecast struct {
 // add takes in how far the run is.
 func (e *estimate) add(p importer.Progress) forecast {
 	f, known := fraction(p)
-	now := sample{p.Elapsed, settled(p.Counts), p.Counts.Requests, p.Throttled, f, p.Paced, float64(p.Busy) / float64(max(p.Workers, 1))}
+	now := sample{p.Elapsed, settled(p.Counts), worked(p.Counts), p.Counts.Requests, p.Throttled, f, p.Paced,
+		float64(p.Busy) / float64(max(p.Workers, 1))}
+	if !e.begun {
+		e.begun = true
+		e.samples = []sample{{busy: now.busy}} // the start of the run
+	}
 	if p.Down {
 		e.samples = nil // an outage says nothing about the speed after it
 	}
@@ -87,12 +99,12 @@ func (e *estimate) add(p importer.Progress) forecast {
 	out := forecast{bound: e.bound(p)}
 	seconds := (now.at - first.at).Seconds()
 	if seconds > 0 {
-		out.perSecond = float64(now.settled-first.settled) / seconds
+		out.perSecond = float64(now.worked-first.worked) / seconds
 	}
 	switch {
 	case !known || f >= 1 || p.Down:
-	case now.requests > 0 && now.settled > 0:
-		out.left = e.byRequests(p, f)
+	case now.requests > 0 && now.worked > 0:
+		out.left = e.byRequests(p)
 	case seconds > 0 && now.fraction > first.fraction: // nothing but reading so far
 		out.left = time.Duration((1 - f) / (now.fraction - first.fraction) * seconds * float64(time.Second))
 	}
@@ -100,19 +112,22 @@ func (e *estimate) add(p importer.Progress) forecast {
 }
 
 // byRequests is the time that the requests take which are still expected, at the rate that they leave at. Without enough
-// observations that is the one that the configuration allows.
-func (e *estimate) byRequests(p importer.Progress, f float64) time.Duration {
+// observations that is the one that the configuration allows. Records that were imported earlier take none.
+func (e *estimate) byRequests(p importer.Progress) time.Duration {
 	first, now := e.samples[0], e.samples[len(e.samples)-1]
-	if f <= 0 {
-		return 0
+	share := func(part, whole, allPart, all int64) float64 {
+		if whole < fewSettled {
+			part, whole = allPart, all
+		}
+		return float64(part) / float64(max(whole, 1))
 	}
-	left := float64(now.settled) * (1 - f) / f
-	if p.Expected > 0 {
-		left = float64(p.Expected - now.settled)
-	}
-	each := float64(now.requests) / float64(now.settled)
-	if n := now.settled - first.settled; n >= fewSettled {
-		each = float64(now.requests-first.requests) / float64(n)
+	each := share(now.requests-first.requests, now.worked-first.worked, now.requests, now.worked)
+	left := float64(p.Expected - now.settled)
+	if p.Expected == 0 {
+		read := float64(p.Counts.Read)
+		unread := read*float64(p.Source.Total)/float64(max(p.Source.Done, 1)) - read
+		recent := e.samples[e.lastly(fewSettled)]
+		left = read - float64(now.settled) + unread*share(now.worked-recent.worked, now.settled-recent.settled, now.worked, now.settled)
 	}
 	seconds := (now.at - first.at).Seconds()
 	rate := p.Rate
@@ -122,10 +137,22 @@ func (e *estimate) byRequests(p importer.Progress, f float64) time.Duration {
 			rate = min(rate, p.Rate)
 		}
 	}
-	if rate <= 0 || each <= 0 {
+	if rate <= 0 || each <= 0 || left <= 0 {
 		return 0
 	}
 	return time.Duration(left * each / rate * float64(time.Second))
+}
+
+// lastly returns the last sample since which so many records were settled, the first one if there is none: what a resumed run
+// skips at the start of its source says nothing about the rest.
+func (e *estimate) lastly(records int64) int {
+	now := e.samples[len(e.samples)-1]
+	for i := len(e.samples) - 2; i > 0; i-- {
+		if now.settled-e.samples[i].settled >= records {
+			return i
+		}
+	}
+	return 0
 }
 
 // bound says what the run waits for most.

@@ -71,6 +71,22 @@ func TestEstimateByRequests(t *testing.T) {
 		}
 	}
 
+	// A resumed run: the first half of the source was imported earlier, and is skipped in a moment.
+	resumed := at(time.Second, 5000, 10, 500, 1000)
+	resumed.Counts.AlreadyDone, resumed.Counts.Requests, resumed.Rate = 4900, 22, 10
+	later := at(11*time.Second, 5060, 50, 506, 1000)
+	later.Counts.AlreadyDone, later.Counts.Requests, later.Rate = 4900, 102, 10
+	var r estimate
+	r.add(resumed)
+	if got := r.add(later); got.left.Round(time.Minute) != 19*time.Minute || got.perSecond > 5 { // 5050 to go at 2 each and 9.3 a second
+		t.Errorf("a resumed run: %+v", got)
+	}
+	// What is given back at the end is not done.
+	later.Counts.Pending = 110
+	if got := settled(later.Counts); got != 4950 {
+		t.Errorf("%d are settled", got)
+	}
+
 	var e estimate // a retry: of 40 the source's progress says nothing
 	e.add(importer.Progress{Expected: 40, Rate: 2})
 	got := e.add(importer.Progress{Expected: 40, Rate: 2, Elapsed: 5 * time.Second, Counts: checkpoint.Counts{Read: 40, Imported: 10, Requests: 20}})

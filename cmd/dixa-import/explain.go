@@ -248,7 +248,7 @@ func (p *program) printExplanation(out explanationJSON, e importer.Explanation) 
 	p.detail("", nextTexts[out.Next])
 	p.detail("what to do", out.Advice)
 	for i, command := range out.Commands {
-		p.stdout.line("  " + padded([]string{"command", "or"}[min(i, 1)], 14) + command)
+		p.stdout.command("  "+padded([]string{"command", "or"}[min(i, 1)], 14), command)
 	}
 	for _, part := range []struct {
 		head  string
@@ -331,10 +331,5 @@ func (p *program) detail(name, text string) {
 	if text == "" {
 		return
 	}
-	for i, line := range wrap(text, 100-16) {
-		if i > 0 {
-			name = ""
-		}
-		p.stdout.line(strings.TrimRight("  "+padded(name, 14)+line, " "))
-	}
+	p.stdout.say("  "+padded(name, 14), text)
 }

@@ -158,8 +158,8 @@ func (p *program) printForgotten(removed int64, endUsers []string, theirs []chec
 		p.stdout.line("The checkpoint knows nobody by these identifiers: nothing was removed.")
 		return nil
 	}
-	p.stdout.printf("Removed from the checkpoint: %s of %s; %s no longer say whose they were.\n", plural(removed, "identifier"),
-		plural(int64(len(endUsers)), "end-user"), plural(int64(len(theirs)), "transcript"))
+	p.stdout.say("", fmt.Sprintf("Removed from the checkpoint: %s of %s, and from %s whose it was.", plural(removed, "identifier"),
+		plural(int64(len(endUsers)), "end-user"), plural(int64(len(theirs)), "transcript")))
 	p.stdout.line("\nWhat remains in Dixa, whose own erasure must be asked for there:")
 	for _, id := range endUsers {
 		p.stdout.line("  end-user " + id)

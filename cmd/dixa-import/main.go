@@ -23,7 +23,7 @@ const gcPercent = 75
 func execute() int {
 	err := run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if text := message(err); text != "" {
-		fmt.Fprintln(os.Stderr, "dixa-import: "+text)
+		fmt.Fprintln(os.Stderr, onTerminal(os.Stderr, "dixa-import: "+text))
 	}
 	return exitCode(err)
 }

@@ -47,6 +47,10 @@ func agentID(s dixaSettings) (string, error) {
 	if id, ok := dixa.TokenAgentID(s.Token); ok {
 		return id, nil
 	}
+	if strings.Count(s.Token, ".") != 2 {
+		return "", errors.New("the token names no bot user, and it is no JWT, as the tokens of bot users are: copy the whole token into dixa.token, " +
+			"or, for a general API token, set dixa.agent_id to the UUID of the bot user")
+	}
 	return "", errors.New("the token names no bot user: set dixa.agent_id to the UUID of the bot user (the agentId that Dixa showed with the bot's token)")
 }
 
@@ -124,8 +128,11 @@ func bareNetError(err error) error {
 	return err
 }
 
-// advised adds to an answer of Dixa what can be done about it.
+// advised adds to an answer of Dixa, or to the lack of one, what can be done about it.
 func advised(err error) error {
+	if lost, ok := errors.AsType[*dixa.TransportError](err); ok && !lost.Written {
+		return fmt.Errorf("%w: correct dixa.base_url, or see what keeps this machine from reaching it", err)
+	}
 	var api *dixa.APIError
 	if !errors.As(err, &api) {
 		return err

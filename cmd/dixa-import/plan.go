@@ -78,7 +78,7 @@ func (p *program) watchPlan(progress func() importer.PlanProgress) (stop func())
 			text = fmt.Sprintf("looking up a sample of the end-users: %d", now.LookedUp)
 		}
 		f, sized := part(now)
-		p.console.redraw(func() { bar.set(p.console, f, sized, text) })
+		p.console.redraw(func() { bar.set(p.console, f, sized, []string{text}) })
 	})
 }
 

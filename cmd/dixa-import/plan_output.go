@@ -51,9 +51,9 @@ func (p *program) printPlanCounts(r planReport) {
 	add("to be finished", r.Work.Attributes, "imported, their attributes are not set yet")
 	add("already done", c.AlreadyDone-r.Changed-r.FailedBefore-r.RejectedBefore-r.InDoubt, "")
 	add("changed", r.Changed, "since they were imported, which Dixa cannot take over")
-	add("failed before", r.FailedBefore, "and the same since: `dixa-import errors` says why")
-	add("rejected before", r.RejectedBefore, "and the same since: `dixa-import errors` says why")
-	add("in doubt", r.InDoubt, "a person has to decide: `dixa-import errors`")
+	add("failed before", r.FailedBefore, "and the same since: `"+p.commandLine("errors")+"` says why")
+	add("rejected before", r.RejectedBefore, "and the same since: `"+p.commandLine("errors")+"` says why")
+	add("in doubt", r.InDoubt, "a person has to decide: `"+p.commandLine("errors")+"`")
 	add("open", r.Open, "not closed yet")
 	add("anonymous", c.Skipped-r.Open, "skipped by configuration, or dropped by a person")
 	add("rejected", c.Rejected, "bad, see below")
@@ -69,9 +69,9 @@ func (p *program) printPlanCost(r planReport) {
 		return
 	}
 	t := table{heads: []string{"", ">", ""}}
-	people := fmt.Sprintf("for %s that are not known", plural(r.People.Unknown, "end-user"))
+	people := fmt.Sprintf("for %s not known yet", plural(r.People.Unknown, "end-user"))
 	if r.People.Known > 0 {
-		people += fmt.Sprintf("; %s are", thousands(r.People.Known))
+		people += fmt.Sprintf("; known: %s", thousands(r.People.Known))
 	}
 	if q.Directory > 0 {
 		t.row("list", thousands(q.Directory), "of all end-users, which end_users.preload asks for")
@@ -113,7 +113,8 @@ func (p *program) printDirectory(r planReport) {
 	case r.Requests.Directory > 0 && d.Whole:
 		p.stdout.printf("\nWithout end_users.preload the list of all end-users would be %s.\n", lookUps)
 	case r.Requests.Directory > 0:
-		p.stdout.printf("\nThe list of all end-users takes %s, so all this takes longer. Without\nend_users.preload it would be %s.\n", list, lookUps)
+		p.stdout.line("")
+		p.stdout.say("", fmt.Sprintf("The list of all end-users takes %s, so all this takes longer. Without end_users.preload it would be %s.", list, lookUps))
 	default:
 		p.stdout.printf("\nWith end_users.preload the %s would be %s for the list of all end-users.\n", lookUps, list)
 	}
@@ -140,9 +141,10 @@ func (p *program) printPlanTroubles(r planReport) {
 	if len(r.Rejections) > 0 {
 		out.line("\nWhat would be rejected")
 		for _, x := range r.Rejections {
-			out.printf("\n  %s  %s: %s\n", thousands(x.Count), x.Code, advice(string(x.Code)))
+			out.line("")
+			out.say(fmt.Sprintf("  %s  ", thousands(x.Count)), fmt.Sprintf("%s: %s", x.Code, advice(string(x.Code))))
 			for _, place := range x.Places {
-				out.printf("     %s\n", place)
+				out.say("     ", place)
 			}
 			if more := x.Count - int64(len(x.Places)); more > 0 {
 				out.printf("     and %s more\n", thousands(more))
@@ -152,7 +154,7 @@ func (p *program) printPlanTroubles(r planReport) {
 	if len(r.Refused) > 0 {
 		out.line("\nAttribute values that could not be set (the transcripts are imported all the same)\n")
 		for _, x := range r.Refused {
-			out.printf("  %s  %s: %s\n", thousands(x.Count), x.Attribute, x.Reason)
+			out.say(fmt.Sprintf("  %s  ", thousands(x.Count)), x.Attribute+": "+x.Reason)
 		}
 	}
 	more := ""
@@ -160,10 +162,12 @@ func (p *program) printPlanTroubles(r planReport) {
 		more = ", and more"
 	}
 	if len(r.Ignored) > 0 {
-		out.printf("\nFields of the records that nothing reads\n\n  %s%s\n", strings.Join(r.Ignored, ", "), more)
+		out.line("\nFields of the records that nothing reads\n")
+		out.say("  ", strings.Join(r.Ignored, ", ")+more)
 	}
 	if len(r.Unmapped) > 0 {
-		out.printf("\nAttributes of the records that the configuration does not use\n\n  %s%s\n", strings.Join(r.Unmapped, ", "), more)
+		out.line("\nAttributes of the records that the configuration does not use\n")
+		out.say("  ", strings.Join(r.Unmapped, ", ")+more)
 	}
 }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
 
@@ -48,16 +50,36 @@ func (p *program) every(interval time.Duration, show func()) (stop func()) {
 	}
 }
 
+// runFigure is a count of a run, by the name that the summary has for it.
+type runFigure struct {
+	name string
+	n    int64
+}
+
+// figures are the counts of a run on its way: how many are imported, and what else there is. In doubt are also those about
+// which the run finds out, and what waits for the next run counts only at the end.
+func figures(p importer.Progress) []runFigure {
+	c := p.Counts
+	out := []runFigure{{"imported", c.Imported}}
+	for _, f := range []runFigure{{"partial", c.Partial}, {"failed", c.Failed}, {"rejected", c.Rejected}, {"in doubt", c.InDoubt + p.Doubts},
+		{"skipped", c.Skipped}, {"already done", c.AlreadyDone}, {"duplicate", c.Duplicate}} {
+		if f.n > 0 {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 // logProgress returns a function that logs how far a run is.
 func (p *program) logProgress() func(importer.Progress) {
 	var e estimate
 	return func(now importer.Progress) {
 		ahead := e.add(now)
-		args := []any{"settled", settled(now.Counts), "imported", now.Counts.Imported + now.Counts.Partial,
-			"failed", now.Counts.Failed + now.Counts.Rejected, "per_second", fmt.Sprintf("%.1f", ahead.perSecond)}
-		if now.Doubts > 0 {
-			args = append(args, "in_doubt", now.Doubts)
+		args := []any{"read", now.Counts.Read}
+		for _, f := range figures(now) {
+			args = append(args, strings.ReplaceAll(f.name, " ", "_"), f.n)
 		}
+		args = append(args, "per_second", fmt.Sprintf("%.1f", ahead.perSecond))
 		if now.Throttled > 0 {
 			args = append(args, "throttled", now.Throttled)
 		}
@@ -83,25 +105,26 @@ type progressBar struct {
 
 func (b *progressBar) update(c *console, now importer.Progress) {
 	ahead := b.add(now)
-	text := fmt.Sprintf("%d transcripts, %.1f/s", settled(now.Counts), ahead.perSecond)
-	if n := now.Counts.Failed + now.Counts.Rejected; n > 0 {
-		text += fmt.Sprintf(", %d failed", n)
-	}
-	if now.Doubts > 0 {
-		text += fmt.Sprintf(", %d in doubt", now.Doubts)
-	}
-	if ahead.left > 0 {
-		text += ", " + roughly(ahead.left) + " left"
+	var parts []string // what matters most comes first
+	for i, f := range figures(now) {
+		parts = append(parts, fmt.Sprintf("%d %s", f.n, f.name))
+		if i == 0 {
+			parts = append(parts, fmt.Sprintf("%.1f/s", ahead.perSecond))
+		}
+		if i == 0 && ahead.left > 0 {
+			parts = append(parts, roughly(ahead.left)+" left")
+		}
 	}
 	if ahead.bound != boundUnknown {
-		text += ", " + boundTexts[ahead.bound]
+		parts = append(parts, boundTexts[ahead.bound])
 	}
 	f, sized := fraction(now)
-	b.set(c, f, sized, text)
+	b.set(c, f, sized, parts)
 }
 
-// set draws the bar anew: a part of the whole, or a spinner where that is not known, and a text.
-func (b *progressBar) set(c *console, f float64, sized bool, text string) {
+// set draws the bar anew: a part of the whole, or a spinner where that is not known, and as many parts of a text as there is
+// room for: a line that wraps cannot be cleared.
+func (b *progressBar) set(c *console, f float64, sized bool, parts []string) {
 	if b.bar == nil || sized != b.sized {
 		b.sized = sized
 		total := int64(-1)
@@ -112,7 +135,7 @@ func (b *progressBar) set(c *console, f float64, sized bool, text string) {
 			b.clear()
 		}
 		b.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(c.out), progressbar.OptionUseANSICodes(true),
-			progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), progressbar.OptionSetWidth(24),
+			progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), progressbar.OptionSetWidth(barWidth),
 			progressbar.OptionSpinnerType(14), progressbar.OptionSetSpinnerChangeInterval(0))
 		c.bar = b
 	}
@@ -121,16 +144,25 @@ func (b *progressBar) set(c *console, f float64, sized bool, text string) {
 	} else {
 		_ = b.bar.Add(1)
 	}
-	b.bar.Describe(cut(text, c.width()-barRoom))
+	b.bar.Describe(fitting(parts, c.width()-barWidth-barRoom))
 }
 
-// barRoom is how many columns the bar itself takes, with the percentage.
-const barRoom = 36
+const (
+	barWidth = 16
+	barRoom  = 12 // how many columns the bar takes besides, with the percentage
+)
 
-// cut shortens a text to so many characters where a terminal is narrow: a line that wraps cannot be cleared.
-func cut(text string, width int) string {
-	if runes := []rune(text); width >= 0 && len(runes) > width {
-		return string(runes[:width])
+// fitting joins the first parts of a text, as many as have room.
+func fitting(parts []string, width int) string {
+	text := ""
+	for i, part := range parts {
+		if i > 0 {
+			part = ", " + part
+		}
+		if utf8.RuneCountInString(text+part) > width {
+			break
+		}
+		text += part
 	}
 	return text
 }

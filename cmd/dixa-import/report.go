@@ -197,6 +197,9 @@ func (p *program) reportPage(ctx context.Context, store checkpoint.Store, run ch
 func reportOutcome(r checkpoint.Run) (text, mark, tone string) {
 	switch outcome := runOutcome(r); importer.Outcome(outcome) {
 	case importer.OutcomeOK:
+		if r.Counts.Partial > 0 {
+			return "Everything is imported, " + thousands(r.Counts.Partial) + " of them with problems", "✓", "good"
+		}
 		return "Everything is imported", "✓", "good"
 	case importer.OutcomeIncomplete:
 		return "It ran to the end, but not everything is imported", "!", "warn"
@@ -219,7 +222,7 @@ func reportFigures(run checkpoint.Run, took time.Duration) []reportFigure {
 			figures = append(figures, reportFigure{name, thousands(n), note, tone})
 		}
 	}
-	add("partial", c.Partial, "warn", "imported, with a problem that Dixa named")
+	add("partial", c.Partial, "warn", "imported, but with problems")
 	add("failed", c.Failed, "bad", "")
 	add("rejected", c.Rejected, "bad", "bad transcripts, not sent")
 	add("in doubt", c.InDoubt, "bad", "may or may not be in Dixa")

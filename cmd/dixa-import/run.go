@@ -144,6 +144,7 @@ func (p *program) attempt(ctx context.Context, c *cli.Context, open func(context
 	case r.Run == 0:
 		return r, err
 	}
+	r.files = textsOf(c, "jsonl")
 	r.canary, r.url, r.retry = j.canary, j.conversationURL, j.config.Retry != nil
 	after := context.WithoutCancel(ctx)
 	var totalsErr, watermarkErr error

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
 )
 
@@ -20,7 +21,7 @@ func (p *program) statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:   "status",
 		Usage:  "count the transcripts by status and error code, and list the last runs",
-		Flags:  []cli.Flag{&cli.Int64Flag{Name: "run", Usage: "only transcripts that run `N` was the last to work on", DefaultText: "all"}},
+		Flags:  []cli.Flag{&cli.Int64Flag{Name: "run", Usage: "what run `N` did, and what has become of the transcripts that it was the last to work on", DefaultText: "all runs"}},
 		Action: action(p.status),
 	}
 }
@@ -49,16 +50,56 @@ func (p *program) status(ctx context.Context, c *cli.Context) (err error) {
 		return err
 	}
 	sortTotals(totals)
-	runs, err := store.Runs(ctx, "", lastRuns)
-	if err != nil {
+	var runs []checkpoint.Run
+	if c.IsSet("run") {
+		run, err := findRun(ctx, store, c.Int64("run"))
+		if err != nil {
+			return err
+		}
+		runs = []checkpoint.Run{run}
+	} else if runs, err = store.Runs(ctx, "", lastRuns); err != nil {
 		return err
 	}
-	if p.json {
-		return p.statusJSON(totals, runs)
+	problems, err := p.problems(ctx, store, totals, c.Int64("run"))
+	switch {
+	case err != nil:
+		return err
+	case p.json:
+		return p.statusJSON(totals, runs, problems)
+	case c.IsSet("run"):
+		p.printRun(runs[0])
+		p.printStatus(totals, problems, runs[0].ID)
+	default:
+		p.printStatus(totals, problems, 0)
+		p.printRuns(runs)
 	}
-	p.printStatus(totals, c.Int64("run"))
-	p.printRuns(runs)
 	return nil
+}
+
+// problems counts the partial transcripts by what is wrong with them, for each source that has some: of those that a run was
+// the last to work on, or of all.
+func (p *program) problems(ctx context.Context, store checkpoint.Store, totals []checkpoint.Total, run int64) (map[string][]importer.Problem, error) {
+	out := map[string][]importer.Problem{}
+	for _, t := range totals {
+		if t.Status != checkpoint.Partial || out[t.Source] != nil {
+			continue
+		}
+		var found importer.Problems
+		partial := checkpoint.Filter{Statuses: []checkpoint.Status{checkpoint.Partial}}
+		err := p.eachTrouble(ctx, store, t.Source, partial, troublePage, func(rows []checkpoint.Row, errors map[string][]checkpoint.PartialError) error {
+			for _, r := range rows {
+				if run == 0 || r.RunID == run {
+					found.Add(errors[r.ID])
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		out[t.Source] = found.List()
+	}
+	return out, nil
 }
 
 // sortTotals puts totals into the order in which they are shown: by source, status and number.
@@ -70,11 +111,12 @@ func sortTotals(totals []checkpoint.Total) {
 	})
 }
 
-func (p *program) statusJSON(totals []checkpoint.Total, runs []checkpoint.Run) error {
+func (p *program) statusJSON(totals []checkpoint.Total, runs []checkpoint.Run, problems map[string][]importer.Problem) error {
 	out := struct {
-		Totals []checkpoint.Total `json:"totals"`
-		Runs   []runJSON          `json:"runs"`
-	}{Totals: totals, Runs: make([]runJSON, len(runs))}
+		Totals   []checkpoint.Total            `json:"totals"`
+		Problems map[string][]importer.Problem `json:"problems"`
+		Runs     []runJSON                     `json:"runs"`
+	}{Totals: totals, Problems: problems, Runs: make([]runJSON, len(runs))}
 	if totals == nil {
 		out.Totals = []checkpoint.Total{}
 	}
@@ -84,13 +126,25 @@ func (p *program) statusJSON(totals []checkpoint.Total, runs []checkpoint.Run) e
 	return p.printJSON(out)
 }
 
-func (p *program) printStatus(totals []checkpoint.Total, run int64) {
+// printRun writes what a run has done.
+func (p *program) printRun(r checkpoint.Run) {
+	took := time.Duration(0)
+	if !r.FinishedAt.IsZero() {
+		took = r.FinishedAt.Sub(r.StartedAt)
+	}
+	p.stdout.printf("Run %d of %s: %s (%s), started %s\n\n", r.ID, r.Source, runOutcome(r), r.Command, r.StartedAt.UTC().Format(reportTime))
+	p.printCounts(r.Counts, 0, r.Throttled, took)
+	p.stdout.line("")
+}
+
+// printStatus writes what the transcripts are by now: all, or those that a run was the last to work on.
+func (p *program) printStatus(totals []checkpoint.Total, problems map[string][]importer.Problem, run int64) {
 	if len(totals) == 0 {
 		if run > 0 {
-			p.stdout.printf("There are no transcripts that run %d was the last to work on.\n", run)
+			p.stdout.say("", fmt.Sprintf("Other runs have worked since on all transcripts that run %d worked on, if there were any.", run))
 			return
 		}
-		p.stdout.line("The checkpoint holds no transcripts yet: `dixa-import run` imports them.")
+		p.stdout.line("The checkpoint holds no transcripts yet: `" + p.commandLine("run") + "` imports them.")
 		return
 	}
 	for first := 0; first < len(totals); {
@@ -103,16 +157,22 @@ func (p *program) printStatus(totals []checkpoint.Total, run int64) {
 		if first > 0 {
 			p.stdout.line("")
 		}
-		of := ""
 		if run > 0 {
-			of = fmt.Sprintf(" of run %d", run)
+			p.stdout.printf("What the %s that it was the last to work on are now\n\n", plural(sum, "transcript"))
+		} else {
+			p.stdout.printf("%s: %s\n\n", totals[first].Source, plural(sum, "transcript"))
 		}
-		p.stdout.printf("%s: %s%s\n\n", totals[first].Source, plural(sum, "transcript"), of)
 		t := table{heads: []string{"", ">", "", ""}}
 		for _, x := range totals[first:end] {
 			t.row(x.Status, thousands(x.Count), x.ErrorCode, advice(x.ErrorCode))
 		}
 		t.write(p.stdout, "  ")
+		if list := problems[totals[first].Source]; len(list) > 0 {
+			p.stdout.printf("\nWhat is wrong with partial ones\n\n")
+			t := table{heads: []string{">", "", ""}}
+			t.problems(list)
+			t.write(p.stdout, "  ")
+		}
 		first = end
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type runResult struct {
 	watermark time.Time // zero if the source has none
 	canary    *canary   // nil unless the run was limited
 	url       string    // of a conversation, with {id}
+	files     []string  // given with --jsonl
 }
 
 // canary collects the conversations of a limited run, so that somebody can look at them.
@@ -73,6 +75,7 @@ type summaryJSON struct {
 	Changed      int64              `json:"changed"`
 	TwiceInDixa  int64              `json:"twice_in_dixa"`
 	Causes       map[string]int64   `json:"causes"`
+	Problems     []importer.Problem `json:"problems"`
 	Throttled    int64              `json:"throttled"`
 	Seconds      float64            `json:"seconds"`
 	Watermark    time.Time          `json:"watermark,omitzero"`
@@ -83,10 +86,13 @@ type summaryJSON struct {
 
 func (r runResult) json() summaryJSON {
 	out := summaryJSON{Run: r.Run, Outcome: r.Outcome, ExitCode: r.exit, Reason: r.Reason, Counts: r.Counts, Changed: r.Changed,
-		TwiceInDixa: r.Duplicates, Causes: r.Causes, Throttled: r.Throttled, Seconds: r.Duration.Seconds(), Watermark: r.watermark,
+		TwiceInDixa: r.Duplicates, Causes: r.Causes, Problems: r.Problems, Throttled: r.Throttled, Seconds: r.Duration.Seconds(), Watermark: r.watermark,
 		Totals: r.totals, Imported: r.canary.list(r.url)}
 	if out.Causes == nil {
 		out.Causes = map[string]int64{}
+	}
+	if out.Problems == nil {
+		out.Problems = []importer.Problem{}
 	}
 	if out.Totals == nil {
 		out.Totals = []checkpoint.Total{}
@@ -104,7 +110,11 @@ func (p *program) printSummary(r runResult) error {
 		return p.printJSON(r.json())
 	}
 	p.stdout.printf("Run %d: %s\n\n", r.Run, outcomeText(r.Summary))
-	p.printCounts(r.Summary)
+	p.printCounts(r.Counts, r.Changed, r.Throttled, r.Duration)
+	if r.Duplicates > 0 {
+		p.stdout.line("")
+		p.stdout.say("", fmt.Sprintf("%s in Dixa twice: the partial errors name both conversations.", areOf(r.Duplicates, "transcript")))
+	}
 	p.printImported(r)
 	p.printTotals(r.totals)
 	p.printCauses(r.Summary)
@@ -134,6 +144,9 @@ func outcomeText(s importer.Summary) string {
 		if s.Counts.Imported+s.Counts.Partial == 0 {
 			return "there was nothing to import"
 		}
+		if s.Counts.Partial > 0 {
+			return "everything is imported, " + thousands(s.Counts.Partial) + " of them with problems"
+		}
 		return "everything is imported"
 	case importer.OutcomeIncomplete:
 		return "it ran to the end, but not everything is imported"
@@ -143,33 +156,32 @@ func outcomeText(s importer.Summary) string {
 	return "it could not go on"
 }
 
-func (p *program) printCounts(s importer.Summary) {
-	c := s.Counts
+// printCounts writes the figures of a run.
+func (p *program) printCounts(c checkpoint.Counts, changed, throttled int64, took time.Duration) {
 	t := table{heads: []string{"", ">", ""}}
 	add := func(name string, n int64, note string) { t.row(name, thousands(n), note) }
 	add("read", c.Read, "")
 	add("imported", c.Imported, "")
-	add("partial", c.Partial, ifAny(c.Partial, "imported, with a problem that Dixa named"))
+	add("partial", c.Partial, ifAny(c.Partial, "imported, but with problems"))
 	add("failed", c.Failed, "")
 	add("rejected", c.Rejected, ifAny(c.Rejected, "the transcript is bad, it was not sent"))
 	add("skipped", c.Skipped, ifAny(c.Skipped, "still open, anonymous by configuration, or settled by a person"))
 	already := ""
-	if s.Changed > 0 {
-		already = fmt.Sprintf("%s of them changed since: Dixa takes no second version, but attributes by `retry --status partial`", thousands(s.Changed))
+	if changed > 0 {
+		already = fmt.Sprintf("%s of them changed since: Dixa takes no second version, but attributes by `retry --status partial`", thousands(changed))
 	}
 	add("already done", c.AlreadyDone, already)
 	add("duplicate", c.Duplicate, ifAny(c.Duplicate, "the same transcript again in the source"))
 	add("in doubt", c.InDoubt, ifAny(c.InDoubt, "may or may not be in Dixa"))
 	add("pending", c.Pending, ifAny(c.Pending, "left to the next run"))
 	add("requests", c.Requests, perTranscript(c))
-	if s.Throttled > 0 {
-		add("answers 429", s.Throttled, "over the limit: lower dixa.rate if there are many")
+	if throttled > 0 {
+		add("answers 429", throttled, "over the limit: lower dixa.rate if there are many")
 	}
-	t.row("duration", roughDuration(s.Duration), perSecond(c, s.Duration))
+	if took > 0 {
+		t.row("duration", roughDuration(took), perSecond(c, took))
+	}
 	t.write(p.stdout, "  ")
-	if s.Duplicates > 0 {
-		p.stdout.printf("\n%s are in Dixa twice: the partial errors name both conversations.\n", plural(s.Duplicates, "transcript"))
-	}
 }
 
 func ifAny(n int64, note string) string {
@@ -211,7 +223,7 @@ func (p *program) printTotals(totals []checkpoint.Total) {
 	if len(sums) == 0 {
 		return
 	}
-	p.stdout.printf("\nAll of %s so far\n\n", totals[0].Source)
+	p.stdout.printf("\nAll of %s so far, other runs included\n\n", totals[0].Source)
 	t := table{heads: []string{"", ">"}}
 	for _, status := range checkpoint.Statuses {
 		if sums[status] > 0 {
@@ -221,35 +233,63 @@ func (p *program) printTotals(totals []checkpoint.Total) {
 	t.write(p.stdout, "  ")
 }
 
-// printCauses writes why transcripts of the run are not imported, with advice.
+// printCauses writes why transcripts of the run are not imported, or not as a whole, with advice.
 func (p *program) printCauses(s importer.Summary) {
-	if len(s.Causes) == 0 {
+	if len(s.Causes)+len(s.Problems) == 0 {
 		return
 	}
 	codes := slices.SortedFunc(maps.Keys(s.Causes), func(a, b string) int {
 		return cmp.Or(cmp.Compare(s.Causes[b], s.Causes[a]), cmp.Compare(a, b))
 	})
-	p.stdout.printf("\nWhat needs attention\n\n")
+	p.stdout.printf("\nWhat needs attention of this run\n\n")
 	t := table{heads: []string{">", "", ""}}
 	for _, code := range codes {
 		t.row(thousands(s.Causes[code]), code, advice(code))
 	}
+	t.problems(s.Problems)
 	t.write(p.stdout, "  ")
+}
+
+// problems adds rows about what is wrong with partial transcripts.
+func (t *table) problems(list []importer.Problem) {
+	for _, x := range list {
+		t.row(thousands(x.Count), strings.TrimSpace("partial: "+string(x.Kind)+" "+x.Attribute), partialCures[x.Kind].advice)
+	}
 }
 
 // printNext writes what to type next, if there is something to do.
 func (p *program) printNext(r runResult) {
+	say := func(text string) { p.stdout.line(""); p.stdout.say("", "Next: "+text) }
 	switch r.Outcome {
 	case importer.OutcomeStopped:
 		if r.retry {
-			p.stdout.printf("\nNext: the same `%s` again goes on from here.\n", p.commandLine("retry"))
+			say("the same `" + p.commandLine("retry") + "` again goes on from here.")
 			return
 		}
-		p.stdout.printf("\nNext: `%s` goes on from here.\n", p.commandLine("run"))
+		say("`" + p.commandLine("run") + "` goes on from here.")
 	case importer.OutcomeIncomplete:
-		p.stdout.printf("\nNext: `%s` says what to do about each; `%s` shows this again.\n", p.commandLine("errors"),
-			p.commandLine(fmt.Sprintf("status --run %d", r.Run)))
+		say(fmt.Sprintf("`%s` says what to do about each; `%s` shows this again.", p.commandLine("errors"),
+			p.commandLine(fmt.Sprintf("status --run %d", r.Run))))
+	case importer.OutcomeOK:
+		if r.Counts.Partial > 0 {
+			say(fmt.Sprintf("`%s` says what is wrong with them, and how to mend it.", p.commandLine("errors --status partial")))
+		}
 	}
+	if r.Changed > 0 && len(r.files) > 0 && !r.retry {
+		retry := "retry --status partial"
+		for _, file := range r.files {
+			retry += " --jsonl " + shellQuoted(file)
+		}
+		say("`" + p.commandLine(retry) + "` sets the missing attributes of those that were imported earlier.")
+	}
+}
+
+// areOf writes a number with its noun and the verb that fits.
+func areOf(n int64, noun string) string {
+	if n == 1 {
+		return plural(n, noun) + " is"
+	}
+	return plural(n, noun) + " are"
 }
 
 // plural writes a number with its noun.

@@ -97,18 +97,19 @@ func (p *program) watchVerify(progress func() importer.VerifyProgress) (stop fun
 	bar := &progressBar{}
 	return p.every(barInterval, func() {
 		now, perSecond, left := paceOf(progress())
-		text := plural(now.Checked, "transcript") + ", " + fmt.Sprintf("%.1f", perSecond) + "/s"
+		parts := []string{plural(now.Checked, "transcript")}
 		if now.Differing > 0 {
-			text += ", " + thousands(now.Differing) + " differ"
+			parts = append(parts, thousands(now.Differing)+" differ")
 		}
+		parts = append(parts, fmt.Sprintf("%.1f/s", perSecond))
 		if left > 0 {
-			text += ", " + roughly(left) + " left"
+			parts = append(parts, roughly(left)+" left")
 		}
 		done := 0.0
 		if now.Total > 0 {
 			done = float64(now.Checked) / float64(now.Total)
 		}
-		p.console.redraw(func() { bar.set(p.console, done, now.Total > 0, text) })
+		p.console.redraw(func() { bar.set(p.console, done, now.Total > 0, parts) })
 	})
 }
 

@@ -27,6 +27,7 @@ type verifiedJSON struct {
 	Checked   int64                             `json:"checked"`
 	Differing int64                             `json:"differing"`
 	Earlier   int64                             `json:"checked_earlier"`
+	Known     int64                             `json:"known_partial"`
 	NotHeld   int64                             `json:"not_in_source"`
 	Mended    int64                             `json:"mended"`
 	Unknown   int64                             `json:"not_imported"`
@@ -53,7 +54,7 @@ func (o *verifyOutput) differing(d importer.Differing) {
 			if where != "" {
 				where += ": "
 			}
-			o.p.stdout.printf("  %-15s  %s%s\n", x.Kind, where, x.Detail)
+			o.p.stdout.say(fmt.Sprintf("  %-15s  ", x.Kind), where+x.Detail)
 		}
 	})
 }
@@ -117,6 +118,18 @@ func (o *verifyOutput) end(source string, s importer.Verification) {
 		out.line("")
 		t.write(out, "  ")
 	}
+	if s.Earlier > 0 && s.Differing > 0 {
+		out.line("")
+		out.say("", "What differs among those that were compared before the stop was listed then: `"+o.p.commandLine("verify --restart")+"` lists all.")
+	}
+	if s.KnownPartial > 0 {
+		out.line("")
+		have := " of these conversations have"
+		if s.KnownPartial == 1 {
+			have = " of these conversations has"
+		}
+		out.say("", thousands(s.KnownPartial)+have+" partial errors that the checkpoint knows: `"+o.p.commandLine("errors --status partial")+"`")
+	}
 	for _, left := range []struct {
 		n   int64
 		why string
@@ -126,7 +139,8 @@ func (o *verifyOutput) end(source string, s importer.Verification) {
 		{s.Unknown, "they are not imported"},
 	} {
 		if left.n > 0 {
-			out.printf("\n%s not compared: %s.\n", plural(left.n, "transcript"), left.why)
+			out.line("")
+			out.say("", plural(left.n, "transcript")+" not compared: "+left.why+".")
 		}
 	}
 	out.printf("\n%s in %s.\n", plural(s.Requests, "request"), roughDuration(s.Duration))
@@ -140,7 +154,7 @@ func (o *verifyOutput) endJSON(s importer.Verification) {
 	if !o.begun {
 		before = "{\n  \"differences\": [],\n  "
 	}
-	rest := compactJSON(verifiedJSON{s.Outcome, s.Reason, s.Checked, s.Differing, s.Earlier, s.NotHeld, s.Mended, s.Unknown, s.Kinds, s.Requests,
+	rest := compactJSON(verifiedJSON{s.Outcome, s.Reason, s.Checked, s.Differing, s.Earlier, s.KnownPartial, s.NotHeld, s.Mended, s.Unknown, s.Kinds, s.Requests,
 		s.Throttled, s.Duration.Seconds()})
 	o.p.stdout.printf("%s%s\n}\n", before, bytes.Trim(rest, "{}"))
 }
@@ -154,7 +168,7 @@ var differenceAdvice = map[importer.DifferenceKind]string{
 	importer.DiffAssignment:     "it is not assigned to the bot: assign it in Dixa if that matters",
 	importer.DiffRequester:      "its end-user was merged or exchanged in Dixa",
 	importer.DiffDirection:      "Dixa holds another direction",
-	importer.DiffAttribute:      "changed in Dixa, or refused at the import: `dixa-import retry --id ID`",
+	importer.DiffAttribute:      "changed in Dixa, or refused at the import: `retry --id ID`",
 	importer.DiffMessageMissing: "refused at the import, or deleted in Dixa",
 	importer.DiffMessageExtra:   "somebody wrote in the conversation after the import",
 	importer.DiffOrder:          "Dixa lists the messages in another order",

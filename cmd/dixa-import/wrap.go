@@ -77,8 +77,24 @@ func (o *output) say(before, text string) {
 	}
 }
 
+// onTerminal wraps a message where it goes to a terminal. Elsewhere each line stays as it is, for programs that look at it.
+func onTerminal(f *os.File, text string) string {
+	if !term.IsTerminal(int(f.Fd())) {
+		return text
+	}
+	var lines []string
+	for line := range strings.SplitSeq(text, "\n") {
+		lines = append(lines, wrap(line, widthOf(f))...)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // command writes a command line that can be copied: where it has to be broken, the shell puts it together again.
 func (o *output) command(before, command string) {
+	if utf8.RuneCountInString(before)+utf8.RuneCountInString(command) <= o.width() {
+		o.line(before + command)
+		return
+	}
 	lines := wrap(command, max(o.width()-utf8.RuneCountInString(before)-4, 20))
 	for i, line := range lines {
 		if i > 0 {
@@ -98,10 +114,10 @@ var hanging = regexp.MustCompile(`^\s*(?:-\S.*?\s{2,}|[a-z]+(?:, [a-z]+)*\s{2,}|
 
 // init has help wrapped: the library breaks no lines.
 func init() {
-	print := cli.HelpPrinter
+	render := cli.HelpPrinter
 	cli.HelpPrinter = func(w io.Writer, template string, data any) {
 		var text strings.Builder
-		print(&text, template, data)
+		render(&text, template, data)
 		out, ok := w.(*output)
 		if !ok {
 			out = &output{w: w}
