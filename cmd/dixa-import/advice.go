@@ -69,7 +69,7 @@ var partialCures = map[checkpoint.PartialErrorKind]cure{
 	checkpoint.KindMessage:    {"Dixa did not take a message over", "look at the conversation: it may lack a message", byNobody},
 	checkpoint.KindAttachment: {"Dixa did not take an attachment over", "look at the conversation: it lacks an attachment or has a link instead", byNobody},
 	checkpoint.KindAssignment: {"Dixa did not assign the conversation", "assign it in Dixa, if that matters", byNobody},
-	checkpoint.KindAttribute:  {"an attribute could not be set", "correct the value in the record and give it to `retry`, or the attribute in Dixa and `retry --status partial`", byRetry},
+	checkpoint.KindAttribute:  {"an attribute could not be set", "mend the values in the records (see `errors`), or the attribute in Dixa, then `retry --status partial`", byRetry},
 	checkpoint.KindAdopted:    {"it was found in Dixa, and differs from the record", "look at the conversation, and correct it in Dixa", byNobody},
 	checkpoint.KindDuplicate:  {"Dixa has two conversations of it", "delete one of the two in Dixa", byNobody},
 	checkpoint.KindOther:      {"Dixa took it over with a reservation", "look at the conversation", byNobody},
