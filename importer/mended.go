@@ -59,7 +59,7 @@ func (im *Importer) countUnmended(rec *source.Record) {
 	var bad *source.RejectError
 	if _, err := rec.Transcript(); errors.As(err, &bad) {
 		im.tally.cause(string(bad.Code))
-		im.log.Warn("not mended yet", "transcript", rec.Key(), "place", rec.Place.String(), "code", string(bad.Code), "reason", bad.Reason)
+		im.few(logCause{"not mended yet", string(bad.Code)})("not mended yet", "transcript", rec.Key(), "place", rec.Place.String(), "code", string(bad.Code), "reason", bad.Reason)
 	}
 }
 

@@ -144,7 +144,7 @@ func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error 
 		}
 		request, ok := im.retryClaim(row, rec)
 		if !ok {
-			im.log.Warn(problem, "transcript", row.ID)
+			im.few(logCause{event: "left: " + problem})(problem, "transcript", row.ID)
 			im.leaveAsItIs(row)
 		}
 		return request, ok

@@ -34,11 +34,7 @@ func (im *Importer) send(ctx context.Context, t *task) (step, error) {
 		return im.unsent(t, err)
 	}
 	if !dixa.NotApplied(err) && !errors.Is(err, errStopped) && !errors.Is(err, errLostClaim) {
-		level := im.log.Warn
-		if !im.tally.logs(logCause{event: "in doubt, because it is not known whether the import arrived"}) {
-			level = im.log.Debug
-		}
-		level("it is not known whether the import arrived", "transcript", t.key, "error", err.Error())
+		im.few(logCause{event: "in doubt, because it is not known whether the import arrived"})("it is not known whether the import arrived", "transcript", t.key, "error", err.Error())
 		return stepReconcile, nil
 	}
 	// A definite refusal, or nothing was written.

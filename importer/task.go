@@ -256,6 +256,14 @@ func (im *Importer) logEnd(t *task, e checkpoint.Event, level func(string, ...an
 	level("transcript "+endings[e], args...)
 }
 
+// few logs a warning about one of the first transcripts of a cause, the others for those who look for faults.
+func (im *Importer) few(c logCause) func(message string, args ...any) {
+	if im.tally.logs(c) {
+		return im.log.Warn
+	}
+	return im.log.Debug
+}
+
 // logMore says how many more transcripts ended like those that were logged.
 func (im *Importer) logMore() {
 	more := im.tally.unlogged()
@@ -263,7 +271,11 @@ func (im *Importer) logMore() {
 		return cmp.Or(cmp.Compare(more[b], more[a]), cmp.Compare(a.event, b.event), cmp.Compare(a.code, b.code))
 	})
 	for _, c := range causes {
-		im.log.Info("more transcripts "+c.event, "count", more[c], "cause", c.code)
+		args := []any{"count", more[c]}
+		if c.code != "" {
+			args = append(args, "cause", c.code)
+		}
+		im.log.Info("more transcripts "+c.event, args...)
 	}
 }
 

@@ -90,7 +90,8 @@ func (p *program) printFindings(findings []finding, ok bool) error {
 	}
 	t.write(p.stdout, "")
 	if ok {
-		p.stdout.line("\nReady: `" + p.commandLine("run --limit 10") + "` imports the first ten.")
+		p.stdout.line("")
+		p.stdout.say("", "Ready: `"+p.commandLine("run --limit 10")+"` imports the first ten.")
 	} else {
 		p.stdout.line("\nNot ready: mend the errors above, then check again.")
 	}

@@ -125,7 +125,7 @@ func (p *program) printDirectory(r planReport) {
 
 // pace says at how many requests a second the duration counts, and when a run that starts now ends.
 func (r planReport) pace() string {
-	if r.Duration == 0 {
+	if r.Duration < time.Second {
 		return "as fast as Dixa answers"
 	}
 	at := r.finish.Format("15:04 UTC")
@@ -144,10 +144,10 @@ func (p *program) printPlanTroubles(r planReport) {
 			out.line("")
 			out.say(fmt.Sprintf("  %s  ", thousands(x.Count)), fmt.Sprintf("%s: %s", x.Code, advice(string(x.Code))))
 			for _, place := range x.Places {
-				out.say("     ", place)
+				out.say("   - ", place)
 			}
 			if more := x.Count - int64(len(x.Places)); more > 0 {
-				out.printf("     and %s more\n", thousands(more))
+				out.printf("   - and %s more\n", thousands(more))
 			}
 		}
 	}
