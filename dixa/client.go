@@ -147,7 +147,8 @@ type Client struct {
 	requests, throttled, retries atomic.Int64
 	paced                        atomic.Int64 // nanoseconds
 	skew                         atomic.Pointer[time.Duration]
-	paused                       atomic.Pointer[time.Time] // when the pause that was logged last began
+	date                         atomic.Pointer[serverDate] // of the last answer
+	paused                       atomic.Pointer[time.Time]  // when the pause that was logged last began
 }
 
 // New returns a client, or says what is wrong with the configuration. Nothing is sent yet.
@@ -230,15 +231,26 @@ func (c *Client) ClockSkew() (time.Duration, bool) {
 	return *d, true
 }
 
+// serverDate is a Date header and what it says.
+type serverDate struct {
+	text string
+	date time.Time
+}
+
 // noteDate keeps the clock skew and returns the time of the answer by the server's clock, or the local one.
 func (c *Client) noteDate(h http.Header) time.Time {
-	now := time.Now()
-	date, err := http.ParseTime(h.Get("Date"))
+	now, text := time.Now(), h.Get("Date")
+	// Many answers have the same date, and the first of them the skew.
+	if last := c.date.Load(); last != nil && last.text == text {
+		return last.date
+	}
+	date, err := http.ParseTime(text)
 	if err != nil {
 		return now
 	}
 	skew := date.Sub(now).Round(time.Second)
 	c.skew.Store(&skew)
+	c.date.Store(&serverDate{text, date})
 	return date
 }
 

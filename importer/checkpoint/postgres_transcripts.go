@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -113,7 +114,43 @@ func (s *postgresStore) Claim(ctx context.Context, source string, run int64, req
 	if len(requests) == 0 {
 		return nil, nil
 	}
-	requests, ids := cleanRequests(requests)
+	requests, _ = cleanRequests(requests)
+	// Those that the checkpoint does not know, which are most, are inserted without another look at it.
+	claims, fresh := claimAll(map[string]*record{}, run, requests, nil)
+	inserted := map[string]bool{}
+	if len(fresh) > 0 {
+		err := s.writing(ctx, "claim transcripts in", func(b *pgx.Batch) error {
+			queueSave(b, source, fresh, inserted)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	var known []ClaimRequest
+	var at []int
+	for i, req := range requests {
+		if !inserted[req.ID] {
+			known, at = append(known, req), append(at, i)
+		}
+	}
+	if len(known) == 0 {
+		return claims, nil
+	}
+	again, err := s.claimKnown(ctx, source, run, known)
+	for j, claim := range again {
+		claims[at[j]] = claim
+	}
+	return claims, err
+}
+
+// claimKnown claims transcripts that may be in the checkpoint.
+func (s *postgresStore) claimKnown(ctx context.Context, source string, run int64, requests []ClaimRequest) ([]int64, error) {
+	ids := make([]string, len(requests))
+	for i, r := range requests {
+		ids[i] = r.ID
+	}
+	slices.Sort(ids)
 	records, alive, inserted := map[string]*record{}, map[int64]bool{}, map[string]bool{}
 	var claims []int64
 	err := s.writing(ctx, "claim transcripts in", func(b *pgx.Batch) error {
