@@ -62,7 +62,7 @@ func (im *Importer) resolve(_ context.Context, t *task) (step, error) {
 		return stepEnd, err
 	}
 	t.row.EndUserID, t.newcomer = id, created
-	if im.cfg.Reconcile && !created {
+	if !created && (im.cfg.Reconcile || im.first.concerns(id)) {
 		return stepLookFirst, nil
 	}
 	return stepSend, nil
@@ -90,6 +90,7 @@ func (u *resolver) resolve(t *task) (id string, created bool, err error) {
 		for _, ident := range p.ids {
 			if id = known[ident]; id != "" && !u.isGone(id) {
 				u.remember(id, ident)
+				u.im.first.note(id)
 				return id, false, nil
 			}
 		}
@@ -127,6 +128,7 @@ func (u *resolver) recall(tasks []*task) {
 	known, err := u.known(ids)
 	for ident, id := range known {
 		u.remember(id, ident)
+		u.im.first.note(id)
 	}
 	for _, t := range tasks {
 		t.unknown = t.unknown && err == nil && !slices.ContainsFunc(t.person.ids, func(i checkpoint.Identifier) bool { return known[i] != "" })
@@ -142,6 +144,7 @@ func (u *resolver) lookUp(ids []checkpoint.Identifier, ask func(checkpoint.Ident
 			return "", err
 		}
 		if id != "" {
+			u.im.first.note(id)
 			return id, u.saves.do(checkpoint.EndUser{ID: id, Identifiers: ids[:i+1]})
 		}
 	}

@@ -91,6 +91,9 @@ func (im *Importer) notThere(t *task) (step, error) {
 
 // lookFirst looks for the conversation of a transcript that the checkpoint knows nothing of.
 func (im *Importer) lookFirst(ctx context.Context, t *task) (step, error) {
+	if !im.cfg.Reconcile {
+		return im.lookForLost(t)
+	}
 	for failures := 0; ; failures++ {
 		// What was sent just before the checkpoint was lost may not be listed yet.
 		if wait := time.Until(im.started.Add(im.cfg.Settle)); wait > 0 {
@@ -150,49 +153,17 @@ var errUnclear = errors.New("a conversation of the end-user has no messages yet"
 
 // look reads the conversations of the transcript's end-user and returns those that are the transcript, lowest id first.
 func (im *Importer) look(ctx context.Context, t *task) ([]int64, error) {
-	listed, err := im.cfg.API.ListConversations(ctx, t.row.EndUserID)
+	listed, err := im.candidates(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	listed = slices.DeleteFunc(listed, func(c dixa.Conversation) bool { return !c.MayBeImported() })
-	ids := make([]int64, len(listed))
-	for i, c := range listed {
-		ids[i] = c.ID
-	}
-	var held map[int64]bool
-	if len(ids) > 0 {
-		err = im.patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
-			held, err = im.cfg.Store.Conversations(ctx, im.cfg.Source, ids)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	var created time.Time
-	if t.transcript != nil {
-		created = t.transcript.CreatedAt
-	}
-	likely := func(c dixa.Conversation) bool { return c.CreatedAt.Equal(created) }
-	slices.SortStableFunc(listed, func(a, b dixa.Conversation) int {
-		switch {
-		case likely(a) && !likely(b):
-			return -1
-		case likely(b) && !likely(a):
-			return 1
-		}
-		return 0
-	})
 	var found []int64
 	var unclear error
 	name := im.externalID(t.key)
 	for _, c := range listed {
-		if held[c.ID] {
-			continue
-		}
 		names, err := im.namesOf(ctx, c)
 		switch {
-		case errors.Is(err, errUnclear) && !likely(c) && t.transcript != nil, hasStatus(err, http.StatusNotFound):
+		case errors.Is(err, errUnclear) && !t.began(c) && t.transcript != nil, hasStatus(err, http.StatusNotFound):
 		case err != nil && hasStatus(err, http.StatusUnauthorized, http.StatusForbidden):
 			return nil, err
 		case err != nil:
@@ -206,6 +177,50 @@ func (im *Importer) look(ctx context.Context, t *task) ([]int64, error) {
 	}
 	slices.Sort(found)
 	return found, nil
+}
+
+// candidates returns the conversations of the transcript's end-user that may be the transcript and that the checkpoint does not
+// hold: first those that began when it did.
+func (im *Importer) candidates(ctx context.Context, t *task) ([]dixa.Conversation, error) {
+	listed, err := im.cfg.API.ListConversations(ctx, t.row.EndUserID)
+	if err != nil {
+		return nil, err
+	}
+	listed = slices.DeleteFunc(listed, func(c dixa.Conversation) bool { return !c.MayBeImported() })
+	ids := make([]int64, len(listed))
+	for i, c := range listed {
+		ids[i] = c.ID
+	}
+	if len(ids) > 0 {
+		var held map[int64]bool
+		err = im.patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
+			held, err = im.cfg.Store.Conversations(ctx, im.cfg.Source, ids)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		listed = slices.DeleteFunc(listed, func(c dixa.Conversation) bool { return held[c.ID] })
+	}
+	slices.SortStableFunc(listed, func(a, b dixa.Conversation) int {
+		switch {
+		case t.began(a) && !t.began(b):
+			return -1
+		case t.began(b) && !t.began(a):
+			return 1
+		}
+		return 0
+	})
+	return listed, nil
+}
+
+// began says whether a conversation began when the transcript did.
+func (t *task) began(c dixa.Conversation) bool {
+	var created time.Time
+	if t.transcript != nil {
+		created = t.transcript.CreatedAt
+	}
+	return c.CreatedAt.Equal(created)
 }
 
 // namesOf returns the transcripts that a conversation's messages name, usually one or none.

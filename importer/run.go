@@ -32,6 +32,7 @@ type Importer struct {
 	users        *resolver
 	writer       *writer
 	known        conversations // what conversations turned out to be
+	first        firstRun
 
 	started   time.Time
 	tally     tally
@@ -203,7 +204,7 @@ func (im *Importer) finish(ctx context.Context) (Summary, error) {
 	if s.Outcome != OutcomeAborted && im.cfg.Retry == nil {
 		im.advanceWatermark(end)
 	}
-	err := im.cfg.Store.FinishRun(end, im.id, string(s.Outcome), im.beat())
+	err := im.cfg.Store.FinishRun(end, im.id, recordedOutcome(s, cause), im.beat())
 	if err != nil && cause == nil {
 		s.Outcome, s.Reason = OutcomeAborted, fmt.Sprintf("record the end of the run: %v", err)
 		cause = fmt.Errorf("record the end of the run: %w", err)
@@ -239,9 +240,13 @@ func (im *Importer) prepare(ctx context.Context) error {
 		return err
 	}
 	bind := checkpoint.Binding{BaseURL: im.cfg.BaseURL, Organisation: im.organisation}
-	return im.patiently(ctx, "read the checkpoint", func(ctx context.Context) error {
+	err := im.patiently(ctx, "read the checkpoint", func(ctx context.Context) error {
 		return im.cfg.Store.Bind(ctx, im.cfg.Source, bind, im.cfg.Rebind)
 	})
+	if err != nil {
+		return err
+	}
+	return im.expectFirst(ctx)
 }
 
 // askFirst asks Dixa what must be known before anything else. Here it has startPatience to answer.

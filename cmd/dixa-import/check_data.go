@@ -28,7 +28,11 @@ func (f *preflight) database(ctx context.Context, databaseURL, name, baseURL, or
 				f.add("database", stateError, "%s cannot be created: there is no folder %s; create it, or correct database", shown, filepath.Dir(path))
 				return
 			}
-			f.add("database", stateOK, "%s is not there yet, the first run creates it", shown)
+			where := ""
+			if absolute, err := filepath.Abs(path); err == nil && !filepath.IsAbs(path) {
+				where = "\nas " + absolute + "\nHave there been runs already? Then they were made in another working directory."
+			}
+			f.add("database", stateOK, "%s is not there yet, the first run creates it%s", shown, where)
 			return
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"strconv"
@@ -81,6 +82,7 @@ func overrideSource(file *configFile, c *cli.Context) {
 type job struct {
 	config          importer.Config
 	conversationURL string // with {id}, "" if none is configured
+	database        string // as it may be shown
 	canary          *canary
 	close           []func() error
 }
@@ -133,6 +135,10 @@ func (p *program) attempt(ctx context.Context, c *cli.Context, open func(context
 		return r, err
 	}
 	r.Summary, err = p.work(ctx, j.config, c.Duration("for"))
+	var lost *importer.LostCheckpointError
+	if errors.As(err, &lost) {
+		err = fmt.Errorf("%s: %w", j.database, err)
+	}
 	var busy *checkpoint.BusyError
 	switch {
 	case c.Bool("if-idle") && errors.As(err, &busy):
@@ -269,7 +275,7 @@ func (p *program) openJob(ctx context.Context, c *cli.Context, use checkpointUse
 	if err != nil {
 		return nil, err
 	}
-	j := &job{conversationURL: api.ConversationURL, config: importer.Config{
+	j := &job{conversationURL: api.ConversationURL, database: withoutPassword(database), config: importer.Config{
 		Source: src.Name, BaseURL: api.BaseURL, AgentID: agent, Match: users.Match, Region: users.Region,
 		Anonymous: users.Anonymous, Preload: users.Preload, Attributes: attributes, Workers: imports.Workers, Rate: api.Rate,
 		RequestTimeout: api.Timeout, MaxAttempts: imports.MaxAttempts, MaxFailures: imports.MaxFailures, Settle: imports.Settle,
