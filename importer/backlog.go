@@ -1,6 +1,9 @@
 package importer
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // backlog holds the records that cannot be decided yet: another run holds them, or we ourselves do under the same id.
 type backlog struct {
@@ -46,6 +49,14 @@ func (s *sifter) poll() error {
 		items = items[n:]
 	}
 	return nil
+}
+
+// drain decides what lost its claim to another run during the sweep.
+func (im *Importer) drain(ctx context.Context) error {
+	if im.cfg.Limit > 0 {
+		return nil
+	}
+	return (&sifter{im: im, ctx: ctx}).drainBacklog()
 }
 
 // drainBacklog waits until every record is decided: the transcripts that other runs hold, too.

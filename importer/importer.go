@@ -27,6 +27,8 @@ type Reader interface {
 	Fetch(ctx context.Context, keys []string) iter.Seq2[*source.Record, error]
 	// Progress tells how far Read is. It may be called at any time.
 	Progress() source.Progress
+	// Ordered says whether Read goes by closed_at and begins at since. Else it reads everything in an order of its own.
+	Ordered() bool
 }
 
 // API is what the engine asks of Dixa; *dixa.Client is one.

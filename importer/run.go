@@ -176,7 +176,7 @@ func (im *Importer) parts() []func(context.Context) error {
 	if im.cfg.Retry != nil {
 		return []func(context.Context) error{im.retry}
 	}
-	return []func(context.Context) error{im.sift, im.sweep}
+	return []func(context.Context) error{im.sift, im.sweep, im.drain}
 }
 
 // finish records the end of the run and tells what it did.

@@ -73,7 +73,7 @@ func ignoreLimit(err error) error {
 
 // readingStart returns where reading starts, and whether what is read moves the watermark.
 func (im *Importer) readingStart(ctx context.Context) (since time.Time, moves bool, err error) {
-	if _, files := im.cfg.Reader.(*source.JSONL); files { // read whole, in an order of their own
+	if !im.cfg.Reader.Ordered() {
 		return time.Time{}, false, nil
 	}
 	if im.cfg.Full {

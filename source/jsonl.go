@@ -162,6 +162,9 @@ func (s *JSONL) Place(ending string) string {
 	return found
 }
 
+// Ordered is false: files are read whole.
+func (s *JSONL) Ordered() bool { return false }
+
 // Progress tells how many bytes of the files Read has read, before decompression. Total is 0 with standard input or a
 // pipe. It may be called at any time from any goroutine.
 func (s *JSONL) Progress() Progress {

@@ -98,6 +98,9 @@ func (s *Postgres) UnknownColumns() []string { return slices.Clone(s.unknown) }
 // Rereadable says that Fetch is possible.
 func (s *Postgres) Rereadable() bool { return true }
 
+// Ordered is true: rows are read in the order of closed_at and id.
+func (s *Postgres) Ordered() bool { return true }
+
 // Progress tells how many rows the last Read has yielded. Total is 0 unless the database could count them in a few
 // seconds. It may be called at any time from any goroutine.
 func (s *Postgres) Progress() Progress {
