@@ -13,7 +13,7 @@ import (
 // lose puts an empty checkpoint in the place of the one that there is.
 func (w *world) lose() {
 	w.Helper()
-	w.url = "sqlite:" + w.T.TempDir() + "/empty.db"
+	w.url = "sqlite:" + w.TempDir() + "/empty.db"
 	s := w.open()
 	if _, _, err := s.Migrate(w.Context()); err != nil {
 		w.Fatal(err)

@@ -282,7 +282,7 @@ func (v *Verifier) compareOne(c *comparison) ([]Difference, error) {
 			c.aside = &v.notImported
 			return nil, err
 		}
-	case changed && err != nil:
+	case changed && t == nil:
 		c.aside = &v.mended
 		return nil, nil
 	}

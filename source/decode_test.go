@@ -405,6 +405,7 @@ func FuzzDecode(f *testing.F) {
 		if failure != nil {
 			return
 		}
+		original(line) // comes to an end
 		id, open := scan(line)
 		if id != got.ID || open != got.ClosedAt.IsZero() {
 			t.Fatalf("scan says %q, %v; decode %q, %v", id, open, got.ID, got.ClosedAt)
@@ -465,6 +466,7 @@ func FuzzScan(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
+		original(line) // comes to an end
 		id, open := scan(line)
 		if id != "" && checkID(id) != "" {
 			t.Fatalf("unusable id %q", id)

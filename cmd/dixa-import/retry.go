@@ -131,10 +131,11 @@ func decide(c *cli.Context, s *importer.Selection) error {
 		}
 	}
 	s.Conversation = c.Int64("conversation")
-	dropped := s.Decision == importer.Drop
-	others := slices.ContainsFunc(s.Statuses, func(status checkpoint.Status) bool {
-		return status != checkpoint.InDoubt && !(dropped && (status == checkpoint.Failed || status == checkpoint.Rejected))
-	})
+	fit := []checkpoint.Status{checkpoint.InDoubt}
+	if s.Decision == importer.Drop {
+		fit = append(fit, checkpoint.Failed, checkpoint.Rejected)
+	}
+	others := slices.ContainsFunc(s.Statuses, func(status checkpoint.Status) bool { return !slices.Contains(fit, status) })
 	switch {
 	case n > 1:
 		return usagef("--resend, --drop and --conversation exclude each other: keep one")
