@@ -151,7 +151,7 @@ func (p *program) attempt(ctx context.Context, c *cli.Context, open func(context
 		return r, err
 	}
 	r.files = textsOf(c, "jsonl")
-	r.canary, r.url, r.retry = j.canary, j.conversationURL, j.config.Retry != nil
+	r.canary, r.url, r.retry, r.reconcile = j.canary, j.conversationURL, j.config.Retry != nil, j.config.Reconcile
 	after := context.WithoutCancel(ctx)
 	var totalsErr, watermarkErr error
 	r.totals, totalsErr = j.config.Store.Totals(after, j.config.Source, 0)

@@ -26,6 +26,7 @@ type runResult struct {
 	canary    *canary   // nil unless the run was limited
 	url       string    // of a conversation, with {id}
 	files     []string  // given with --jsonl
+	reconcile bool      // it looked before every send
 }
 
 // canary collects the conversations of a limited run, so that somebody can look at them.
@@ -168,7 +169,7 @@ func (p *program) printCounts(c checkpoint.Counts, changed, throttled int64, too
 	add("skipped", c.Skipped, ifAny(c.Skipped, "still open, anonymous by configuration, or settled by a person"))
 	already := ""
 	if changed > 0 {
-		already = fmt.Sprintf("%s of them changed since: Dixa takes no second version, but attributes by `retry --status partial`", thousands(changed))
+		already = fmt.Sprintf("%s of them changed since, which Dixa cannot take over", thousands(changed))
 	}
 	add("already done", c.AlreadyDone, already)
 	add("duplicate", c.Duplicate, ifAny(c.Duplicate, "the same transcript again in the source"))
@@ -266,7 +267,11 @@ func (p *program) printNext(r runResult) {
 			say("the same `" + p.commandLine("retry") + "` again goes on from here.")
 			return
 		}
-		say("`" + p.commandLine("run") + "` goes on from here.")
+		run := "run"
+		if r.reconcile { // until one comes to its end
+			run += " --reconcile"
+		}
+		say("`" + p.commandLine(run) + "` goes on from here.")
 	case importer.OutcomeIncomplete:
 		say(fmt.Sprintf("`%s` says what to do about each; `%s` shows this again.", p.commandLine("errors"),
 			p.commandLine(fmt.Sprintf("status --run %d", r.Run))))
