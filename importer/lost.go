@@ -30,9 +30,9 @@ func (e *LostCheckpointError) Error() string {
 		"such as a relative path in another working directory? Set `database` to the right one, or run with --reconcile, which looks in Dixa before every send", e.Source, seen)
 }
 
-// outcomeLost is recorded of a run that ended with a LostCheckpointError, so that the next one does not import what this one
-// did not get to look at.
-const outcomeLost = "lost"
+// OutcomeLost is recorded in the checkpoint of a run that was aborted by a LostCheckpointError, so that the next one does not
+// import what this one did not get to look at.
+const OutcomeLost Outcome = "lost"
 
 const (
 	firstLooks      = 3   // transcripts of a first run that are looked for in Dixa
@@ -90,7 +90,7 @@ func (im *Importer) expectFirst(ctx context.Context) error {
 	}
 	for _, r := range runs {
 		switch {
-		case r.Outcome == outcomeLost:
+		case r.Outcome == string(OutcomeLost):
 			return &LostCheckpointError{Source: im.cfg.Source, Run: r.ID}
 		case r.Command != "retry" && (r.Outcome == string(OutcomeOK) || r.Outcome == string(OutcomeIncomplete)):
 			return nil
@@ -168,7 +168,7 @@ var everSent = []checkpoint.Status{checkpoint.Sending, checkpoint.Imported, chec
 func recordedOutcome(s Summary, cause error) string {
 	var lost *LostCheckpointError
 	if errors.As(cause, &lost) {
-		return outcomeLost
+		return string(OutcomeLost)
 	}
 	return string(s.Outcome)
 }

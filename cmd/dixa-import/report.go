@@ -205,7 +205,7 @@ func reportOutcome(r checkpoint.Run) (text, mark, tone string) {
 		return "It ran to the end, but not everything is imported", "!", "warn"
 	case importer.OutcomeStopped:
 		return "It was stopped early; the next run continues", "■", "warn"
-	case importer.OutcomeAborted:
+	case importer.OutcomeAborted, importer.OutcomeLost:
 		return "It could not go on: a person must act", "✗", "bad"
 	case "running":
 		return "It is still running", "…", "warn"
