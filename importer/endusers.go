@@ -205,10 +205,6 @@ func digits(s string) string {
 	}, s)
 }
 
-// heldPatience is how long a transcript waits for another run that is creating its end-user. A run that got no clear answer
-// keeps its reservation, and two such runs must not wait for each other for ever.
-const heldPatience = 5 * time.Minute
-
 // create has the person created, unless the checkpoint or Dixa turn out to know it.
 func (u *resolver) create(t *task) (id string, created bool, err error) {
 	w := &wish{key: t.key, ids: sorted(t.person.all()), user: t.person.newEndUser()}
@@ -226,7 +222,8 @@ func (u *resolver) create(t *task) (id string, created bool, err error) {
 			if held += pollEvery; u.im.cfg.API.Stats().Down {
 				held = 0 // everybody waits
 			}
-			if held > heldPatience {
+			// A run that got no clear answer keeps its reservation: two such runs must not wait for each other for ever.
+			if held > u.im.cfg.HeldPatience {
 				return "", false, &userError{code: codeUnavailable, passing: true, err: errors.New("another run has been creating the end-user for too long")}
 			}
 			if !pauseFor(u.im.fetching, pollEvery) {

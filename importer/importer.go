@@ -77,6 +77,7 @@ type Config struct {
 	Settle           time.Duration // how long a transcript in doubt is looked for; default 30s
 	DatabasePatience time.Duration // how long to wait for a checkpoint that is away; default 5m
 	DrainTimeout     time.Duration // how long work in flight may take after Stop; default 20s
+	HeldPatience     time.Duration // how long a transcript waits for another run that is creating its end-user; default 5m
 	// SendWindow is how far ahead of the database's clock send_before is set; default 4s. A request that has not begun after
 	// half of it does not begin: whoever takes the transcript over counts on that.
 	SendWindow time.Duration
@@ -129,6 +130,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Settle, 30*time.Second)
 	set(&c.DatabasePatience, 5*time.Minute)
 	set(&c.DrainTimeout, 20*time.Second)
+	set(&c.HeldPatience, 5*time.Minute)
 	set(&c.SendWindow, 4*time.Second)
 	if c.Command == "" {
 		c.Command = "run"
