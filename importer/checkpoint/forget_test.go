@@ -1,7 +1,12 @@
 package checkpoint
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -93,4 +98,42 @@ func TestForgetPerson(t *testing.T) {
 		equal(t, "partial errors", s.partial(t, id("gone", Partial)), []PartialError{{KindMessage, "", "x:1", ""}, {KindDuplicate, "7 and 8", "", ""}})
 		equal(t, "another person's", s.partial(t, id("stays", Partial))[0].Message, "hello ann")
 	})
+}
+
+// TestForgottenPersonsAreInNoFile: SQLite leaves what is deleted in its pages and its log unless it is told otherwise.
+func TestForgottenPersonsAreInNoFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "checkpoint.db")
+	s := setup(t, "sqlite:"+path)
+	const value = "somebody.to.be.forgotten@example.org"
+	for i := range 50 { // before and after, so that the row is in the middle of a page
+		ids := []Identifier{{Email, fmt.Sprintf("customer%d@example.org", i)}}
+		if i == 25 {
+			ids[0].Value = value
+		}
+		if err := s.SaveEndUsers(t.Context(), org, []EndUser{{ID: fmt.Sprintf("u-%d", i), Identifiers: ids}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holding := func() (files []string) {
+		for _, name := range []string{path, path + "-wal"} {
+			data, err := os.ReadFile(name)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			if bytes.Contains(data, []byte(value)) {
+				files = append(files, filepath.Base(name))
+			}
+		}
+		return files
+	}
+	if holding() == nil {
+		t.Fatal("it is in no file before")
+	}
+	if _, _, err := s.ForgetPerson(t.Context(), []Identifier{{Email, value}}); err != nil {
+		t.Fatal(err)
+	}
+	if files := holding(); files != nil {
+		t.Errorf("it is still in %v", files)
+	}
 }

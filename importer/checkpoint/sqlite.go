@@ -128,7 +128,7 @@ func (s *sqliteStore) close() error {
 		s.turn <- struct{}{}
 		s.writeStmts.close()
 		// Another process that reads may keep a part of the log alive; that is no error.
-		_, _ = s.conn.ExecContext(context.Background(), "pragma wal_checkpoint(truncate)")
+		_, _ = s.conn.ExecContext(context.Background(), sqliteEmptyLog)
 		errs = append(errs, s.conn.Close())
 		<-s.turn
 	}
@@ -137,6 +137,9 @@ func (s *sqliteStore) close() error {
 	}
 	return errors.Join(append(errs, s.lock.Close())...)
 }
+
+// sqliteEmptyLog moves what is in the write-ahead log into the file, as far as no reader needs it.
+const sqliteEmptyLog = "pragma wal_checkpoint(truncate)"
 
 const sqliteSchemaVersion = `select coalesce(max(version_id), 0) from goose_db_version where is_applied`
 

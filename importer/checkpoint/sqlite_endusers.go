@@ -159,7 +159,7 @@ func (s *sqliteStore) ForgetPerson(ctx context.Context, ids []Identifier) (endUs
 	if err != nil {
 		return endUserIDs, 0, err
 	}
-	err = s.writing(ctx, "forget a person in", func(tx sqliteTx) error {
+	err = s.erasing(ctx, func(tx sqliteTx) error {
 		for _, t := range transcripts {
 			changed, err := tx.exec(sqliteForgetTranscript, sqliteTime(tx.now), t[0], t[1], t[2])
 			if err == nil && changed > 0 {
@@ -173,6 +173,25 @@ func (s *sqliteStore) ForgetPerson(ctx context.Context, ids []Identifier) (endUs
 		return err
 	})
 	return endUserIDs, removed, err
+}
+
+// erasing is writing, after which what was deleted is in none of the database's files any more: SQLite only marks it as free
+// otherwise. A reader in another process may keep the log alive for as long as it reads.
+func (s *sqliteStore) erasing(ctx context.Context, f func(tx sqliteTx) error) error {
+	err := s.writing(ctx, "forget a person in", func(tx sqliteTx) error {
+		if _, err := tx.exec("pragma secure_delete = on"); err != nil {
+			return err
+		}
+		defer func() { _, _ = tx.exec("pragma secure_delete = off") }()
+		return f(tx)
+	})
+	if err != nil {
+		return err
+	}
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	_, err = s.conn.ExecContext(ctx, sqliteEmptyLog)
+	return s.wrap("forget a person in", err)
 }
 
 const sqliteOfPersons = `select source, transcript_id, status, coalesce(conversation_id, 0) from transcripts
