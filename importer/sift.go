@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"dixa-import/importer/checkpoint"
@@ -69,87 +68,6 @@ func ignoreLimit(err error) error {
 		return nil
 	}
 	return err
-}
-
-// readingStart returns where reading starts, and whether what is read moves the watermark.
-func (im *Importer) readingStart(ctx context.Context) (since time.Time, moves bool, err error) {
-	if !im.cfg.Reader.Ordered() {
-		return time.Time{}, false, nil
-	}
-	if im.cfg.Full {
-		return time.Time{}, true, nil
-	}
-	err = im.patiently(ctx, "read the watermark", func(ctx context.Context) (err error) {
-		since, err = im.cfg.Store.Watermark(ctx, im.cfg.Source)
-		return err
-	})
-	if err != nil {
-		return since, false, err
-	}
-	if !since.IsZero() {
-		since = since.Add(-im.cfg.Overlap)
-	}
-	if !im.cfg.Since.IsZero() {
-		return im.cfg.Since, !im.cfg.Since.After(since), nil
-	}
-	return since, true, nil
-}
-
-// read reads the source in a goroutine of its own. The error arrives after the records.
-func (im *Importer) read(since time.Time) (<-chan *source.Record, <-chan error) {
-	records, failed := make(chan *source.Record, siftBatch), make(chan error, 1)
-	go func() {
-		defer close(records)
-		for rec, err := range im.cfg.Reader.Read(im.fetching, since) {
-			if err != nil {
-				failed <- fmt.Errorf("read the source: %w", err)
-				return
-			}
-			select {
-			case records <- rec:
-			case <-im.fetching.Done():
-				failed <- nil
-				return
-			}
-		}
-		failed <- nil
-	}()
-	return records, failed
-}
-
-// nextBatch waits for a record and takes what else is there. An empty batch is the end.
-func nextBatch(ctx context.Context, records <-chan *source.Record) []*item {
-	var batch []*item
-	select {
-	case rec, ok := <-records:
-		if !ok || ctx.Err() != nil {
-			return nil
-		}
-		batch = append(make([]*item, 0, siftBatch), &item{rec: rec})
-	case <-ctx.Done():
-		return nil
-	}
-	for len(batch) < siftBatch {
-		select {
-		case rec, ok := <-records:
-			if !ok {
-				return batch
-			}
-			batch = append(batch, &item{rec: rec})
-		default:
-			return batch
-		}
-	}
-	return batch
-}
-
-func (im *Importer) noteSifted(batch []*item) {
-	for i := len(batch) - 1; i >= 0; i-- {
-		if at := batch[i].rec.ClosedAt; !at.IsZero() {
-			im.upTo.Store(&at)
-			return
-		}
-	}
 }
 
 // sifter decides what becomes of records, batch by batch.
@@ -377,102 +295,6 @@ func (s *sifter) endOfFile(path string) error {
 	return s.im.stoppedOr(s.im.patiently(s.im.fetching, "write the checkpoint", func(ctx context.Context) error {
 		return s.im.cfg.Store.ClearRejected(ctx, s.im.cfg.Source, s.im.id, path)
 	}))
-}
-
-// claim puts a record on the list. What is not imported (rejected, open) does not count towards the limit.
-func (s *sifter) claim(it *item, known, aside bool) error {
-	key := it.rec.Key()
-	if _, ours := s.asked[key]; ours { // such as an open chat and its closed version in one batch
-		s.im.backlog.add(it)
-		return nil
-	}
-	if s.im.cfg.Limit > 0 && !aside {
-		if s.begun >= s.im.cfg.Limit {
-			if !it.again {
-				s.im.tally.read.Add(-1)
-			}
-			return errLimit
-		}
-		s.begun++
-	}
-	row := s.rows[key]
-	if !known {
-		row = checkpoint.Row{ID: key, Claim: -1}
-	}
-	s.asked[key] = it.rec.Hash.String()
-	s.claims = append(s.claims, claim{it, row})
-	return nil
-}
-
-// flush claims what is on the list and starts the work on it.
-func (s *sifter) flush() error {
-	if met := s.met; len(met) > 0 {
-		s.met = nil
-		err := s.im.patiently(s.im.fetching, "write the checkpoint", func(ctx context.Context) error {
-			return s.im.cfg.Store.Touch(ctx, s.im.cfg.Source, s.im.id, met)
-		})
-		if err != nil {
-			s.im.leaveClaims(s.claims)
-			s.claims = s.claims[:0]
-			return s.im.stoppedOr(err)
-		}
-	}
-	if len(s.claims) == 0 {
-		return nil
-	}
-	claims := s.claims
-	s.claims = s.claims[:0]
-	requests := make([]checkpoint.ClaimRequest, len(claims))
-	for i, c := range claims {
-		rec := c.it.rec
-		requests[i] = checkpoint.ClaimRequest{ID: rec.Key(), Seen: c.row.Claim, SeenAt: c.row.UpdatedAt, ContentHash: rec.Hash.String(), ClosedAt: rec.ClosedAt}
-		if rec.ID == "" {
-			requests[i].File = rec.Place.Path
-		}
-		if t, err := rec.Transcript(); err == nil {
-			requests[i].ClosedAt = t.ClosedAt
-		}
-	}
-	var numbers []int64
-	err := s.im.patiently(s.im.fetching, "claim transcripts", func(ctx context.Context) (err error) {
-		numbers, err = s.im.cfg.Store.Claim(ctx, s.im.cfg.Source, s.im.id, requests)
-		return err
-	})
-	if err != nil {
-		s.im.leaveClaims(claims)
-		return s.im.stoppedOr(err)
-	}
-	tasks := make([]*task, 0, len(claims))
-	for i, c := range claims {
-		if numbers[i] == 0 {
-			s.im.backlog.add(c.it)
-			continue
-		}
-		tasks = append(tasks, newTask(c.it.rec, claimed(c.row, requests[i], numbers[i])))
-	}
-	s.im.startAll(s.ctx, tasks)
-	return nil
-}
-
-// leaveClaims puts records back that could not be claimed.
-func (im *Importer) leaveClaims(claims []claim) {
-	for _, c := range claims {
-		im.backlog.add(c.it)
-	}
-}
-
-// claimed is the row as the claim has left it.
-func claimed(row checkpoint.Row, r checkpoint.ClaimRequest, number int64) checkpoint.Row {
-	row.Claim = number
-	if r.As == checkpoint.Sending || r.As == checkpoint.Imported {
-		row.Status = r.As
-	}
-	if row.Status == checkpoint.Sending || row.Status == checkpoint.Imported {
-		return row
-	}
-	row.Status, row.ContentHash, row.ClosedAt = checkpoint.Pending, r.ContentHash, r.ClosedAt
-	row.ErrorCode, row.Error = "", ""
-	return row
 }
 
 // stoppedOr replaces an error that comes from the end of fetching.
