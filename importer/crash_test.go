@@ -5,6 +5,7 @@ package importer_test
 import (
 	"fmt"
 	"net/http"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -324,7 +325,16 @@ func TestOneOfSeveralIsKilled(t *testing.T) {
 		close(reached)
 		<-dead // its client may be the victim or not
 	})
-	children := []*child{w.spawn(path, nil), w.spawn(path, nil), w.spawn(path, nil)}
+	began := make(chan struct{})
+	first := sync.OnceFunc(func() { close(began) })
+	w.onOperation(func(op sandbox.Operation) {
+		if op == sandbox.Import {
+			first()
+		}
+	})
+	children := []*child{w.spawn(path, nil)}
+	<-began // so that the victim has done something when it dies
+	children = append(children, w.spawn(path, nil), w.spawn(path, nil))
 	<-reached
 	children[0].kill()
 	close(dead)
