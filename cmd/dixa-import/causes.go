@@ -19,7 +19,8 @@ func (p *program) errorsCommand() *cli.Command {
 		Usage: "say what failed and why, and what to do about it",
 		Description: "By cause, or with --format one by one: csv, jsonl, or transcripts, which writes the source records of " +
 			"what failed or was rejected, each with its reason in the field _error. Mend them, then import them with " +
-			"`dixa-import run --jsonl FILE`.",
+			"`dixa-import run --jsonl FILE`. With --status partial it writes those that lack something in Dixa, for " +
+			"`dixa-import retry --status partial --jsonl FILE`, which sets their attributes.",
 		Flags: []cli.Flag{
 			&cli.GenericFlag{Name: "status", Value: &texts{split: true}, Usage: "only transcripts of `STATUS`, such as failed; several with commas or repeated"},
 			&cli.GenericFlag{Name: "code", Value: &texts{split: true}, Usage: "only those with the error `CODE`; several with commas or repeated"},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -38,7 +37,7 @@ func (f *preflight) database(ctx context.Context, databaseURL, name, baseURL, or
 	}
 	store, err := checkpoint.Open(ctx, databaseURL, checkpoint.Options{})
 	if err != nil {
-		f.fail("database", away(err))
+		f.fail("database", away(databaseURL, err))
 		return
 	}
 	defer func() {
@@ -60,18 +59,6 @@ func (f *preflight) database(ctx context.Context, databaseURL, name, baseURL, or
 	if name != "" && organisation != "" {
 		f.binding(ctx, store, name, checkpoint.Binding{BaseURL: baseURL, Organisation: organisation})
 	}
-}
-
-// away adds to an error of the network what can be done about it, and says once what a driver says that tried twice.
-func away(err error) error {
-	if _, ok := errors.AsType[net.Error](err); !ok {
-		return err
-	}
-	var lines []string
-	for line := range strings.Lines(err.Error()) {
-		lines = append(lines, strings.TrimSpace(line))
-	}
-	return fmt.Errorf("%s: start Postgres there, or correct database", strings.Join(slices.Compact(lines), " "))
 }
 
 // binding checks that the source is not tied to another organisation.

@@ -105,7 +105,7 @@ func (e *estimate) add(p importer.Progress) forecast {
 	case !known || f >= 1 || p.Down:
 	case now.requests > 0 && now.worked > 0:
 		out.left = e.byRequests(p)
-	case seconds > 0 && now.fraction > first.fraction: // nothing but reading so far
+	case p.InFlight == 0 && seconds > 0 && now.fraction > first.fraction: // nothing but reading so far
 		out.left = time.Duration((1 - f) / (now.fraction - first.fraction) * seconds * float64(time.Second))
 	}
 	return out

@@ -28,7 +28,7 @@ func (p *program) migrate(ctx context.Context, _ *cli.Context) (err error) {
 	}
 	store, err := checkpoint.Open(ctx, url, checkpoint.Options{Create: true})
 	if err != nil {
-		return err
+		return away(url, err)
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	from, to, err := store.Migrate(ctx)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,7 +73,7 @@ func openCheckpoint(ctx context.Context, url string, use checkpointUse) (checkpo
 	}
 	store, err := checkpoint.Open(ctx, url, checkpoint.Options{Create: use == createCheckpoint})
 	if err != nil {
-		return nil, err
+		return nil, away(url, err)
 	}
 	if isSQLite(url) && use != lookAtCheckpoint {
 		_, _, err = store.Migrate(ctx)
@@ -88,11 +89,23 @@ func openCheckpoint(ctx context.Context, url string, use checkpointUse) (checkpo
 	return store, nil
 }
 
+// away adds to an error of the network what can be done about it, and says once what a driver says that tried twice.
+func away(url string, err error) error {
+	if _, ok := errors.AsType[net.Error](err); !ok || isSQLite(url) {
+		return err
+	}
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return fmt.Errorf("%s: start Postgres there, or correct database", strings.Join(slices.Compact(lines), " "))
+}
+
 // readCheckpoint opens a checkpoint that is there already, for commands that only look.
 func readCheckpoint(ctx context.Context, url string) (checkpoint.Store, error) {
 	store, err := checkpoint.Open(ctx, url, checkpoint.Options{})
 	if err != nil {
-		return nil, err
+		return nil, away(url, err)
 	}
 	if err := store.CheckSchema(ctx); err != nil {
 		return nil, errors.Join(err, store.Close())
