@@ -85,7 +85,7 @@ func TestFirstRun(t *testing.T) {
 			if tt.forbid {
 				w.api.Forbid(sandbox.ListConversations, 403)
 			}
-			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(40)...)), tt.change)
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(7)...)), tt.change) // one of each
 			counts := w.api.Counts()
 			if counts[sandbox.ListConversations] != tt.looks || counts[sandbox.ListMessages] != 0 {
 				t.Errorf("requests are %v, want %d looks", counts, tt.looks)

@@ -8,7 +8,7 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// writeBatch is how many changes one transaction takes at most.
+// writeBatch is how many writes one transaction takes at most.
 const writeBatch = 256
 
 // writer records the changes of all workers: while one transaction commits, the changes that come in gather for the next.
@@ -59,7 +59,7 @@ func (w *writer) stop() {
 	<-w.done
 }
 
-// do records changes, in their order and in one transaction, and returns what became of each. It goes on even if work is
+// do records changes in their order and returns what became of each. It goes on even if work is
 // abandoned: what is known is recorded.
 func (w *writer) do(changes ...checkpoint.Change) written {
 	reply := make(chan written, 1)
@@ -69,28 +69,33 @@ func (w *writer) do(changes ...checkpoint.Change) written {
 
 func (w *writer) loop() {
 	for first := range w.in {
-		runtime.Gosched() // the workers that are about to record something join in
 		batch := []write{first}
-		n := len(first.changes)
-	gather:
-		for n < writeBatch {
-			select {
-			case next, ok := <-w.in:
-				if !ok {
-					break gather
-				}
-				batch = append(batch, next)
-				n += len(next.changes)
-			default:
-				break gather
-			}
+		for more := true; more; {
+			runtime.Gosched() // the workers that are about to record something join in
+			batch, more = w.gather(batch)
 		}
-		w.commit(batch, n)
+		w.commit(batch)
 	}
 }
 
-func (w *writer) commit(batch []write, n int) {
-	changes := make([]checkpoint.Change, 0, n)
+// gather appends the writes that are there already, and says whether there were any.
+func (w *writer) gather(batch []write) (_ []write, more bool) {
+	for len(batch) < writeBatch {
+		select {
+		case next, ok := <-w.in:
+			if !ok {
+				return batch, false
+			}
+			batch, more = append(batch, next), true
+		default:
+			return batch, more
+		}
+	}
+	return batch, false
+}
+
+func (w *writer) commit(batch []write) {
+	changes := make([]checkpoint.Change, 0, 2*len(batch))
 	for _, b := range batch {
 		changes = append(changes, b.changes...)
 	}
