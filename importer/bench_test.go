@@ -63,7 +63,7 @@ type bench struct {
 	lines      [][]byte
 }
 
-const benchWorkers = 64
+var benchWorkers = flag.Int("bench.workers", 160, "workers of an import that is measured, and of the loop that it is compared with")
 
 func newBench(b *testing.B) *bench {
 	b.Helper()
@@ -172,7 +172,7 @@ func (w *bench) store(kind string) checkpoint.Store {
 
 func (w *bench) config(store checkpoint.Store) importer.Config {
 	w.Helper()
-	client, err := dixa.New(dixa.Config{BaseURL: w.url, Token: w.token, Limiter: dixa.NewLimiter(0, 0), Connections: 2 * benchWorkers})
+	client, err := dixa.New(dixa.Config{BaseURL: w.url, Token: w.token, Limiter: dixa.NewLimiter(0, 0), Connections: 2 * *benchWorkers})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func (w *bench) config(store checkpoint.Store) importer.Config {
 		w.Fatal(err)
 	}
 	return importer.Config{Source: testSource, Reader: reader, Store: store, API: client, BaseURL: w.url, Attributes: orderNumber,
-		AgentID: sandbox.DefaultAgentID, Workers: benchWorkers, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+		AgentID: sandbox.DefaultAgentID, Workers: *benchWorkers, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 }
 
 // runAll makes a run of which every transcript must end as wanted.
@@ -295,7 +295,7 @@ const bareTime = "2006-01-02T15:04:05.000Z"
 
 // bareLoop looks every customer up and creates them, 50 at a time, then imports and patches every transcript.
 func bareLoop(w *bench, requests *atomic.Int64) {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConns: 2 * benchWorkers, MaxIdleConnsPerHost: 2 * benchWorkers}}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConns: 2 * *benchWorkers, MaxIdleConnsPerHost: 2 * *benchWorkers}}
 	defer client.CloseIdleConnections()
 	send := func(method, path string, in, out any) {
 		var body io.Reader
@@ -399,7 +399,7 @@ func barePayload(t bareTranscript, requester string) fields {
 func inParallel(n int, do func(i int)) {
 	var next atomic.Int64
 	var all sync.WaitGroup
-	for range benchWorkers {
+	for range *benchWorkers {
 		all.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				do(i)
