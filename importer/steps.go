@@ -73,6 +73,7 @@ func (im *Importer) describe(t *task) {
 		return
 	}
 	transcript, err := t.rec.Transcript()
+	t.rec.Forget()
 	if err != nil || transcript.ClosedAt.IsZero() {
 		return
 	}

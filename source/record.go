@@ -51,6 +51,9 @@ func (r *Record) Raw() []byte {
 	return r.raw
 }
 
+// Forget lets go of the source record, which Raw returns no more. Whoever holds many records calls it once they are decoded.
+func (r *Record) Forget() { r.raw, r.row = nil, nil }
+
 // Transcript decodes the record, once; later calls return the same. The error is a *RejectError. When the record turns
 // out to be broken beyond its id (invalid JSON, an unusable id), ID is emptied, so that Key is its place from then on. So it is
 // of a bad one that has an Original: that is what it is known as.
