@@ -28,6 +28,7 @@ func (p *program) sandboxCommand() *cli.Command {
 			&cli.IntFlag{Name: "burst", Value: defaultBurst, Usage: "the capacity `N` of the token bucket"},
 			&cli.DurationFlag{Name: "latency", Usage: "how long each answer takes, `D`"},
 			&cli.DurationFlag{Name: "jitter", Usage: "by how much that varies, `D`"},
+			&cli.BoolFlag{Name: "latency-before", Usage: "wait before the rate limit is looked at, as on a slow network"},
 			&cli.DurationFlag{Name: "list-lag", Usage: "how long a new conversation is missing from lists, `D`"},
 			&cli.StringSliceFlag{Name: "faults", Usage: "a `FAULT`; may be given several times"},
 			&cli.Uint64Flag{Name: "seed", DefaultText: "another one at each start", Usage: "decides all random choices, `N`"},
@@ -43,6 +44,7 @@ func (p *program) sandbox(ctx context.Context, c *cli.Context) error {
 	}
 	options := sandbox.Options{
 		Rate: c.Float64("rate"), Burst: c.Int("burst"), Latency: c.Duration("latency"), Jitter: c.Duration("jitter"),
+		LatencyBefore: c.Bool("latency-before"),
 		ListLag: c.Duration("list-lag"), Seed: seed, Log: p.log,
 	}
 	if !(options.Rate >= 0) || options.Burst < 1 || options.Latency < 0 || options.Jitter < 0 || options.ListLag < 0 {
