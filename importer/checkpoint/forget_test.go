@@ -106,11 +106,13 @@ func TestForgottenPersonsAreInNoFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "checkpoint.db")
 	s := setup(t, "sqlite:"+path)
 	const value = "somebody.to.be.forgotten@example.org"
-	for i := range 50 { // before and after, so that the row is in the middle of a page
-		ids := []Identifier{{Email, fmt.Sprintf("customer%d@example.org", i)}}
+	run := s.start(t)
+	for i := range 500 { // before and after, in any order, so that the row moves with its page
+		ids := []Identifier{{Email, fmt.Sprintf("customer%d@example.org", i*7%500)}}
 		if i == 25 {
 			ids[0].Value = value
 		}
+		s.reserve(t, run, ids)
 		if err := s.SaveEndUsers(t.Context(), org, []EndUser{{ID: fmt.Sprintf("u-%d", i), Identifiers: ids}}); err != nil {
 			t.Fatal(err)
 		}

@@ -159,7 +159,7 @@ func (s *sqliteStore) ForgetPerson(ctx context.Context, ids []Identifier) (endUs
 	if err != nil {
 		return endUserIDs, 0, err
 	}
-	err = s.erasing(ctx, func(tx sqliteTx) error {
+	err = s.writing(ctx, "forget a person in", func(tx sqliteTx) error {
 		for _, t := range transcripts {
 			changed, err := tx.exec(sqliteForgetTranscript, sqliteTime(tx.now), t[0], t[1], t[2])
 			if err == nil && changed > 0 {
@@ -172,26 +172,24 @@ func (s *sqliteStore) ForgetPerson(ctx context.Context, ids []Identifier) (endUs
 		removed, err = sqliteForgetIdentifiers(tx, endUserIDs, ids)
 		return err
 	})
+	if err == nil {
+		err = s.rewrite(ctx)
+	}
 	return endUserIDs, removed, err
 }
 
-// erasing is writing, after which what was deleted is in none of the database's files any more: SQLite only marks it as free
-// otherwise. A reader in another process may keep the log alive for as long as it reads.
-func (s *sqliteStore) erasing(ctx context.Context, f func(tx sqliteTx) error) error {
-	err := s.writing(ctx, "forget a person in", func(tx sqliteTx) error {
-		if _, err := tx.exec("pragma secure_delete = on"); err != nil {
-			return err
-		}
-		defer func() { _, _ = tx.exec("pragma secure_delete = off") }()
-		return f(tx)
-	})
-	if err != nil {
-		return err
-	}
+// rewrite writes the database anew and empties its log: what was deleted, or moved to another place of a page, would stay in the
+// file until something else needs the room. It takes as much disk again for a while. A reader in another process may keep
+// the log alive for as long as it reads.
+func (s *sqliteStore) rewrite(ctx context.Context) error {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
-	_, err = s.conn.ExecContext(ctx, sqliteEmptyLog)
-	return s.wrap("forget a person in", err)
+	for _, query := range []string{"vacuum", sqliteEmptyLog} {
+		if _, err := s.conn.ExecContext(ctx, query); err != nil {
+			return s.wrap("erase what was deleted from", interrupted(ctx, err))
+		}
+	}
+	return nil
 }
 
 const sqliteOfPersons = `select source, transcript_id, status, coalesce(conversation_id, 0) from transcripts
