@@ -62,7 +62,7 @@ func (im *Importer) resolve(_ context.Context, t *task) (step, error) {
 		return stepEnd, err
 	}
 	t.row.EndUserID, t.newcomer = id, created
-	if !created && (im.cfg.Reconcile || im.first.concerns(id)) {
+	if !created && im.looksFirst(t) {
 		return stepLookFirst, nil
 	}
 	return stepSend, nil

@@ -75,9 +75,9 @@ func (f *firstRun) looked() {
 }
 
 // expectFirst finds out whether this is the source's first run: none has come to its end yet. One that found the checkpoint
-// lost forbids the next ones, until one with Reconcile has come to its end.
+// lost forbids the next ones, until one with Reconcile has read the whole source.
 func (im *Importer) expectFirst(ctx context.Context) error {
-	if im.cfg.Retry != nil || im.cfg.Reconcile {
+	if im.cfg.Retry != nil {
 		return nil
 	}
 	var runs []checkpoint.Run
@@ -90,15 +90,29 @@ func (im *Importer) expectFirst(ctx context.Context) error {
 	}
 	for _, r := range runs {
 		switch {
+		case r.Outcome == string(OutcomeLost) && im.cfg.Reconcile:
+			im.lostBefore.Store(true)
+			return nil
 		case r.Outcome == string(OutcomeLost):
 			return &LostCheckpointError{Source: im.cfg.Source, Run: r.ID}
 		case r.Command != "retry" && (r.Outcome == string(OutcomeOK) || r.Outcome == string(OutcomeIncomplete)):
 			return nil
 		}
 	}
+	if im.cfg.Reconcile {
+		return nil
+	}
 	im.first.turn, im.first.left, im.first.known = make(chan struct{}, 1), firstLooks, map[string]bool{}
 	return nil
 }
+
+// looksFirst says whether a transcript is looked for in Dixa before it is sent. One that was mended is: whoever lost the checkpoint
+// has a file of mended records left, and the source knows nothing of those.
+func (im *Importer) looksFirst(t *task) bool {
+	return im.cfg.Reconcile || isMendedRecord(t) || im.first.concerns(t.row.EndUserID)
+}
+
+func isMendedRecord(t *task) bool { return t.rec != nil && t.rec.Original != "" }
 
 // lookForLost looks whether a transcript of a first run is in Dixa, which ends the run.
 func (im *Importer) lookForLost(t *task) (step, error) {
@@ -164,10 +178,12 @@ func (im *Importer) findLost(ctx context.Context, t *task) error {
 var everSent = []checkpoint.Status{checkpoint.Sending, checkpoint.Imported, checkpoint.Complete, checkpoint.Partial,
 	checkpoint.InDoubt, checkpoint.Failed}
 
-// recordedOutcome is what the checkpoint says of a run that ended.
-func recordedOutcome(s Summary, cause error) string {
+// recordedOutcome is what the checkpoint says of a run that ended. One with Reconcile that did not read the whole source leaves the
+// rest to another one like it.
+func (im *Importer) recordedOutcome(s Summary, cause error) string {
 	var lost *LostCheckpointError
-	if errors.As(cause, &lost) {
+	inPart := im.cfg.Limit > 0 || im.cfg.Excerpt || !im.cfg.Since.IsZero()
+	if errors.As(cause, &lost) || im.cfg.Reconcile && inPart && im.lostBefore.Load() {
 		return string(OutcomeLost)
 	}
 	return string(s.Outcome)

@@ -57,6 +57,59 @@ func TestLostCheckpoint(t *testing.T) {
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 }
 
+// TestLostCheckpointIsNotFoundByHalf: a run that looked for a part of the source only does not let others send the rest.
+func TestLostCheckpointIsNotFoundByHalf(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]bool{"after a run that noticed it": true, "at once": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, "sqlite", sandbox.Options{})
+			path := w.file("c.jsonl", chats(20)...)
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+			w.lose()
+			var lost *importer.LostCheckpointError
+			if first {
+				if _, err := w.run(w.jsonl(path), nil); !errors.As(err, &lost) {
+					t.Fatal(err)
+				}
+			}
+			reconcile := func(c *importer.Config) { c.Reconcile = true }
+			s := w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) { reconcile(c); c.Limit = 5 })
+			if s.Counts.Imported+s.Counts.Partial != 5 {
+				t.Errorf("counts are %+v", s.Counts)
+			}
+			if _, err := w.run(w.jsonl(path), nil); !errors.As(err, &lost) {
+				t.Fatalf("a run after a limited one ended with %v", err)
+			}
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), reconcile)
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+			if n := len(w.api.Conversations()); n != 20 {
+				t.Errorf("there are %d conversations", n)
+			}
+		})
+	}
+}
+
+// TestMendedRecordsOfALostCheckpoint: the source holds the bad version only, so that no run over it finds the mended one in Dixa.
+func TestMendedRecordsOfALostCheckpoint(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	bad := chat("t-1", fields{"messages": []fields{{"role": "robot", "text": "hello"}}})
+	path := w.file("c.jsonl", chat("t-0", nil), bad, `{"broken`)
+	mended := []string{chat("t-1", fields{"_error": fields{"transcript_id": "t-1"}}), chat("t-2", fields{"_error": fields{"transcript_id": path + ":3"}})}
+	w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
+	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("m.jsonl", mended...)), excerpt)
+	w.lose()
+	w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), func(c *importer.Config) { c.Reconcile = true })
+	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("m.jsonl", mended...)), excerpt)
+	if s.Counts.Imported+s.Counts.Partial != 2 {
+		t.Errorf("counts are %+v", s.Counts)
+	}
+	for _, id := range []string{"t-0", "t-1", "t-2"} {
+		w.wantOnce(id)
+	}
+}
+
 // TestFirstRun counts what it costs to find out that the checkpoint is not lost.
 func TestFirstRun(t *testing.T) {
 	t.Parallel()

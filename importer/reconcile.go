@@ -91,12 +91,14 @@ func (im *Importer) notThere(t *task) (step, error) {
 
 // lookFirst looks for the conversation of a transcript that the checkpoint knows nothing of.
 func (im *Importer) lookFirst(ctx context.Context, t *task) (step, error) {
-	if !im.cfg.Reconcile {
-		return im.lookForLost(t)
+	if !im.cfg.Reconcile && im.first.turn != nil {
+		if next, err := im.lookForLost(t); err != nil || !isMendedRecord(t) {
+			return next, err
+		}
 	}
 	for failures := 0; ; failures++ {
 		// What was sent just before the checkpoint was lost may not be listed yet.
-		if wait := time.Until(im.started.Add(im.cfg.Settle)); wait > 0 {
+		if wait := time.Until(im.started.Add(im.cfg.Settle)); im.cfg.Reconcile && wait > 0 {
 			t.leave()
 			if !pauseFor(im.fetching, wait) {
 				return stepEnd, errStopped
@@ -107,11 +109,14 @@ func (im *Importer) lookFirst(ctx context.Context, t *task) (step, error) {
 		case im.fetching.Err() != nil:
 			return stepEnd, errStopped
 		case err == nil && len(found) > 0:
+			im.lostBefore.Store(true)
 			return im.adopt(ctx, t, found)
 		case err == nil:
 			return stepSend, nil
 		case hasStatus(err, http.StatusNotFound):
 			return stepSend, nil // the import says whether Dixa knows the end-user
+		case hasStatus(err, http.StatusUnauthorized, http.StatusForbidden) && !im.cfg.Reconcile:
+			return stepSend, nil
 		case hasStatus(err, http.StatusUnauthorized, http.StatusForbidden):
 			return stepEnd, fatal(&advisedError{err, "--reconcile must read conversations and messages: use a token that may"})
 		case failures >= minLooks:

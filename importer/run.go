@@ -33,6 +33,7 @@ type Importer struct {
 	writer       *writer
 	known        conversations // what conversations turned out to be
 	first        firstRun
+	lostBefore   atomic.Bool // the checkpoint knows less than Dixa, as an earlier run or this one has found out
 
 	started   time.Time
 	tally     tally
@@ -204,7 +205,7 @@ func (im *Importer) finish(ctx context.Context) (Summary, error) {
 	if s.Outcome != OutcomeAborted && im.cfg.Retry == nil {
 		im.advanceWatermark(end)
 	}
-	err := im.cfg.Store.FinishRun(end, im.id, recordedOutcome(s, cause), im.beat())
+	err := im.cfg.Store.FinishRun(end, im.id, im.recordedOutcome(s, cause), im.beat())
 	if err != nil && cause == nil {
 		s.Outcome, s.Reason = OutcomeAborted, fmt.Sprintf("record the end of the run: %v", err)
 		cause = fmt.Errorf("record the end of the run: %w", err)
