@@ -76,18 +76,7 @@ func (f *firstRun) looked() {
 
 // expectFirst finds out whether this is the source's first run: none has come to its end yet. One that found the checkpoint
 // lost forbids the next ones, until one with Reconcile has read the whole source.
-func (im *Importer) expectFirst(ctx context.Context) error {
-	if im.cfg.Retry != nil {
-		return nil
-	}
-	var runs []checkpoint.Run
-	err := im.patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
-		runs, err = im.cfg.Store.Runs(ctx, im.cfg.Source, runsLookedAt)
-		return err
-	})
-	if err != nil {
-		return err
-	}
+func (im *Importer) expectFirst(runs []checkpoint.Run) error {
 	for _, r := range runs {
 		switch {
 		case r.Outcome == string(OutcomeLost) && im.cfg.Reconcile:

@@ -33,7 +33,8 @@ type Importer struct {
 	writer       *writer
 	known        conversations // what conversations turned out to be
 	first        firstRun
-	lostBefore   atomic.Bool // the checkpoint knows less than Dixa, as an earlier run or this one has found out
+	lostBefore   atomic.Bool    // the checkpoint knows less than Dixa, as an earlier run or this one has found out
+	unreported   map[int64]bool // earlier runs whose failures and rejections nobody was told of
 
 	started   time.Time
 	tally     tally
@@ -247,7 +248,7 @@ func (im *Importer) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return im.expectFirst(ctx)
+	return im.lookBack(ctx)
 }
 
 // askFirst asks Dixa what must be known before anything else. Here it has startPatience to answer.

@@ -220,7 +220,7 @@ func (s *sifter) decide(it *item) error {
 	case isSkipped:
 		t.skipped.Add(1)
 	case isDone:
-		t.alreadyDone.Add(1)
+		s.im.countDone(rec, &row)
 		s.touch(rec)
 	case inOthersHands:
 		s.im.backlog.add(it)
@@ -261,7 +261,7 @@ func (s *sifter) decideRepeated(it *item) error {
 		s.im.tally.skipped.Add(1)
 		return nil
 	case s.settled(it.rec):
-		s.im.tally.alreadyDone.Add(1)
+		s.im.countDone(it.rec, &row)
 		s.touch(it.rec)
 		return nil
 	case known && it.rec.Original != "":

@@ -15,6 +15,7 @@ type tally struct {
 	read, imported, partial, failed, rejected, skipped atomic.Int64
 	alreadyDone, duplicate, inDoubt, pending           atomic.Int64
 	duplicates, changed                                atomic.Int64
+	failedBefore                                       atomic.Int64 // of failed: in an earlier run that did not come to its end
 
 	mu       sync.Mutex
 	causes   map[string]int64
@@ -75,7 +76,7 @@ func (t *tally) incomplete() bool {
 
 // worked is how many transcripts were settled by work, and how many of them failed.
 func (t *tally) worked() (failed, worked int64) {
-	failed = t.failed.Load()
+	failed = t.failed.Load() - t.failedBefore.Load()
 	return failed, failed + t.imported.Load() + t.partial.Load() + t.inDoubt.Load()
 }
 

@@ -1,0 +1,80 @@
+package importer_test
+
+import (
+	"database/sql"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+)
+
+// stopAfter is a log that stops a run when it has said all of what is to be said.
+type stopAfter struct {
+	lockedBuffer
+	said []string
+	im   *importer.Importer
+}
+
+func (l *stopAfter) Write(p []byte) (int, error) {
+	n, err := l.lockedBuffer.Write(p)
+	for _, s := range l.said {
+		if !strings.Contains(l.String(), s) {
+			return n, err
+		}
+	}
+	l.im.Stop("that is enough")
+	return n, err
+}
+
+// TestWhatAStoppedRunDidNotReport: the exit code of a run that is stopped says nothing about rejections, so the next one's does.
+func TestWhatAStoppedRunDidNotReport(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"stopped", "killed"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422, Times: 1}}})
+			lines := []string{chat("f", nil), chat("r", fields{"messages": []any{}}), `{"closed`}
+			path := w.file("c.jsonl", lines...)
+			log := &stopAfter{said: []string{"transcript failed", "transcript=r ", "transcript=" + path + ":3 "}}
+			log.im = w.importer(w.jsonl(path), func(c *importer.Config) { c.Logger = slog.New(slog.NewTextHandler(log, nil)) })
+			s, err := log.im.Run(t.Context())
+			if err != nil || s.Outcome != importer.OutcomeStopped || s.Counts.Failed != 1 || s.Counts.Rejected != 2 {
+				t.Fatalf("the run ended with %v, %+v", err, s)
+			}
+			if how == "killed" {
+				w.forgetEnd(s.Run)
+			}
+			failed := w.wantRow("f", checkpoint.Failed, "refused")
+			// A retry that comes to its end has not told of them.
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Codes: []string{"no_such_code"}}, nil))
+			path = w.file("c.jsonl", append(lines, chat("good", nil))...)
+			s = w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), func(c *importer.Config) { c.MaxFailures = importer.Failures{Count: 1} })
+			if c := s.Counts; c.Failed != 1 || c.Rejected != 2 || c.Imported != 1 || c.AlreadyDone != 0 ||
+				s.Causes["refused"] != 1 || s.Causes["no_messages"] != 1 || s.Causes["invalid_json"] != 1 {
+				t.Errorf("the next run says %+v, %v", c, s.Causes)
+			}
+			if again := w.row("f"); again != failed {
+				t.Errorf("the failed transcript was %+v, and is %+v", failed, again)
+			}
+			if s := w.mustRun(importer.OutcomeOK, w.jsonl(path), nil); s.Counts.AlreadyDone != 4 || len(s.Causes) != 0 {
+				t.Errorf("the one after that says %+v, %v", s.Counts, s.Causes)
+			}
+		})
+	}
+}
+
+// forgetEnd leaves a run as one that was killed.
+func (w *world) forgetEnd(run int64) {
+	w.Helper()
+	db, err := sql.Open("sqlite", strings.TrimPrefix(w.url, "sqlite:"))
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.Exec("update runs set outcome = null, finished_at = null where id = ?", run); err != nil {
+		w.Fatal(err)
+	}
+}
