@@ -3,6 +3,9 @@ package importer
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"time"
 
 	"dixa-import/importer/checkpoint"
 	"dixa-import/source"
@@ -61,6 +64,61 @@ func (im *Importer) countUnmended(rec *source.Record) {
 		im.tally.cause(string(bad.Code))
 		im.few(logCause{"not mended yet", string(bad.Code)})("not mended yet", "transcript", rec.Key(), "place", rec.Place.String(), "code", string(bad.Code), "reason", bad.Reason)
 	}
+}
+
+// leavesBad says whether a retry leaves a transcript as it is because its record is bad: what is in Dixa already, and what a file
+// of mended records was to mend.
+func (im *Importer) leavesBad(row checkpoint.Row, rec *source.Record) bool {
+	if _, err := rec.Transcript(); err == nil || im.cfg.Retry.Decision != Undecided {
+		return false
+	}
+	return row.Status == checkpoint.Partial || im.cfg.Excerpt && slices.Contains(unsent, row.Status)
+}
+
+var unsent = []checkpoint.Status{checkpoint.Failed, checkpoint.Rejected, checkpoint.Pending}
+
+// rejectUnmended counts the bad records of a file of mended ones that a retry was to take: those of transcripts that were
+// selected, and those of which nobody can tell whose they are.
+func (im *Importer) rejectUnmended(sel Selection) error {
+	if !im.cfg.Excerpt || sel.Decision != Undecided {
+		return nil
+	}
+	im.tasks.Wait() // what a good record has mended is this run's
+	bad, keys := map[string]*source.Record{}, []string{}
+	for rec, err := range im.cfg.Reader.Read(im.fetching, time.Time{}) {
+		if err != nil {
+			return im.stoppedOr(fmt.Errorf("read the source: %w", err))
+		}
+		if _, err := rec.Transcript(); err == nil || rec.EndOfFile {
+			continue
+		}
+		key := rec.Key()
+		if key == rec.Place.String() {
+			im.tally.read.Add(1)
+			im.countUnmended(rec)
+		} else if bad[key] == nil && (len(sel.IDs) == 0 || slices.Contains(sel.IDs, key)) {
+			rec.Forget()
+			bad[key], keys = rec, append(keys, key)
+		}
+	}
+	for page := range slices.Chunk(keys, fetchPage) {
+		var rows []checkpoint.Row
+		err := im.patiently(im.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
+			rows, err = im.cfg.Store.Select(ctx, im.cfg.Source, im.id, checkpoint.Filter{
+				Statuses: sel.statuses(), Codes: sel.Codes, IDs: page, WithPartial: sel.partialKinds()})
+			return err
+		})
+		if err != nil {
+			return im.stoppedOr(err)
+		}
+		for _, row := range rows {
+			if rec := bad[row.ID]; row.RunID != im.id && sel.wants(row) && im.leavesBad(row, rec) {
+				im.tally.read.Add(1)
+				im.countUnmended(rec)
+			}
+		}
+	}
+	return nil
 }
 
 // replace settles, before a mended record may be sent, the record that it replaces. Whoever crashes after that leaves the new

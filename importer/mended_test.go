@@ -173,3 +173,40 @@ func TestVerifyWhatWasMended(t *testing.T) {
 	}
 	wantLines(t, found, "m-2 content_changed ")
 }
+
+// TestRetryWithAFileThatIsNotMendedYet: a bad record of it is named, and changes nothing of what is known.
+func TestRetryWithAFileThatIsNotMendedYet(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		w := setup(t, store, sandbox.Options{})
+		reason := func(values ...string) fields { return fields{"attributes": fields{"reason": values}} }
+		source := w.file("source.jsonl", chat("a", fields{"direction": "sideways"}), chat("b", fields{"direction": "sideways"}), chat("c", reason("none")))
+		mapped := func(c *importer.Config) {
+			c.Attributes = []importer.AttributeMapping{{Name: "reason", Attribute: "contact_reason"}}
+		}
+		excerpt := func(c *importer.Config) { mapped(c); c.Excerpt = true }
+		w.mustRun(importer.OutcomeIncomplete, w.jsonl(source), mapped)
+		file := w.file("mended.jsonl", handedOut("a", "a", reason("none")), handedOut("b", "b", reason("none")))
+		w.mustRun(importer.OutcomeOK, w.jsonl(file), excerpt)
+		a, b, c := w.wantRow("a", checkpoint.Partial, ""), w.wantRow("b", checkpoint.Partial, ""), w.wantRow("c", checkpoint.Partial, "")
+		// What is there of a and b is bad still: in the source, and in a file made of it.
+		partial := importer.Selection{Statuses: []checkpoint.Status{checkpoint.Partial}}
+		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(source), retrying(importer.Selection{Statuses: partial.Statuses, IDs: []string{"a"}}, mapped))
+		if s.Counts.Rejected != 1 || s.Causes["invalid_field"] != 1 || w.row("a") != a {
+			t.Errorf("with the source: %+v, %v", s.Counts, s.Causes)
+		}
+		file = w.file("partial.jsonl", handedOut("a", "a", fields{"direction": "sideways"}), chat("b", fields{"direction": "sideways"}),
+			handedOut("c", "c", reason("payment", "card")), `{"broken`, handedOut("elsewhere", "elsewhere", fields{"direction": "sideways"}))
+		s = w.mustRun(importer.OutcomeIncomplete, w.jsonl(file), retrying(partial, excerpt))
+		if s.Counts.Rejected != 3 || s.Counts.Imported != 1 || s.Counts.Read != 4 || s.Causes["invalid_field"] != 2 || s.Causes["invalid_json"] != 1 {
+			t.Errorf("with the file: %+v, %v", s.Counts, s.Causes)
+		}
+		if w.row("a") != a || w.row("b") != b || w.row("c").Status != checkpoint.Complete {
+			t.Errorf("the rows are %+v, %+v, %+v; they were %+v, %+v, %+v", w.row("a"), w.row("b"), w.row("c"), a, b, c)
+		}
+		file = w.file("partial.jsonl", handedOut("a", "a", reason("payment", "card")), handedOut("b", "b", reason("payment", "card")))
+		if s := w.mustRun(importer.OutcomeOK, w.jsonl(file), retrying(partial, excerpt)); s.Counts.Imported != 2 {
+			t.Errorf("when all is mended: %+v", s.Counts)
+		}
+	})
+}

@@ -97,7 +97,7 @@ func (im *Importer) retry(ctx context.Context) error {
 			return ignoreLimit(im.stoppedOr(err))
 		}
 		if len(rows) == 0 {
-			return nil
+			return im.rejectUnmended(sel)
 		}
 		after = rows[len(rows)-1].ID
 		rows = slices.DeleteFunc(rows, func(row checkpoint.Row) bool { return row.RunID == im.id || !sel.wants(row) })
@@ -132,6 +132,13 @@ func (im *Importer) expect(sel Selection) error {
 func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error {
 	err := im.again(ctx, rows, func(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
 		if rec == nil && im.cfg.Excerpt {
+			return checkpoint.ClaimRequest{}, false
+		}
+		if rec != nil && im.leavesBad(row, rec) {
+			if !im.cfg.Excerpt { // those of an excerpt are counted when all of it is read
+				im.tally.read.Add(1)
+				im.countUnmended(rec)
+			}
 			return checkpoint.ClaimRequest{}, false
 		}
 		problem := "the source does not hold the transcript any more"

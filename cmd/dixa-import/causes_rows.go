@@ -138,11 +138,11 @@ func (p *program) writeMendable(ctx context.Context, c *cli.Context, file *confi
 	}
 	defer closeReader()
 	out := bufio.NewWriter(p.stdout)
-	var gone []string
+	var gone, bad []string
 	var moved int
 	err = p.eachTrouble(ctx, store, settings.Name, f, mendPage, func(rows []checkpoint.Row, partial map[string][]checkpoint.PartialError) error {
-		missing, elsewhere, err := writeRecords(ctx, out, reader, rows, partial)
-		gone, moved = append(gone, missing...), moved+elsewhere
+		left, err := writeRecords(ctx, out, reader, rows, partial)
+		gone, bad, moved = append(gone, left.gone...), append(bad, left.bad...), moved+left.moved
 		return err
 	})
 	if err != nil {
@@ -151,16 +151,26 @@ func (p *program) writeMendable(ctx context.Context, c *cli.Context, file *confi
 	if len(gone) > 0 {
 		p.log.Warn("the source does not hold these transcripts any more, so they were left out", "count", len(gone), "ids", some(gone))
 	}
+	if len(bad) > 0 {
+		p.log.Warn("these transcripts are in Dixa, and the source has a bad record of them, so they were left out: name the file of mended ones with --jsonl",
+			"count", len(bad), "ids", some(bad))
+	}
 	if moved > 0 {
 		p.log.Warn("records that are known by their place only have changed since, so they were left out: run again first", "count", moved)
 	}
 	return out.Flush()
 }
 
-// writeRecords writes the records of rows. It returns the ids of those that the source does not hold any more, and how many
-// places hold another record by now.
+// leftOut are records that cannot be handed out.
+type leftOut struct {
+	gone  []string // ids of those that the source does not hold any more
+	bad   []string // of those of which a mended version was imported
+	moved int      // places that hold another record by now
+}
+
+// writeRecords writes the records of rows.
 func writeRecords(ctx context.Context, out *bufio.Writer, reader importer.Reader, rows []checkpoint.Row,
-	partial map[string][]checkpoint.PartialError) (gone []string, moved int, err error) {
+	partial map[string][]checkpoint.PartialError) (left leftOut, err error) {
 	byID := make(map[string]checkpoint.Row, len(rows))
 	keys := make([]string, len(rows))
 	for i, r := range rows {
@@ -168,7 +178,7 @@ func writeRecords(ctx context.Context, out *bufio.Writer, reader importer.Reader
 	}
 	for rec, err := range reader.Fetch(ctx, keys) {
 		if err != nil {
-			return nil, 0, fmt.Errorf("read the source: %w", err)
+			return left, fmt.Errorf("read the source: %w", err)
 		}
 		key := rec.Key()
 		if _, named := byID[key]; !named {
@@ -180,7 +190,11 @@ func writeRecords(ctx context.Context, out *bufio.Writer, reader importer.Reader
 		}
 		delete(byID, key)
 		if key == rec.Place.String() && r.ContentHash != rec.Hash.String() {
-			moved++
+			left.moved++
+			continue
+		}
+		if _, err := rec.Transcript(); err != nil && r.Status.HasConversation() {
+			left.bad = append(left.bad, r.ID)
 			continue
 		}
 		reason := recordError{r.ID, r.Status, r.ErrorCode, r.Error, rec.Place.String()}
@@ -192,17 +206,17 @@ func writeRecords(ctx context.Context, out *bufio.Writer, reader importer.Reader
 		}
 		line, err := withError(rec, reason)
 		if err != nil {
-			return nil, 0, err
+			return left, err
 		}
 		if _, err := out.Write(append(line, '\n')); err != nil {
-			return nil, 0, err
+			return left, err
 		}
 	}
 	for id := range byID {
-		gone = append(gone, id)
+		left.gone = append(left.gone, id)
 	}
-	slices.Sort(gone)
-	return gone, moved, nil
+	slices.Sort(left.gone)
+	return left, nil
 }
 
 // withError returns a record with the field _error. One that is no JSON object is the text of the field _raw.
