@@ -17,7 +17,7 @@ type DifferenceKind string
 const (
 	DiffGone           DifferenceKind = "gone"            // Dixa has no such conversation any more
 	DiffUnreadable     DifferenceKind = "unreadable"      // Dixa did not let it be read
-	DiffContentChanged DifferenceKind = "content_changed" // the record is not the one that was imported
+	DiffContentChanged DifferenceKind = "content_changed" // the record is not the one that was imported, and could not be imported
 	DiffNotClosed      DifferenceKind = "not_closed"
 	DiffAssignment     DifferenceKind = "assignment"
 	DiffRequester      DifferenceKind = "requester"

@@ -171,7 +171,11 @@ func TestVerifyWhatWasMended(t *testing.T) {
 	if err != nil || s.Outcome != importer.OutcomeIncomplete || s.Checked != 2 {
 		t.Errorf("changed after it was imported: %+v, %v", s, err)
 	}
-	wantLines(t, found, "m-2 content_changed ")
+	wantLines(t, found, "m-2 direction ")
+	s, found, err = w.verify(w.jsonl(w.file("mended.jsonl", handedOut("d", "d", fields{"direction": "sideways"}), `{"broken`, lines[1])), importer.VerifyOptions{}, excerpt)
+	if err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 0 || s.Bad != 2 || s.Unknown != 1 || s.NotHeld != 0 || found != nil {
+		t.Errorf("compared with a file of which some is bad: %+v, %v, %v", s, found, err)
+	}
 }
 
 // TestRetryWithAFileThatIsNotMendedYet: a bad record of it is named, and changes nothing of what is known.

@@ -157,7 +157,14 @@ func (v *Verifier) eachHeld(use func([]checkpoint.Row) error) error {
 		if err != nil {
 			return fmt.Errorf("read the source: %w", err)
 		}
-		if rec.EndOfFile || met.add(rec.Key()) {
+		if rec.EndOfFile {
+			continue
+		}
+		if _, err := rec.Transcript(); err != nil {
+			v.bad.Add(1)
+			continue
+		}
+		if met.add(rec.Key()) {
 			continue
 		}
 		if keys = append(keys, rec.Key()); len(keys) == verifyPage {

@@ -151,7 +151,13 @@ func TestVerifyWhatIsNotInDixaAsItWasSent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantLines(t, lines, "t-1 content_changed ")
+		if len(lines) != 13 || slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, string(importer.DiffContentChanged)) }) {
+			t.Errorf("differences are %v", lines)
+		}
+		w.file("c.jsonl", chat("t-1", fields{"closed_at": nil}))
+		if s, lines, err := w.verify(w.jsonl(path), importer.VerifyOptions{}, nil); err != nil || s.NotHeld != 1 || lines != nil {
+			t.Errorf("when it is open again: %+v, %v, %v", s, lines, err)
+		}
 	})
 }
 
@@ -178,6 +184,23 @@ func TestVerifyARecordThatIsOnlyWrittenDifferently(t *testing.T) {
 	if err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 1 || s.NotHeld != 1 || lines != nil {
 		t.Errorf("%+v, %v, %v", s, lines, err)
 	}
+}
+
+func TestVerifyARecordWithAnotherAttribute(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	path := w.file("c.jsonl", orders(2)...)
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
+	w.file("c.jsonl", orders(2)[0], chat("t-001", fields{"attributes": fields{"order": "7"}, "end_user": fields{"external_id": "c-1"}}))
+	s, lines, err := w.verify(w.jsonl(path), importer.VerifyOptions{Report: func(d importer.Differing) {
+		if detail := d.Differences[0].Detail; detail != "this attribute has another value; the record has changed since its import" {
+			t.Errorf("it says %q", detail)
+		}
+	}}, nil)
+	if err != nil || s.Differing != 1 || s.Kinds[importer.DiffAttribute] != 1 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	wantLines(t, lines, "t-001 attribute order")
 }
 
 func TestVerifyAttachmentsThatBecameLinks(t *testing.T) {

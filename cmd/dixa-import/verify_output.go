@@ -31,6 +31,7 @@ type verifiedJSON struct {
 	NotHeld   int64                             `json:"not_in_source"`
 	Mended    int64                             `json:"mended"`
 	Unknown   int64                             `json:"not_imported"`
+	Bad       int64                             `json:"bad_records"`
 	Kinds     map[importer.DifferenceKind]int64 `json:"kinds"`
 	Requests  int64                             `json:"requests"`
 	Throttled int64                             `json:"throttled"`
@@ -143,6 +144,14 @@ func (o *verifyOutput) end(source string, s importer.Verification) {
 			out.say("", plural(left.n, "transcript")+" not compared: "+left.why+".")
 		}
 	}
+	if s.Bad > 0 {
+		out.line("")
+		are := " of the file are bad"
+		if s.Bad == 1 {
+			are = " of the file is bad"
+		}
+		out.say("", plural(s.Bad, "record")+are+": `"+o.p.commandLine("run --jsonl FILE --dry-run")+"` says why.")
+	}
 	out.printf("\n%s in %s.\n", plural(s.Requests, "request"), roughDuration(s.Duration))
 	if s.Outcome == importer.OutcomeStopped {
 		out.printf("Stopped early (%s): the same command goes on from here.\n", s.Reason)
@@ -154,8 +163,8 @@ func (o *verifyOutput) endJSON(s importer.Verification) {
 	if !o.begun {
 		before = "{\n  \"differences\": [],\n  "
 	}
-	rest := compactJSON(verifiedJSON{s.Outcome, s.Reason, s.Checked, s.Differing, s.Earlier, s.KnownPartial, s.NotHeld, s.Mended, s.Unknown, s.Kinds, s.Requests,
-		s.Throttled, s.Duration.Seconds()})
+	rest := compactJSON(verifiedJSON{s.Outcome, s.Reason, s.Checked, s.Differing, s.Earlier, s.KnownPartial, s.NotHeld, s.Mended, s.Unknown, s.Bad, s.Kinds,
+		s.Requests, s.Throttled, s.Duration.Seconds()})
 	o.p.stdout.printf("%s%s\n}\n", before, bytes.Trim(rest, "{}"))
 }
 
@@ -163,7 +172,7 @@ func (o *verifyOutput) endJSON(s importer.Verification) {
 var differenceAdvice = map[importer.DifferenceKind]string{
 	importer.DiffGone:           "the conversation was deleted or merged in Dixa: nothing imports it again",
 	importer.DiffUnreadable:     "it could not be compared: verify again when Dixa is well",
-	importer.DiffContentChanged: "the record is another one now; Dixa takes no second version",
+	importer.DiffContentChanged: "the record is another one now, and could not be imported",
 	importer.DiffNotClosed:      "it was reopened, or the closing failed: close it in Dixa",
 	importer.DiffAssignment:     "it is not assigned to the bot: assign it in Dixa if that matters",
 	importer.DiffRequester:      "its end-user was merged or exchanged in Dixa",
