@@ -75,7 +75,7 @@ func (im *Importer) notThere(t *task) (step, error) {
 	case t.row.Attempts >= im.cfg.MaxAttempts:
 		return im.settle(t, checkpoint.Fail, codeNotFound, fmt.Sprintf("%d imports got no clear answer and left no conversation: run `dixa-import retry` when Dixa is well", t.row.Attempts))
 	}
-	im.log.Info("the import did not arrive: sending it again", "transcript", t.key, "attempts", t.row.Attempts)
+	im.few(logCause{event: "whose import did not arrive"})("the import did not arrive: sending it again", "transcript", t.key, "attempts", t.row.Attempts)
 	t.partial, t.newcomer = nil, false
 	c := t.change(checkpoint.NotFound)
 	c.ContentHash = t.rec.Hash.String()
@@ -252,7 +252,7 @@ func (im *Importer) namesOf(ctx context.Context, c dixa.Conversation) ([]string,
 
 // adopt records a conversation that a look has found, and what differs in it from the transcript.
 func (im *Importer) adopt(ctx context.Context, t *task, found []int64) (step, error) {
-	im.log.Info("the transcript is in Dixa already", "transcript", t.key, "conversation", found[0])
+	im.few(logCause{event: "that are in Dixa already"})("the transcript is in Dixa already", "transcript", t.key, "conversation", found[0])
 	if len(found) > 1 {
 		im.noteDuplicate(t, found[0], found[1])
 		t.partial = append(t.partial, checkpoint.PartialError{Kind: checkpoint.KindDuplicate,

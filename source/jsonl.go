@@ -121,7 +121,7 @@ func (s *JSONL) fetched(want *wanted, path string, l line) *Record {
 		}
 	}
 	r := s.record(path, l)
-	_, _ = r.Transcript() // empties the ID of a broken record
+	_, _ = r.Transcript()                         // empties the ID of a broken record
 	if key := r.Key(); want.ids[key] && !r.Open { // of a bad one that was handed out to be mended: what it is known as
 		delete(want.ids, key)
 		place = true

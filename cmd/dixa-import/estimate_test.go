@@ -138,7 +138,8 @@ func TestWhatARunIsBoundBy(t *testing.T) {
 func TestRoughly(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
-		4400 * time.Millisecond: "4s", 90 * time.Second: "2m", 3*time.Hour + 5*time.Minute: "3h05m", 59*time.Minute + 10*time.Second: "59m",
+		4400 * time.Millisecond: "4s", 90 * time.Second: "1m30s", 104 * time.Second: "1m40s", 12*time.Minute + 31*time.Second: "13m", 59*time.Minute + 40*time.Second: "1h00m",
+		599 * time.Second: "10m", 3*time.Hour + 5*time.Minute: "3h05m", 59*time.Minute + 10*time.Second: "59m",
 	} {
 		if got := roughly(d); got != want {
 			t.Errorf("roughly(%v) = %s, want %s", d, got, want)

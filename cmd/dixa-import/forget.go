@@ -171,7 +171,8 @@ func (p *program) printForgotten(removed int64, endUsers []string, theirs []chec
 		}
 		p.stdout.printf("  conversation %d%s\n", one.ConversationID, link("  ", url, one.ConversationID))
 	}
-	p.stdout.line("\nWhat remains in the source: its records. As long as the person is in them, a run of one that is new or\n" +
+	p.stdout.line("")
+	p.stdout.say("", "What remains in the source: its records. As long as the person is in them, a run of one that is new or "+
 		"has failed looks the person up again.")
 	return nil
 }

@@ -176,9 +176,11 @@ func roughly(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()+0.5))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()+0.5))
+	case d < 10*time.Minute:
+		return short(d.Round(10 * time.Second))
 	}
-	d = d.Round(time.Minute)
+	if d = d.Round(time.Minute); d < time.Hour {
+		return short(d)
+	}
 	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
 }

@@ -104,6 +104,7 @@ func (p *program) make(ctx context.Context, c *cli.Context, open func(context.Co
 	}
 	if r.exit = exitCode(err); r.exit == exitFailure {
 		r.Outcome, r.Reason = importer.OutcomeAborted, message(err)
+		_, r.lost = errors.AsType[*importer.LostCheckpointError](err)
 	}
 	printErr := p.printSummary(r)
 	if !p.json {

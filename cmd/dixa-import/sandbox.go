@@ -45,7 +45,7 @@ func (p *program) sandbox(ctx context.Context, c *cli.Context) error {
 	options := sandbox.Options{
 		Rate: c.Float64("rate"), Burst: c.Int("burst"), Latency: c.Duration("latency"), Jitter: c.Duration("jitter"),
 		LatencyBefore: c.Bool("latency-before"),
-		ListLag: c.Duration("list-lag"), Seed: seed, Log: p.log,
+		ListLag:       c.Duration("list-lag"), Seed: seed, Log: p.log,
 	}
 	if !(options.Rate >= 0) || options.Burst < 1 || options.Latency < 0 || options.Jitter < 0 || options.ListLag < 0 {
 		return usagef("--rate, --latency, --jitter and --list-lag must not be negative, and --burst must be at least 1")

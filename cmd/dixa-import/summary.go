@@ -27,6 +27,7 @@ type runResult struct {
 	url       string    // of a conversation, with {id}
 	files     []string  // given with --jsonl
 	reconcile bool      // it looked before every send
+	lost      bool      // it found that the checkpoint was lost
 }
 
 // canary collects the conversations of a limited run, so that somebody can look at them.
@@ -262,6 +263,10 @@ func (t *table) problems(list []importer.Problem) {
 func (p *program) printNext(r runResult) {
 	say := func(text string) { p.stdout.line(""); p.stdout.say("", "Next: "+text) }
 	switch r.Outcome {
+	case importer.OutcomeAborted:
+		if r.lost {
+			say("set `database` to the right one, or `" + p.commandLine("run --reconcile") + "`, which looks in Dixa before every send.")
+		}
 	case importer.OutcomeStopped:
 		if r.retry {
 			say("the same `" + p.commandLine("retry") + "` again goes on from here.")

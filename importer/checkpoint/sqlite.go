@@ -91,7 +91,7 @@ func prepareFile(path string, create bool) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("open the SQLite database: %w", err)
 	case !create:
-		return fmt.Errorf("there is no SQLite database %s: check the path, or create it with `dixa-import migrate`", path)
+		return fmt.Errorf("there is no SQLite database %s: the first `dixa-import run` creates it; if there was one, correct the path", path)
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
