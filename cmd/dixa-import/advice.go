@@ -37,7 +37,7 @@ var cures = map[string]cure{
 	"time_without_zone": {"a time has no zone", "write times with a zone, such as 2026-11-19T08:00:00Z", byMending},
 	"time_in_future":    {"a time has not come yet", "a time is more than a day ahead: check the bot's clock and units", byMending},
 	"invalid_attribute": {"an attribute's value cannot be read", "attributes are strings, numbers, booleans or lists of strings", byMending},
-	"no_messages":       {"the chat is empty", "nothing to import: `retry --drop --code no_messages` dismisses it", byMending},
+	"no_messages":       {"the chat is empty", "no message has text or an attachment: `retry --drop --code no_messages`", byMending},
 	"file_damaged":      {"a file could not be read to its end", "a file is truncated or damaged: copy or compress it again", byMending},
 	"duplicate_id":      {"the id was there before, with another content", "two different records have one id: give each its own", byMending},
 

@@ -57,7 +57,7 @@ func TestOpenSQLite(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a b?c#d%20.db")
-	if s, err := Open(t.Context(), "sqlite:"+path, Options{}); err == nil || !strings.Contains(err.Error(), "dixa-import migrate") {
+	if s, err := Open(t.Context(), "sqlite:"+path, Options{}); err == nil || !strings.Contains(err.Error(), "`dixa-import run` creates it") {
 		t.Fatalf("a missing file: %v, %v", s, err)
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) > 0 {
