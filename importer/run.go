@@ -33,8 +33,9 @@ type Importer struct {
 	writer       *writer
 	known        conversations // what conversations turned out to be
 	first        firstRun
-	lostBefore   atomic.Bool    // the checkpoint knows less than Dixa, as an earlier run or this one has found out
-	unreported   map[int64]bool // earlier runs whose failures and rejections nobody was told of
+	lostBefore   atomic.Bool     // the checkpoint knows less than Dixa, as an earlier run or this one has found out
+	unreported   map[int64]bool  // earlier runs whose failures and rejections nobody was told of
+	reported     map[string]bool // those that this run tells of
 
 	started   time.Time
 	tally     tally
@@ -178,7 +179,7 @@ func (im *Importer) parts() []func(context.Context) error {
 	if im.cfg.Retry != nil {
 		return []func(context.Context) error{im.retry}
 	}
-	return []func(context.Context) error{im.sift, im.sweep, im.drain}
+	return []func(context.Context) error{im.sift, im.sweep, im.drain, im.reportUnread}
 }
 
 // finish records the end of the run and tells what it did.

@@ -42,19 +42,57 @@ func unreported(runs []checkpoint.Run) map[int64]bool {
 
 // countDone counts a record that an earlier run settled: as failed or rejected if nobody was told of that yet.
 func (im *Importer) countDone(rec *source.Record, row *checkpoint.Row) {
-	t := &im.tally
-	was := row.Status
-	if was != checkpoint.Failed && was != checkpoint.Rejected || !im.unreported[row.RunID] || !im.settled(rec, row) {
-		t.alreadyDone.Add(1)
+	bad := row.Status == checkpoint.Failed || row.Status == checkpoint.Rejected
+	if !bad || !im.unreported[row.RunID] || !im.settled(rec, row) {
+		im.tally.alreadyDone.Add(1)
 		return
 	}
-	if was == checkpoint.Failed {
+	im.report(row)
+}
+
+// report counts what failed or was rejected in a run that told nobody of it.
+func (im *Importer) report(row *checkpoint.Row) {
+	t := &im.tally
+	if im.reported == nil {
+		im.reported = map[string]bool{}
+	}
+	im.reported[row.ID] = true
+	if row.Status == checkpoint.Failed {
 		t.failedBefore.Add(1)
 		t.failed.Add(1)
 	} else {
 		t.rejected.Add(1)
 	}
 	t.cause(row.ErrorCode)
-	event := string(was) + " in an earlier run that did not come to its end"
+	event := string(row.Status) + " in an earlier run that did not come to its end"
 	im.few(logCause{event, row.ErrorCode})("transcript "+event, "transcript", row.ID, "earlier", row.RunID, "code", row.ErrorCode, "error", row.Error)
+}
+
+// reportUnread reports those that were closed before reading began: the run that told nobody of them moved the watermark.
+func (im *Importer) reportUnread(context.Context) error {
+	if len(im.unreported) == 0 || !im.cfg.Reader.Ordered() || im.cfg.Limit > 0 {
+		return nil
+	}
+	for after := ""; im.fetching.Err() == nil; {
+		var rows []checkpoint.Row
+		err := im.patiently(im.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
+			rows, err = im.cfg.Store.Select(ctx, im.cfg.Source, im.id, checkpoint.Filter{
+				Statuses: []checkpoint.Status{checkpoint.Failed, checkpoint.Rejected}, After: after, Limit: fetchPage})
+			return err
+		})
+		if err != nil {
+			return ignoreLimit(im.stoppedOr(err))
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		after = rows[len(rows)-1].ID
+		for _, row := range rows {
+			if im.unreported[row.RunID] && !im.reported[row.ID] {
+				im.tally.read.Add(1)
+				im.report(&row)
+			}
+		}
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"dixa-import/dixa/sandbox"
 	"dixa-import/importer"
@@ -63,6 +64,23 @@ func TestWhatAStoppedRunDidNotReport(t *testing.T) {
 				t.Errorf("the one after that says %+v, %v", s.Counts, s.Causes)
 			}
 		})
+	}
+}
+
+// TestWhatAStoppedRunDidNotReportBeforeTheWatermark: it is not read again, and told of all the same.
+func TestWhatAStoppedRunDidNotReportBeforeTheWatermark(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	url, db := botDatabase(t, 100)
+	exec(t, db, `update messages set sender = 'nobody' where session_id in (1, 99)`)
+	overlap := func(c *importer.Config) { c.Overlap = 10 * time.Minute }
+	w.forgetEnd(w.mustRun(importer.OutcomeIncomplete, w.postgres(url), overlap).Run)
+	s := w.mustRun(importer.OutcomeIncomplete, w.postgres(url), overlap)
+	if s.Counts.Rejected != 2 || s.Counts.Read > 20 || s.Causes["invalid_role"] != 2 {
+		t.Errorf("the next run says %+v, %v", s.Counts, s.Causes)
+	}
+	if s := w.mustRun(importer.OutcomeOK, w.postgres(url), overlap); s.Counts.Rejected != 0 {
+		t.Errorf("the one after that says %+v", s.Counts)
 	}
 }
 
