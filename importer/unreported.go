@@ -24,7 +24,7 @@ func (im *Importer) lookBack(ctx context.Context) error {
 	return im.expectFirst(runs)
 }
 
-// unreported returns the runs, newest first, that were stopped, aborted or killed since one came to its end. Whoever waits for
+// unreported returns the runs, newest first, that were stopped, aborted or killed since one came to its end, or are at work still. Whoever waits for
 // exit code 3 does not know yet what failed in them.
 func unreported(runs []checkpoint.Run) map[int64]bool {
 	out := map[int64]bool{}
@@ -33,7 +33,7 @@ func unreported(runs []checkpoint.Run) map[int64]bool {
 		switch {
 		case ended && r.Command != "retry":
 			return out
-		case !ended && !r.Alive:
+		case !ended: // one that seems to be alive may have been killed just now
 			out[r.ID] = true
 		}
 	}
