@@ -76,7 +76,14 @@ func (f *firstRun) looked() {
 
 // expectFirst finds out whether this is the source's first run: none has come to its end yet. One that found the checkpoint
 // lost forbids the next ones, until one with Reconcile has read the whole source.
-func (im *Importer) expectFirst(runs []checkpoint.Run) error {
+func (im *Importer) expectFirst(ctx context.Context) error {
+	if im.cfg.Retry != nil {
+		return nil
+	}
+	runs, err := im.latestRuns(ctx)
+	if err != nil {
+		return err
+	}
 	for _, r := range runs {
 		switch {
 		case r.Outcome == string(OutcomeLost) && im.cfg.Reconcile:

@@ -179,7 +179,7 @@ func (im *Importer) parts() []func(context.Context) error {
 	if im.cfg.Retry != nil {
 		return []func(context.Context) error{im.retry}
 	}
-	return []func(context.Context) error{im.sift, im.sweep, im.drain, im.reportUnread}
+	return []func(context.Context) error{im.lookBack, im.sift, im.sweep, im.drain, im.reportUnread}
 }
 
 // finish records the end of the run and tells what it did.
@@ -249,7 +249,7 @@ func (im *Importer) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return im.lookBack(ctx)
+	return im.expectFirst(ctx)
 }
 
 // askFirst asks Dixa what must be known before anything else. Here it has startPatience to answer.

@@ -7,25 +7,25 @@ import (
 	"dixa-import/source"
 )
 
-// lookBack finds out what the latest runs of the source tell this one.
-func (im *Importer) lookBack(ctx context.Context) error {
-	if im.cfg.Retry != nil {
-		return nil
-	}
-	var runs []checkpoint.Run
-	err := im.patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
+// lookBack finds out, when this run has begun, whose failures and rejections nobody was told of. On SQLite the run before is known
+// to be dead by then.
+func (im *Importer) lookBack(context.Context) error {
+	runs, err := im.latestRuns(im.fetching)
+	im.unreported = unreported(runs)
+	return ignoreLimit(im.stoppedOr(err))
+}
+
+// latestRuns returns the latest runs of the source, newest first.
+func (im *Importer) latestRuns(ctx context.Context) (runs []checkpoint.Run, err error) {
+	err = im.patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
 		runs, err = im.cfg.Store.Runs(ctx, im.cfg.Source, runsLookedAt)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	im.unreported = unreported(runs)
-	return im.expectFirst(runs)
+	return runs, err
 }
 
-// unreported returns the runs, newest first, that were stopped, aborted or killed since one came to its end, or are at work still. Whoever waits for
-// exit code 3 does not know yet what failed in them.
+// unreported returns the runs that were stopped, aborted or killed since one came to its end. Whoever waits for exit code 3 does
+// not know yet what failed in them. Those that are at work still will tell.
 func unreported(runs []checkpoint.Run) map[int64]bool {
 	out := map[int64]bool{}
 	for _, r := range runs {
@@ -33,7 +33,7 @@ func unreported(runs []checkpoint.Run) map[int64]bool {
 		switch {
 		case ended && r.Command != "retry":
 			return out
-		case !ended: // one that seems to be alive may have been killed just now
+		case !ended && !r.Alive:
 			out[r.ID] = true
 		}
 	}
