@@ -5,6 +5,7 @@ package importer_test
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -90,7 +91,8 @@ func TestACreatorIsKilled(t *testing.T) {
 				close(others)
 			}
 		})
-		other := w.spawn(theirs, nil)
+		// It reads both files, for it may have to go on with what the first one leaves on its way.
+		other := w.spawn(filepath.Join(filepath.Dir(theirs), "*.jsonl"), nil)
 		other.mustReach(others) // it has met the persons whom the first one holds
 		c.kill()
 		close(leaves)
