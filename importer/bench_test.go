@@ -63,7 +63,7 @@ type bench struct {
 	lines      [][]byte
 }
 
-var benchWorkers = flag.Int("bench.workers", 160, "workers of an import that is measured, and of the loop that it is compared with")
+var benchWorkers = flag.Int("bench.workers", 256, "workers of an import that is measured, and of the loop that it is compared with")
 
 func newBench(b *testing.B) *bench {
 	b.Helper()
