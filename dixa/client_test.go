@@ -40,6 +40,7 @@ type seen struct {
 
 func (r *recorder) add(req *http.Request) int {
 	body, _ := io.ReadAll(req.Body)
+	req.Body = io.NopCloser(bytes.NewReader(body)) // for the handler
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.requests = append(r.requests, seen{req.Method, req.RequestURI, string(body), req.Header.Clone(), req.ProtoMajor})

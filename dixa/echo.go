@@ -129,6 +129,8 @@ func (in ConversationImport) private() private {
 	return p
 }
 
+func (b importBody) private() private { return ConversationImport(b.plainImport).private() }
+
 func (u NewEndUser) private() private {
 	p := private{u.DisplayName, u.Email, u.PhoneNumber, u.ExternalID}
 	return append(append(p, u.AdditionalEmails...), u.AdditionalPhoneNumbers...)
