@@ -33,7 +33,7 @@ type call[T any] struct {
 	op     Operation
 	method string
 	url    string
-	body   any // nil: none
+	body   requestBody // nil: none
 	before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)
 	read   func(body []byte) (T, error) // of an answer of success
 }
@@ -279,7 +279,7 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
-func encodeBody(v any) ([]byte, error) {
+func encodeBody(v requestBody) ([]byte, error) {
 	if v == nil {
 		return nil, nil
 	}

@@ -102,10 +102,13 @@ func wordGoesOn(before, after string) bool {
 	return inWord(last) && inWord(first)
 }
 
+// requestBody is what a request may carry: it knows what of it is private.
+type requestBody interface{ private() private }
+
 // private is what a call says of customers, in its body or as the filter of a look-up.
 func (in call[T]) private() private {
-	if body, ok := in.body.(interface{ private() private }); ok {
-		return body.private()
+	if in.body != nil {
+		return in.body.private()
 	}
 	target, err := url.Parse(in.url)
 	if err != nil {
