@@ -60,14 +60,10 @@ func (s *sifter) flush() error {
 			requests[i].ClosedAt = t.ClosedAt
 		}
 	}
-	var numbers []int64
-	err := s.im.patiently(s.im.fetching, "claim transcripts", func(ctx context.Context) (err error) {
-		numbers, err = s.im.cfg.Store.Claim(ctx, s.im.cfg.Source, s.im.id, requests)
-		return err
-	})
+	numbers, err := s.im.claim(requests)
 	if err != nil {
 		s.im.leaveClaims(claims)
-		return s.im.stoppedOr(err)
+		return err
 	}
 	tasks := make([]*task, 0, len(claims))
 	for i, c := range claims {
@@ -79,6 +75,24 @@ func (s *sifter) flush() error {
 	}
 	s.im.startAll(s.ctx, tasks)
 	return nil
+}
+
+// claim claims transcripts for this run and returns the numbers of the claims, 0 for those that it did not get.
+func (im *Importer) claim(requests []checkpoint.ClaimRequest) (numbers []int64, err error) {
+	err = im.patiently(im.fetching, "claim transcripts", func(ctx context.Context) (err error) {
+		numbers, err = im.cfg.Store.Claim(ctx, im.cfg.Source, im.id, requests)
+		return err
+	})
+	return numbers, im.stoppedOr(err)
+}
+
+// lookup returns what the checkpoint knows of the transcripts with these keys.
+func (im *Importer) lookup(ctx context.Context, keys ...string) (rows map[string]checkpoint.Row, err error) {
+	err = im.patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
+		rows, err = im.cfg.Store.Lookup(ctx, im.cfg.Source, im.id, keys)
+		return err
+	})
+	return rows, err
 }
 
 // leaveClaims puts records back that could not be claimed.

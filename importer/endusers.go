@@ -318,7 +318,6 @@ func (u *resolver) forget(id string) error {
 	}
 	u.gone[id] = true
 	u.mu.Unlock()
-	u.roster.forget(id)
 	return u.keep("forget an end-user", func(ctx context.Context) error {
 		return u.im.cfg.Store.ForgetEndUser(ctx, u.im.organisation, id)
 	})

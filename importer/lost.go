@@ -91,7 +91,7 @@ func (im *Importer) expectFirst(ctx context.Context) error {
 			return nil
 		case r.Outcome == string(OutcomeLost):
 			return &LostCheckpointError{Source: im.cfg.Source, Run: r.ID}
-		case r.Command != "retry" && (r.Outcome == string(OutcomeOK) || r.Outcome == string(OutcomeIncomplete)):
+		case r.Command != "retry" && cameToItsEnd(r):
 			return nil
 		}
 	}
@@ -157,11 +157,7 @@ func (im *Importer) findLost(ctx context.Context, t *task) error {
 			if !ours {
 				continue
 			}
-			var rows map[string]checkpoint.Row
-			err := im.patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
-				rows, err = im.cfg.Store.Lookup(ctx, im.cfg.Source, im.id, []string{id})
-				return err
-			})
+			rows, err := im.lookup(ctx, id)
 			if row := rows[id]; err != nil || !slices.Contains(everSent, row.Status) {
 				return cmp.Or(err, error(&LostCheckpointError{Source: im.cfg.Source, Transcript: id, Conversation: c.ID}))
 			}

@@ -129,11 +129,7 @@ func (im *Importer) replace(t *task) (*source.RejectError, error) {
 		return nil, nil
 	}
 	for {
-		var rows map[string]checkpoint.Row
-		err := im.patiently(im.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
-			rows, err = im.cfg.Store.Lookup(ctx, im.cfg.Source, im.id, []string{key})
-			return err
-		})
+		rows, err := im.lookup(im.fetching, key)
 		if err != nil {
 			return nil, im.stoppedOr(err)
 		}
@@ -153,25 +149,17 @@ func (im *Importer) replace(t *task) (*source.RejectError, error) {
 }
 
 // isMended says whether the record that is known by a key was imported as the transcript with an id.
-func (im *Importer) isMended(ctx context.Context, key, id string) (is bool, err error) {
-	err = im.patiently(ctx, "read the checkpoint", func(ctx context.Context) error {
-		rows, err := im.cfg.Store.Lookup(ctx, im.cfg.Source, im.id, []string{key})
-		is = rows[key].ErrorCode == codeMended && rows[key].Error == mendedAs(id)
-		return err
-	})
-	return is, err
+func (im *Importer) isMended(ctx context.Context, key, id string) (bool, error) {
+	rows, err := im.lookup(ctx, key)
+	return rows[key].ErrorCode == codeMended && rows[key].Error == mendedAs(id), err
 }
 
 // settleReplaced records as which transcript a record goes on. It says false if somebody else was faster.
 func (im *Importer) settleReplaced(was checkpoint.Row, id string) (bool, error) {
 	request := checkpoint.ClaimRequest{ID: was.ID, Seen: was.Claim, SeenAt: was.UpdatedAt, ContentHash: was.ContentHash, ClosedAt: was.ClosedAt}
-	var claims []int64
-	err := im.patiently(im.fetching, "claim transcripts", func(ctx context.Context) (err error) {
-		claims, err = im.cfg.Store.Claim(ctx, im.cfg.Source, im.id, []checkpoint.ClaimRequest{request})
-		return err
-	})
+	claims, err := im.claim([]checkpoint.ClaimRequest{request})
 	if err != nil {
-		return false, im.stoppedOr(err)
+		return false, err
 	}
 	if claims[0] == 0 {
 		return false, nil

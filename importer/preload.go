@@ -28,9 +28,6 @@ type roster struct {
 	shards   [256][]listing
 	size     int
 	complete bool // who is not in it was not in Dixa
-
-	mu   sync.Mutex
-	gone map[uuid.UUID]bool // end-users that turned out to be in Dixa no more
 }
 
 type listing struct {
@@ -47,26 +44,10 @@ func (r *roster) find(ident checkpoint.Identifier) (id string, sure bool) {
 		return "", r.complete
 	}
 	owner := shard[at].owner
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if owner == uuid.Nil || r.gone[owner] {
+	if owner == uuid.Nil {
 		return "", false
 	}
 	return owner.String(), true
-}
-
-// forget drops an end-user that Dixa does not know any more.
-func (r *roster) forget(id string) {
-	owner, err := uuid.Parse(id)
-	if err != nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.gone == nil {
-		r.gone = map[uuid.UUID]bool{}
-	}
-	r.gone[owner] = true
 }
 
 // hash is that of an identifier as it is compared: addresses in lower case, the digits of phone numbers.

@@ -159,11 +159,7 @@ func (s *sifter) lookupKeys(keys []string) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	var rows map[string]checkpoint.Row
-	err := s.im.patiently(s.im.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
-		rows, err = s.im.cfg.Store.Lookup(ctx, s.im.cfg.Source, s.im.id, keys)
-		return err
-	})
+	rows, err := s.im.lookup(s.im.fetching, keys...)
 	if err != nil {
 		return s.im.stoppedOr(err)
 	}

@@ -129,13 +129,9 @@ func (im *Importer) startClaimed(ctx context.Context, pairs []claimPair) error {
 	for i, p := range pairs {
 		requests[i] = p.request
 	}
-	var numbers []int64
-	err := im.patiently(im.fetching, "claim transcripts", func(ctx context.Context) (err error) {
-		numbers, err = im.cfg.Store.Claim(ctx, im.cfg.Source, im.id, requests)
-		return err
-	})
+	numbers, err := im.claim(requests)
 	if err != nil {
-		return im.stoppedOr(err)
+		return err
 	}
 	for i, p := range pairs {
 		if numbers[i] == 0 {

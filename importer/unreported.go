@@ -29,7 +29,7 @@ func (im *Importer) latestRuns(ctx context.Context) (runs []checkpoint.Run, err 
 func unreported(runs []checkpoint.Run) map[int64]bool {
 	out := map[int64]bool{}
 	for _, r := range runs {
-		ended := r.Outcome == string(OutcomeOK) || r.Outcome == string(OutcomeIncomplete)
+		ended := cameToItsEnd(r)
 		switch {
 		case ended && r.Command != "retry":
 			return out
@@ -38,6 +38,10 @@ func unreported(runs []checkpoint.Run) map[int64]bool {
 		}
 	}
 	return out
+}
+
+func cameToItsEnd(r checkpoint.Run) bool {
+	return r.Outcome == string(OutcomeOK) || r.Outcome == string(OutcomeIncomplete)
 }
 
 // countDone counts a record that an earlier run settled: as failed or rejected if nobody was told of that yet.

@@ -134,11 +134,7 @@ func (v *Verifier) eachHeld(use func([]checkpoint.Row) error) error {
 	met := newIDSet()
 	var keys []string
 	flush := func() error {
-		var known map[string]checkpoint.Row
-		err := v.im.patiently(v.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
-			known, err = v.im.cfg.Store.Lookup(ctx, v.im.cfg.Source, 0, keys)
-			return err
-		})
+		known, err := v.im.lookup(v.fetching, keys...)
 		if err != nil {
 			return err
 		}
