@@ -103,7 +103,11 @@ func echoing(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		text, _ := json.Marshal(r.URL.String() + " " + r.URL.Query().Encode() + fmt.Sprint(r.URL.Query()) + string(body) + fmt.Sprint(r.Header))
+		said := r.URL.String() + " " + r.URL.Query().Encode() + fmt.Sprint(r.URL.Query()) + string(body) + fmt.Sprint(r.Header)
+		if messages := bytes.Index(body, []byte(`"messages"`)); messages >= 0 { // what comes late in a long answer is cut off
+			said = string(body[messages:]) + said
+		}
+		text, _ := json.Marshal(said)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = w.Write([]byte(`{"message": ` + string(text) + `}`))
