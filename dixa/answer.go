@@ -40,7 +40,7 @@ func readAny(body []byte) (none struct{}, err error) {
 	return none, err
 }
 
-// describeJSON says what is wrong with a body without quoting it, which the errors of encoding/json do.
+// describeJSON returns what is wrong with a body without quoting it, which the errors of encoding/json do.
 func describeJSON(err error) error {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("it is no valid JSON at byte %d", syntax.Offset)
@@ -59,11 +59,15 @@ func readAPIError(op Operation, resp *http.Response, said private) *APIError {
 	}
 	data, whole, err := readCapped(resp.Body, maxErrorBody)
 	if err == nil && whole && json.Unmarshal(data, &body) == nil {
-		if message := cleanKeeping(body.Message, "", said); message != "" {
-			return &APIError{Operation: op, Status: resp.StatusCode, Message: message}
+		if e := newAPIError(op, resp.StatusCode, body.Message, said); e.Message != "" {
+			return e
 		}
 	}
-	return &APIError{Operation: op, Status: resp.StatusCode, Message: bareMessage(resp)}
+	e := &APIError{Operation: op, Status: resp.StatusCode, Message: bareMessage(resp)}
+	if isPage(resp.Header.Get("Content-Type"), data) {
+		e.Reason = ReasonPage
+	}
+	return e
 }
 
 // mediaType is what may be repeated of a Content-Type.
@@ -85,7 +89,7 @@ func bareMessage(resp *http.Response) string {
 // quoted is what other packages' errors quote of foreign text.
 var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?|'[^']*'`)
 
-// cause says why a request got no answer, as text alone: the errors of net/http carry the URL, which may hold an email
+// cause returns why a request got no answer, as text alone: the errors of net/http carry the URL, which may hold an email
 // address, and parts of what the server sent.
 func (c *Client) cause(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errTooLate) {

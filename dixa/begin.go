@@ -14,6 +14,10 @@ import (
 // errTooLate is why a request did not begin after its bound.
 var errTooLate = errors.New("the request was held up until after the moment by which it had to begin")
 
+// TooLate reports whether a request was kept back because it could not begin by the moment that its caller had set. Nothing of it
+// was sent.
+func TooLate(err error) bool { return errors.Is(err, errTooLate) }
+
 // beginning watches over the first byte of one request, on whatever connection net/http writes it to: the last moment at
 // which a request that has become too late can be kept back, and the first at which it may have reached the server.
 type beginning struct {
@@ -43,7 +47,7 @@ func (b *beginning) begin() error {
 	return nil
 }
 
-// end says whether some of the request may have been written. If nothing was, nothing will be.
+// end reports whether some of the request may have been written. If nothing was, nothing will be.
 func (b *beginning) end() bool {
 	return !b.state.CompareAndSwap(unwritten, refused) && b.state.Load() == written
 }
@@ -114,7 +118,7 @@ func dialGuarded(dial dialFunc) dialFunc {
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// isOver says whether a moment has passed by either clock: the monotonic one stands still while a machine is suspended,
+// isOver reports whether a moment has passed by either clock: the monotonic one stands still while a machine is suspended,
 // and the wall clock may be set back. The zero time never is.
 func isOver(moment time.Time) bool {
 	now := time.Now()

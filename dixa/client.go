@@ -30,7 +30,7 @@ const ChannelName = "genericapimessaging"
 // versionPrefix precedes the path of every operation.
 const versionPrefix = "/v1"
 
-// Config says how to reach Dixa.
+// Config describes how to reach Dixa.
 type Config struct {
 	BaseURL     string        // default DefaultBaseURL; http:// only for this machine; a path prefix is kept
 	Token       string        `json:"-"` // required: the API token, without "Bearer"
@@ -141,8 +141,11 @@ type Client struct {
 	backoff     time.Duration
 	limiter     Limiter
 	gate        *gate
-	userAgent   string
-	log         *slog.Logger
+	rests       *rests
+
+	probesFailed atomic.Int64 // in a row
+	userAgent    string
+	log          *slog.Logger
 
 	requests, throttled, retries atomic.Int64
 	paced                        atomic.Int64 // nanoseconds
@@ -169,7 +172,8 @@ func New(cfg Config) (*Client, error) {
 		userAgent:   cfg.UserAgent,
 		log:         cfg.Logger,
 	}
-	c.gate = &gate{probe: c.probe, backoff: 2 * cfg.Backoff, log: cfg.Logger}
+	c.rests = &rests{backoff: cfg.Backoff, log: cfg.Logger}
+	c.gate = &gate{probe: c.probe, back: c.rests.forget, backoff: 2 * cfg.Backoff, log: cfg.Logger}
 	return c, nil
 }
 
@@ -204,7 +208,7 @@ func newTransport(cfg Config) *http.Transport {
 // Close closes the connections that are not in use.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Stats counts what a client has done since New, and says whether the API is down.
+// Stats counts what a client has done since New, and reports whether the API is down.
 type Stats struct {
 	Requests  int64 // HTTP requests that left, every attempt and every probe counted
 	Throttled int64 // answers with status 429
@@ -214,6 +218,9 @@ type Stats struct {
 	// passed, how many of them wait at a moment.
 	Paced time.Duration
 }
+
+// Rests returns the operations that have rested because they failed again and again while others were answered.
+func (c *Client) Rests() []Rest { return c.rests.list() }
 
 // Stats returns the counts up to now.
 func (c *Client) Stats() Stats {
@@ -263,8 +270,8 @@ func readCapped(r io.Reader, limit int64) (data []byte, whole bool, err error) {
 	return data, true, err
 }
 
-// sleep waits for d or until the context ends.
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d, or until the context ends: then it returns the error of the context.
+func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

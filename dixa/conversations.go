@@ -38,7 +38,7 @@ var foreignTypes = map[string]bool{
 	"SmsConversation": true, "TwitterConversation": true, "WhatsAppConversation": true,
 }
 
-// MayBeImported says whether the conversation may be one that was imported as a chat. How Dixa names the channel of
+// MayBeImported reports whether the conversation may be one that was imported as a chat. How Dixa names the channel of
 // those in its answers is not documented, so only those of a type that is known to be another channel's are ruled out.
 func (c Conversation) MayBeImported() bool {
 	return strings.EqualFold(c.Channel, ChannelName) || !foreignTypes[c.Type]

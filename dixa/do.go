@@ -38,7 +38,7 @@ type call[T any] struct {
 	read   func(body []byte) (T, error) // of an answer of success
 }
 
-// mayRepeat says whether the call may be sent again after the error. A POST may only if nothing of it was written.
+// mayRepeat reports whether the call may be sent again after the error. A POST may only if nothing of it was written.
 func (in call[T]) mayRepeat(err error) bool {
 	if in.method == http.MethodPost {
 		transport, ok := errors.AsType[*TransportError](err)
@@ -57,16 +57,19 @@ func do[T any](ctx context.Context, c *Client, in call[T]) (T, error) {
 	waits := &backoff.ExponentialBackOff{InitialInterval: c.backoff, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: longestWait}
 	var previous error
 	doubtful := false // an earlier attempt may have been applied
+	me := &caller{in.op}
+	defer c.rests.leave(me)
 	for attempt, failures := 1, 0; ; attempt++ {
-		if err := c.admit(ctx); err != nil {
+		if err := c.admit(ctx, me); err != nil {
 			return zero, interrupted(in.op, previous, err, doubtful)
 		}
-		notAfter, err := in.prepare(ctx, c, attempt, previous)
+		notAfter, err := in.prepare(ctx, c, me, attempt, previous)
 		if err != nil {
 			return zero, err
 		}
 		result, err := once(ctx, c, in, payload, notAfter)
 		c.gate.note(err)
+		c.rests.note(me, err)
 		if err == nil {
 			return result, nil
 		}
@@ -85,13 +88,13 @@ func do[T any](ctx context.Context, c *Client, in call[T]) (T, error) {
 		if !wasDown { // an outage is no fault of the request
 			failures++
 		}
-		if failures >= c.maxAttempts {
+		if failures >= c.maxAttempts || c.rests.bars(me) {
 			return zero, final(err, doubtful)
 		}
 		wait := waits.NextBackOff()
 		c.log.LogAttrs(ctx, slog.LevelDebug, "request is repeated", slog.String("operation", string(in.op)),
 			slog.Int("attempt", attempt), slog.Duration("wait", wait), slog.String("error", err.Error()))
-		if err := sleep(ctx, wait); err != nil {
+		if err := Sleep(ctx, wait); err != nil {
 			return zero, interrupted(in.op, previous, err, doubtful)
 		}
 		c.retries.Add(1)
@@ -102,7 +105,7 @@ func do[T any](ctx context.Context, c *Client, in call[T]) (T, error) {
 const stalled = 150 * time.Millisecond
 
 // prepare calls before. If that stalls (a database that is away holds all requests up at once), the request takes another turn.
-func (in call[T]) prepare(ctx context.Context, c *Client, attempt int, previous error) (notAfter time.Time, err error) {
+func (in call[T]) prepare(ctx context.Context, c *Client, me *caller, attempt int, previous error) (notAfter time.Time, err error) {
 	for in.before != nil {
 		began := time.Now()
 		if notAfter, err = in.before(ctx, attempt, previous); err != nil || time.Since(began) < stalled {
@@ -110,7 +113,7 @@ func (in call[T]) prepare(ctx context.Context, c *Client, attempt int, previous 
 		}
 		// Nothing has left since before was called.
 		previous = &TransportError{Operation: in.op, Err: errTooLate}
-		if err := c.admit(ctx); err != nil {
+		if err := c.admit(ctx, me); err != nil {
 			return notAfter, interrupted(in.op, previous, err, false)
 		}
 		if !isOver(notAfter) {
@@ -122,6 +125,9 @@ func (in call[T]) prepare(ctx context.Context, c *Client, attempt int, previous 
 
 // interrupted is the error of a call that ended while it waited for its next attempt.
 func interrupted(op Operation, previous, cause error, doubtful bool) error {
+	if _, resting := errors.AsType[*RestingError](cause); resting && previous == nil {
+		return cause
+	}
 	if previous == nil {
 		return &unsentError{op: op, err: cause}
 	}

@@ -2,7 +2,6 @@ package dixa
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -18,25 +17,11 @@ const (
 	surestEcho   = 24 // runes that are enough to know a value by, which Dixa may have cut
 )
 
-// telling are the words by which answers are told apart. They are Dixa's own, also where a customer has said the same.
-var telling = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)requester does not exist`),
-	regexp.MustCompile(`(?i)agent does not exist`),
-	regexp.MustCompile(`(?i)unsupported conversationchannel`),
-	regexp.MustCompile(`(?i)attachment`),
-	existsMessage,
-}
-
 // mask takes out of a text on one line what is private.
 func (p private) mask(text string) string {
 	masked := text
 	for _, value := range p.forms() {
 		masked = withoutEcho(masked, value)
-	}
-	for _, words := range telling {
-		if said := words.FindString(text); said != "" && !words.MatchString(masked) {
-			masked = said + ": " + masked
-		}
 	}
 	return masked
 }
@@ -94,7 +79,7 @@ func firstRunes(s string, n int) string {
 	return s
 }
 
-// wordGoesOn says whether a word begins in one text and goes on in the next.
+// wordGoesOn reports whether a word begins in one text and goes on in the next.
 func wordGoesOn(before, after string) bool {
 	last, _ := utf8.DecodeLastRuneInString(before)
 	first, _ := utf8.DecodeRuneInString(after)

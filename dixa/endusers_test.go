@@ -70,7 +70,7 @@ func TestAlreadyExists(t *testing.T) {
 		{OpCreateEndUser, 500, "EmailExists", false},
 		{OpLookUpEndUser, 400, "Duplicate email address", false},
 	} {
-		if got := AlreadyExists(fmt.Errorf("x: %w", &APIError{Operation: test.op, Status: test.status, Message: test.message})); got != test.want {
+		if got := AlreadyExists(fmt.Errorf("x: %w", newAPIError(test.op, test.status, test.message, nil))); got != test.want {
 			t.Errorf("%+v: %v", test, got)
 		}
 	}

@@ -20,6 +20,7 @@ const (
 	OpCreateEndUsers    Operation = "create end-users"
 	OpListEndUsers      Operation = "list end-users"
 	OpGetEndUser        Operation = "get end-user"
+	OpRenameEndUser     Operation = "rename end-user"
 	OpListConversations Operation = "list conversations"
 	OpGetConversation   Operation = "get conversation"
 	OpListMessages      Operation = "list messages"
@@ -35,6 +36,7 @@ const (
 type APIError struct {
 	Operation Operation
 	Status    int
+	Reason    Reason // what it is about, where that is known
 	// Message is what Dixa said, cleaned of email addresses and phone numbers and cut at 300 characters, or
 	// such as "502 Bad Gateway (text/html)" where the body is not Dixa's.
 	Message string
@@ -122,14 +124,21 @@ type repeatedError struct{ error }
 func (e *repeatedError) Unwrap() error    { return e.error }
 func (e *repeatedError) NotApplied() bool { return false }
 
-// NotApplied says whether the request is known not to have been applied: Dixa refused it (4xx except 408, and 429), or
+// NotApplied reports whether the request is known not to have been applied: Dixa refused it (4xx except 408, and 429), or
 // nothing of it was written to the network. Everything else is doubt.
 func NotApplied(err error) bool {
 	var known interface{ NotApplied() bool }
 	return errors.As(err, &known) && known.NotApplied()
 }
 
-// Transient says whether an idempotent request is worth repeating after this error: no or no readable answer, 5xx, 408
+// Refused reports whether err is an answer of Dixa, or of something before it, that the request as it is will not be done. All other errors
+// say nothing about the request: it did not leave, or had no answer that can be understood.
+func Refused(err error) bool {
+	_, ok := errors.AsType[*APIError](err)
+	return ok && !Transient(err) && NotApplied(err)
+}
+
+// Transient reports whether an idempotent request is worth repeating after this error: no or no readable answer, 5xx, 408
 // and 429. An error that is the end of a context is not.
 func Transient(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -141,5 +150,6 @@ func Transient(err error) bool {
 	_, transport := errors.AsType[*TransportError](err)
 	_, answer := errors.AsType[*AnswerError](err)
 	_, throttled := errors.AsType[*RateLimitError](err)
-	return transport || answer || throttled
+	_, resting := errors.AsType[*RestingError](err)
+	return transport || answer || throttled || resting
 }

@@ -24,6 +24,7 @@ const failuresInARow = 5
 // runs in the background.
 type gate struct {
 	probe   func(context.Context) error
+	back    func()        // called when an outage is over, unless it is nil
 	backoff time.Duration // between the first two probes
 	log     *slog.Logger
 
@@ -59,13 +60,13 @@ func (g *gate) note(err error) {
 	}
 }
 
-// isFailure says whether an outage could be the reason of a request's error: no or no readable answer, 5xx and 408.
+// isFailure reports whether an outage could be the reason of a request's error: no or no readable answer, 5xx and 408.
 func isFailure(err error) bool {
 	_, throttled := errors.AsType[*RateLimitError](err)
 	return Transient(err) && !throttled && !errors.Is(err, errTooLarge)
 }
 
-// saysNothing says whether an error tells nothing about the API: the request did not leave, or was given up.
+// saysNothing reports whether an error tells nothing about the API: the request did not leave, or was given up.
 func saysNothing(err error) bool {
 	_, unsent := errors.AsType[*unsentError](err)
 	return unsent || errors.Is(err, errTooLate) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
@@ -78,7 +79,7 @@ func (g *gate) current() *outage {
 	return g.outage
 }
 
-// down says whether the API is known to be down.
+// down reports whether the API is known to be down.
 func (g *gate) down() bool {
 	o := g.current()
 	return o != nil && o.failed.Load() > 0
@@ -106,7 +107,7 @@ func (g *gate) wait(ctx context.Context) (wasDown bool, err error) {
 // probeUntilBack probes until the API answers. The first probe of an outage leaves at once.
 func (g *gate) probeUntilBack(ctx context.Context, o *outage) error {
 	for !isClosed(o.over) {
-		if err := sleep(ctx, time.Until(o.next)); err != nil {
+		if err := Sleep(ctx, time.Until(o.next)); err != nil {
 			return err
 		}
 		err := g.probe(ctx)
@@ -130,6 +131,9 @@ func (g *gate) probeUntilBack(ctx context.Context, o *outage) error {
 func (g *gate) open(o *outage) {
 	if o.failed.Load() > 0 {
 		g.log.Info("Dixa answers again: the requests go on", slog.Duration("after", time.Since(o.since)))
+		if g.back != nil {
+			g.back()
+		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -137,27 +141,45 @@ func (g *gate) open(o *outage) {
 	close(o.over)
 }
 
+// probesOfOne is how many probes in a row may fail before every second one asks for something else: it may be that operation alone
+// that is down.
+const probesOfOne = 12
+
 // probe sends the cheapest request there is. Any readable JSON will do as its answer, and so will a refusal.
 func (c *Client) probe(ctx context.Context) error {
-	if err := c.limiter.Wait(ctx); err != nil {
-		return &unsentError{op: OpGetOrganization, err: err}
+	op, path := OpGetOrganization, "/organization"
+	if n := c.probesFailed.Load(); n >= probesOfOne && n%2 == 1 {
+		op, path = OpListQueues, "/queues"
 	}
-	_, err := once(ctx, c, call[struct{}]{op: OpGetOrganization, method: http.MethodGet, url: c.url("/organization", nil),
-		read: readAny}, nil, time.Time{})
+	if err := c.limiter.Wait(ctx); err != nil {
+		return &unsentError{op: op, err: err}
+	}
+	_, err := once(ctx, c, call[struct{}]{op: op, method: http.MethodGet, url: c.url(path, nil), read: readAny}, nil, time.Time{})
+	c.rests.note(&caller{op}, err)
+	switch {
+	case saysNothing(err):
+	case isFailure(err):
+		c.probesFailed.Add(1)
+	default:
+		c.probesFailed.Store(0)
+	}
 	return err
 }
 
-// admit waits until a request may leave: first for the API, then for the limiter. Who stands in line at the limiter when
-// the API goes down is sent back.
-func (c *Client) admit(ctx context.Context) error {
+// admit waits until a request may leave: first for the API, then for its operation, then for the limiter. Who stands in line at the
+// limiter when the API goes down, or the operation begins to rest, is sent back.
+func (c *Client) admit(ctx context.Context, me *caller) error {
 	for {
 		if _, err := c.gate.wait(ctx); err != nil {
+			return err
+		}
+		if err := c.rests.admit(ctx, me); err != nil {
 			return err
 		}
 		began := time.Now()
 		err := c.limiter.Wait(ctx)
 		c.paced.Add(int64(time.Since(began)))
-		if err != nil || c.gate.current() == nil {
+		if err != nil || c.gate.current() == nil && !c.rests.bars(me) {
 			return err
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Direction says who began a conversation, or which way a message went.
+// Direction describes who began a conversation, or which way a message went.
 type Direction string
 
 // The directions. Messages of other channels may have others.
@@ -120,10 +120,16 @@ func (in ConversationImport) MarshalJSON() ([]byte, error) { return encode(in.bo
 
 // ImportResult is what Dixa made of an import.
 type ImportResult struct {
-	ID int64 // of the conversation
-	// PartialErrors are the problems that did not keep the conversation from being created, cleaned like the messages of
-	// errors; the external ids of the imported messages are left as they are.
-	PartialErrors []string
+	ID            int64 // of the conversation
+	PartialErrors []PartialError
+}
+
+// PartialError is a problem that did not keep a conversation from being created.
+type PartialError struct {
+	Reason Reason // ReasonAttachment, ReasonUnassigned or ReasonUnknown
+	// Message is what Dixa said, cleaned like the messages of errors; the external ids of the imported messages are left as they are.
+	Message    string
+	ExternalID string // of the message that it is about, "" if it names none that was sent
 }
 
 // ImportConversation imports a conversation. It is not idempotent, and is repeated only after a 429 or when nothing was
@@ -160,11 +166,13 @@ func readImport(body []byte, sent ConversationImport) (ImportResult, error) {
 	}
 	known := len(data.PartialErrors) == 0 || json.Unmarshal(data.PartialErrors, &partial) == nil
 	if !known {
-		result.PartialErrors = []string{"Dixa reported partial errors in a form that is not known"}
+		result.PartialErrors = []PartialError{{Message: "Dixa reported partial errors in a form that is not known"}}
 		return result, nil
 	}
 	for _, p := range partial {
-		result.PartialErrors = append(result.PartialErrors, cleanKeeping(p.Message, longestIn(p.Message, sent.Messages), sent.private()))
+		id := longestIn(p.Message, sent.Messages)
+		result.PartialErrors = append(result.PartialErrors, PartialError{Reason: partialReason(p.Message),
+			Message: cleanKeeping(p.Message, id, sent.private()), ExternalID: id})
 	}
 	return result, nil
 }

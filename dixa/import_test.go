@@ -72,13 +72,14 @@ func TestTheImportIsWhatDixaDocuments(t *testing.T) {
 
 func TestImportAnswers(t *testing.T) {
 	t.Parallel()
-	for body, want := range map[string][]string{
+	for body, want := range map[string][]PartialError{
 		`{"data":{"id":100}}`:                      nil,
 		`{"data":{"id":100,"partialErrors":null}}`: nil,
 		`{"data":{"id":100,"partialErrors":[{"message":"The conversation could not be assigned","new":1},{"message":"Invalid attachment url in message. externalId: bot/t-1:12"},
-			{"message":"for ` + testEmail + `: externalId: bot/t-1:1"}]}}`: {"The conversation could not be assigned",
-			"Invalid attachment url in message. externalId: bot/t-1:12", "for ***: externalId: bot/t-1:1"},
-		`{"data":{"id":100,"partialErrors":["` + testEmail + `"]}}`: {"Dixa reported partial errors in a form that is not known"},
+			{"message":"for ` + testEmail + `: externalId: bot/t-1:1"}]}}`: {{Reason: ReasonUnassigned, Message: "The conversation could not be assigned"},
+			{Reason: ReasonAttachment, Message: "Invalid attachment url in message. externalId: bot/t-1:12", ExternalID: "bot/t-1:12"},
+			{Message: "for ***: externalId: bot/t-1:1", ExternalID: "bot/t-1:1"}},
+		`{"data":{"id":100,"partialErrors":["` + testEmail + `"]}}`: {{Message: "Dixa reported partial errors in a form that is not known"}},
 	} {
 		c, _ := answering(t, 201, body)
 		got, err := c.ImportConversation(t.Context(), anImport(12), nil)
@@ -99,7 +100,7 @@ func TestImportAnswers(t *testing.T) {
 	in.Messages[0].ExternalID = "lex/+4512345678:1"
 	c, _ := answering(t, 201, `{"data":{"id":1,"partialErrors":[{"message":"Invalid url of +4587654321. externalId: lex/+4512345678:1"}]}}`)
 	got, err := c.ImportConversation(t.Context(), in, nil)
-	if err != nil || got.PartialErrors[0] != "Invalid url of ***. externalId: lex/+4512345678:1" {
+	if err != nil || got.PartialErrors[0].Message != "Invalid url of ***. externalId: lex/+4512345678:1" {
 		t.Errorf("%+v %v", got, err)
 	}
 }

@@ -43,7 +43,7 @@ func gaps(left []time.Duration) (shortest, longest time.Duration) {
 	return shortest, longest
 }
 
-// about says whether two durations are the same but for the rounding of the arithmetic.
+// about reports whether two durations are the same but for the rounding of the arithmetic.
 func about(a, b time.Duration) bool { return (a - b).Abs() <= 10*time.Microsecond }
 
 func TestThePaceIsEven(t *testing.T) {

@@ -53,6 +53,7 @@ type api struct {
 type illness struct {
 	dial  error
 	serve http.HandlerFunc
+	only  string // a part of the method and path of the requests that it concerns; "": all
 }
 
 var illnesses = map[string]*illness{
@@ -118,7 +119,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body) // or the server would not notice that the client is gone
 	ill := a.ill.Load()
 	switch {
-	case ill != nil && ill.serve != nil:
+	case ill != nil && ill.serve != nil && strings.Contains(r.Method+" "+r.URL.Path, ill.only):
 		a.miss(r.Method + " " + r.URL.Path)
 		ill.serve(w, r)
 	case strings.HasSuffix(r.URL.Path, "/import"):

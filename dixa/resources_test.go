@@ -43,6 +43,10 @@ func TestPaths(t *testing.T) {
 			_, err := c.GetEndUser(ctx, "a/b?c")
 			return err
 		}, one},
+		"PATCH /endusers/u": {func(ctx context.Context, c *Client) error {
+			_, err := c.RenameEndUser(ctx, "u", "Ann Lee")
+			return err
+		}, one},
 		"GET /endusers": {func(ctx context.Context, c *Client) error {
 			_, err := collect(c.ListEndUsers(ctx, 0))
 			return err

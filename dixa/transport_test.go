@@ -49,7 +49,7 @@ func rawServer(t *testing.T, serve func(conn *net.TCPConn, n int)) string {
 	return "http://" + listener.Addr().String()
 }
 
-// readRequest reads a whole request, and says whether one came.
+// readRequest reads a whole request, and reports whether one came.
 func readRequest(r *bufio.Reader) bool {
 	req, err := http.ReadRequest(r)
 	if err != nil {

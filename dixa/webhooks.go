@@ -15,7 +15,7 @@ type Webhook struct {
 	Filters map[string]WebhookFilter `json:"filters"` // by what they are about: Conversation
 }
 
-// WebhookFilter says which events a subscription gets.
+// WebhookFilter describes which events a subscription gets.
 type WebhookFilter struct {
 	Strategy   string             `json:"strategy"` // All: every condition must hold; Any: one of them
 	Conditions []WebhookCondition `json:"conditions"`
@@ -28,7 +28,7 @@ type WebhookCondition struct {
 	Values []string `json:"values"`
 }
 
-// ReceivesImports says whether the subscription is enabled and its filters let the events of imported chats through.
+// ReceivesImports reports whether the subscription is enabled and its filters let the events of imported chats through.
 func (w Webhook) ReceivesImports() bool {
 	filter, ok := w.Filters["Conversation"]
 	if !w.Enabled || !ok || len(filter.Conditions) == 0 {

@@ -18,6 +18,7 @@ var one = chat("t-1", fields{"attributes": fields{"order": "1234"}})
 
 // TestAnswersThatAreRepeated: the transcript is imported all the same, once, with its attribute.
 func TestAnswersThatAreRepeated(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	kinds := []sandbox.Fault{
 		{Kind: sandbox.ErrorBefore, Status: 500}, {Kind: sandbox.ErrorBefore, Status: 503}, {Kind: sandbox.ErrorAfter, Status: 502},
@@ -46,6 +47,7 @@ func TestAnswersThatAreRepeated(t *testing.T) {
 
 // TestAnswersThatLeaveAnImportInDoubt: the transcript is in Dixa once, found by a reconcile or sent again.
 func TestAnswersThatLeaveAnImportInDoubt(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	for _, tc := range []struct {
 		fault   sandbox.Fault
@@ -251,7 +253,7 @@ func TestOtherRefusalsFailTheTranscript(t *testing.T) {
 			if again := w.mustRun(importer.OutcomeOK, w.jsonl(path), nil); again.Counts.AlreadyDone != 2 {
 				t.Errorf("the second run counts %+v", again.Counts)
 			}
-			w.file("c.jsonl", chat("t-1", fields{"direction": "outbound"})) // mended
+			w.file("c.jsonl", chat("t-1", fields{"direction": "outbound"})) // corrected
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 			w.wantOnce("t-1")
 		})
@@ -317,6 +319,7 @@ func TestAttributeNamesThatDoNotFit(t *testing.T) {
 // TestPacingUnderALimit: whatever the bucket refuses comes again. How much that is depends on the machine; the limiter's own
 // tests say how even its pace is.
 func TestPacingUnderALimit(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Rate: 100, Burst: 4})
 	client := w.client(func(c *dixa.Config) { c.Limiter, c.Timeout = dixa.NewLimiter(100, 4), 5*time.Second })

@@ -3,6 +3,9 @@ package importer
 import (
 	"context"
 	"sync"
+
+	"dixa-import/importer/internal/reading"
+	"dixa-import/importer/internal/session"
 )
 
 // backlog holds the records that cannot be decided yet: another run holds them, or we ourselves do under the same id.
@@ -14,7 +17,7 @@ type backlog struct {
 func (b *backlog) add(it *item) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	it.again = true
+	it.again, it.kept = true, true
 	b.items = append(b.items, it)
 }
 
@@ -33,16 +36,22 @@ func (b *backlog) size() int {
 }
 
 // drop empties the backlog and says how many there were.
-func (b *backlog) drop() int { return len(b.take()) }
+func (b *backlog) drop() int {
+	items := b.take()
+	for _, it := range items {
+		it.held.Release()
+	}
+	return len(items)
+}
 
 // poll decides the backlog once more.
-func (s *sifter) poll() error {
-	items := s.im.backlog.take()
+func (s *triage) poll() error {
+	items := s.im.pipeline.backlog.take()
 	for len(items) > 0 {
-		n := min(len(items), siftBatch)
-		if err := s.sift(items[:n]); err != nil {
+		n := min(len(items), reading.BatchSize)
+		if err := s.decideBatch(items[:n]); err != nil {
 			for _, it := range items[n:] {
-				s.im.backlog.add(it)
+				s.im.pipeline.backlog.add(it)
 			}
 			return err
 		}
@@ -51,28 +60,30 @@ func (s *sifter) poll() error {
 	return nil
 }
 
-// drain decides what lost its claim to another run during the sweep.
+// drain decides what lost its claim to another run in resumeUnfinished.
 func (im *Importer) drain(ctx context.Context) error {
-	if im.cfg.Limit > 0 {
+	if im.s.Limit > 0 {
 		return nil
 	}
-	return (&sifter{im: im, ctx: ctx}).drainBacklog()
+	return newTriage(ctx, im).drainBacklog()
 }
 
 // drainBacklog waits until every record is decided: the transcripts that other runs hold, too.
-func (s *sifter) drainBacklog() error {
+func (s *triage) drainBacklog() error {
+	s.im.pipeline.refusals.noMore(true)
+	s.im.pipeline.reading.Store(false)
 	for {
 		if err := s.poll(); err != nil {
 			return ignoreLimit(err)
 		}
-		if s.im.backlog.size() > 0 {
-			if !pauseFor(s.im.fetching, pollEvery) {
+		if s.im.pipeline.backlog.size() > 0 {
+			if !session.Pause(s.im.s.Starting, pollEvery) {
 				return nil
 			}
 			continue
 		}
-		s.im.tasks.Wait() // a task that lost its claim puts its record back
-		if s.im.backlog.size() == 0 {
+		s.im.pipeline.tasks.Wait() // a task that lost its claim puts its record back
+		if s.im.pipeline.backlog.size() == 0 {
 			return nil
 		}
 	}

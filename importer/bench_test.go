@@ -154,7 +154,7 @@ func (w *bench) conversations() (n int) {
 }
 
 // store opens an empty checkpoint.
-func (w *bench) store(kind string) checkpoint.Store {
+func (w *bench) store(kind string) *checkpoint.Store {
 	w.Helper()
 	where := "sqlite:" + filepath.Join(w.TempDir(), "checkpoint.db")
 	if kind == "postgres" {
@@ -170,7 +170,7 @@ func (w *bench) store(kind string) checkpoint.Store {
 	return s
 }
 
-func (w *bench) config(store checkpoint.Store) importer.Config {
+func (w *bench) config(store *checkpoint.Store) importer.Config {
 	w.Helper()
 	client, err := dixa.New(dixa.Config{BaseURL: w.url, Token: w.token, Limiter: dixa.NewLimiter(0, 0), Connections: 2 * *benchWorkers})
 	if err != nil {
@@ -412,7 +412,7 @@ func inParallel(n int, do func(i int)) {
 // BenchmarkLimiter takes turns of an ample rate, for as many workers as a run has.
 func BenchmarkLimiter(b *testing.B) { takeTurns(b, dixa.NewLimiter(1e9, 4)) }
 
-// BenchmarkSharedLimiter is BenchmarkLimiter with a budget in Postgres.
+// BenchmarkSharedLimiter is BenchmarkLimiter with rate slots in Postgres.
 func BenchmarkSharedLimiter(b *testing.B) {
 	s, err := checkpoint.Open(b.Context(), pgtest.New(b), checkpoint.Options{})
 	if err != nil {
@@ -422,7 +422,8 @@ func BenchmarkSharedLimiter(b *testing.B) {
 	if _, _, err := s.Migrate(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	takeTurns(b, importer.NewSharedLimiter(s.(checkpoint.Budget), "token", 1e6, 4, slog.New(slog.DiscardHandler)))
+	slots, _ := s.RateSlots()
+	takeTurns(b, importer.NewSharedLimiter(slots, "token", 1e6, 4, slog.New(slog.DiscardHandler)))
 }
 
 func takeTurns(b *testing.B, limiter dixa.Limiter) {

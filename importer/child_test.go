@@ -69,7 +69,25 @@ func runChild(text string) int {
 		return 2
 	}
 	fmt.Printf("end %s\n", line)
+	if kib, ok := peakMemory(); ok {
+		fmt.Printf("peak %d\n", kib)
+	}
 	return 0
+}
+
+// peakMemory is the most memory that this process had at once, in KiB, where the system says so. What wait4 says of a child counts
+// its parent, too.
+func peakMemory() (kib int64, ok bool) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(status)) {
+		if n, err := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 && err == nil {
+			return kib, true
+		}
+	}
+	return 0, false
 }
 
 func (spec childSpec) run() (importer.Summary, error) {
@@ -89,6 +107,7 @@ func (spec childSpec) run() (importer.Summary, error) {
 	}
 	halting := &haltingStore{Store: store, halt: spec.Halt}
 	im, err := importer.New(importer.Config{
+		Empty:  importer.EmptyReject, // so that there is a way to be rejected
 		Source: testSource, Reader: reader, Store: halting, API: haltingAPI{client, halting}, BaseURL: spec.API,
 		AgentID: sandbox.DefaultAgentID, Region: "DK", Attributes: mappings(spec.Attributes), Workers: spec.Workers, MaxAttempts: spec.MaxAttempts,
 		RequestTimeout: spec.Timeout, Settle: spec.Settle, SendWindow: spec.Window, Retry: spec.Retry,
@@ -110,7 +129,7 @@ func mappings(names []string) []importer.AttributeMapping {
 
 // haltingStore is the store of a child: it says which run it is, and halts the process where it is to be halted.
 type haltingStore struct {
-	checkpoint.Store
+	*checkpoint.Store
 	halt *halt
 	met  atomic.Int64
 }
@@ -186,9 +205,9 @@ func (s *haltingStore) Bind(ctx context.Context, source string, b checkpoint.Bin
 	return err
 }
 
-func (s *haltingStore) Claim(ctx context.Context, source string, run int64, requests []checkpoint.ClaimRequest) (numbers []int64, err error) {
-	s.do(func() { numbers, err = s.Store.Claim(ctx, source, run, requests) }, "Claim")
-	return numbers, err
+func (s *haltingStore) Claim(ctx context.Context, source string, run int64, requests []checkpoint.ClaimRequest) (rows []checkpoint.Row, err error) {
+	s.do(func() { rows, err = s.Store.Claim(ctx, source, run, requests) }, "Claim")
+	return rows, err
 }
 
 func (s *haltingStore) Write(ctx context.Context, source string, run int64, changes []checkpoint.Change) (results []checkpoint.Result, err error) {
@@ -239,13 +258,14 @@ type child struct {
 	ended   chan struct{} // closed when it has ended and all that it said was heard
 	status  syscall.WaitStatus
 	summary *importer.Summary // of a run that came to its end
+	peak    int64             // KiB of memory, of such a run on Linux
 }
 
 // spawn starts a child with the times of Config that world.importer has, too.
 func (w *world) spawn(path string, change func(*childSpec)) *child {
 	w.Helper()
 	spec := childSpec{URL: w.url, API: w.http.URL, Token: w.api.Token(), Path: path,
-		Timeout: 400 * time.Millisecond, Settle: 60 * time.Millisecond, Window: 300 * time.Millisecond}
+		Timeout: 400 * time.Millisecond, Settle: 60 * time.Millisecond, Window: sendWindow()}
 	if change != nil {
 		change(&spec)
 	}
@@ -325,6 +345,8 @@ func (c *child) hear(line string) {
 		if id, err := strconv.ParseInt(rest, 10, 64); err == nil {
 			c.run.Store(id)
 		}
+	case "peak":
+		c.peak, _ = strconv.ParseInt(rest, 10, 64)
 	case "end":
 		c.summary = &importer.Summary{}
 		if err := json.Unmarshal([]byte(rest), c.summary); err != nil {

@@ -22,7 +22,7 @@ type crash struct {
 	opts    sandbox.Options
 	arrange func(w *world, path string) // what comes before
 	retry   *importer.Selection         // of the child
-	mend    func(*world)                // what changes before the next run
+	repair  func(*world)                // what changes before the next run
 	outcome importer.Outcome            // of the next run; default ok
 	want    func(w *world, after bool)  // default: wantFamily
 }
@@ -136,11 +136,11 @@ var crashes = []crash{
 	{calls: []string{"write:fail"}, lines: oneLine, outcome: "any", want: wantAfter(checkpoint.Failed, "refused", 0, 1),
 		opts: faults(sandbox.Fault{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422, Times: 1})},
 	{calls: []string{"write:give_up"}, lines: oneLine, want: wantAfter(checkpoint.InDoubt, "unreadable", 1, 1),
-		opts: sandbox.Options{Faults: []sandbox.Fault{lostAnswer(true)}, Forbidden: map[sandbox.Operation]int{sandbox.ListConversations: 403}},
-		mend: func(w *world) { w.api.Forbid(sandbox.ListConversations, 0) }},
+		opts:   sandbox.Options{Faults: []sandbox.Fault{lostAnswer(true)}, Forbidden: map[sandbox.Operation]int{sandbox.ListConversations: 403}},
+		repair: func(w *world) { w.api.Forbid(sandbox.ListConversations, 0) }},
 	{calls: []string{"write:release"}, lines: oneLine, want: wantOne(checkpoint.Complete),
-		opts: faults(sandbox.Fault{Operation: sandbox.PatchAttributes, Kind: sandbox.ErrorBefore, Status: 503}),
-		mend: func(w *world) { w.api.SetFaults(nil) }},
+		opts:   faults(sandbox.Fault{Operation: sandbox.PatchAttributes, Kind: sandbox.ErrorBefore, Status: 503}),
+		repair: func(w *world) { w.api.SetFaults(nil) }},
 	{calls: []string{"write:finish_partial"}, lines: []string{chat("t-1", withReason)}, want: wantOne(checkpoint.Partial)},
 	{calls: []string{"write:found", "write:finish_partial"}, lines: []string{chat("t-1", withReason)}, opts: sandbox.Options{PartialErrorEvery: 1},
 		want: always(func(w *world) {
@@ -210,6 +210,7 @@ func withNumbers(c *importer.Config) { c.Attributes = mappings(numbered) }
 // TestKilledAtEveryWrite: a process that is killed right before or right after any write of the checkpoint has neither lost
 // nor doubled anything when the next run has ended.
 func TestKilledAtEveryWrite(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	type moment struct {
 		crash
@@ -239,8 +240,8 @@ func TestKilledAtEveryWrite(t *testing.T) {
 		c := w.spawn(path, func(spec *childSpec) { spec.Halt, spec.Attributes, spec.Retry = &m.halt, numbered, m.retry })
 		c.mustDie()
 		w.buries(c)
-		if m.mend != nil {
-			m.mend(w)
+		if m.repair != nil {
+			m.repair(w)
 		}
 		s, err := w.run(w.jsonl(path), withNumbers)
 		if want := max(m.outcome, importer.OutcomeOK); err != nil || s.Outcome != want && m.outcome != "any" {
@@ -271,6 +272,7 @@ func (w *world) buries(c *child) {
 // TestKilledAtEveryRequest: likewise, when a request has arrived and has no effect, and when it has had its effect and the
 // answer is about to leave.
 func TestKilledAtEveryRequest(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	type moment struct {
 		op       sandbox.Operation
@@ -316,6 +318,7 @@ func TestKilledAtEveryRequest(t *testing.T) {
 // TestOneOfSeveralIsKilled: of three processes that share a source, one is killed in the middle; the others do its work, too,
 // and end only when all is done.
 func TestOneOfSeveralIsKilled(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	const n = 600
 	w := setup(t, "postgres", sandbox.Options{})

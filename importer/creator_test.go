@@ -70,6 +70,7 @@ func TestOneNewCustomerAmongMany(t *testing.T) {
 
 // TestCreationsTogetherThatGoWrong: each customer is there once, and each transcript is imported.
 func TestCreationsTogetherThatGoWrong(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	kinds := []sandbox.Fault{
 		{Kind: sandbox.ErrorBefore, Status: http.StatusBadRequest}, {Kind: sandbox.ErrorBefore, Status: http.StatusRequestEntityTooLarge},

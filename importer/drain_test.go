@@ -33,7 +33,7 @@ func TestAClaimThatIsLostDuringTheSweep(t *testing.T) {
 	})
 	s := w.mustRun(importer.OutcomeOK, w.postgres(url), func(c *importer.Config) {
 		withOrders(c)
-		c.Since = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) // so that only the sweep meets it
+		c.Since = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) // so that only resumeUnfinished meets it
 	})
 	if s.Counts.Imported != 1 || s.Counts.Read != 1 {
 		t.Errorf("counts are %+v", s.Counts)

@@ -46,6 +46,7 @@ func faultName(f sandbox.Fault) string {
 
 // TestCreationsThatGoWrong: whatever became of the request, Dixa has the end-user once.
 func TestCreationsThatGoWrong(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		kinds := slices.Concat(unapplied, applied, []sandbox.Fault{{Kind: sandbox.Throttle}, {Kind: sandbox.Throttle, Duration: 10 * time.Millisecond}})
@@ -60,6 +61,7 @@ func TestCreationsThatGoWrong(t *testing.T) {
 
 // TestLooksThatGoWrong: the conversation is found all the same, and nothing is sent again.
 func TestLooksThatGoWrong(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	kinds := slices.Concat(unapplied, applied, []sandbox.Fault{{Kind: sandbox.Throttle}})
 	together(t, matrix(2, kinds, sandbox.ListConversations, sandbox.ListMessages, sandbox.GetConversation), faultName, func(t *testing.T, fault sandbox.Fault) {
@@ -75,6 +77,7 @@ func TestLooksThatGoWrong(t *testing.T) {
 
 // TestAnswersThatAreLate: look-ups and PATCHes whose answer is lost after the effect.
 func TestAnswersThatAreLate(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	kinds := []sandbox.Fault{{Kind: sandbox.HangAfter}, {Kind: sandbox.EmptyBody}, {Kind: sandbox.HTMLAfter, Status: 504}, {Kind: sandbox.SlowBody, Duration: 5 * time.Second}}
 	together(t, matrix(2, kinds, sandbox.FindEndUsers, sandbox.PatchAttributes), faultName, func(t *testing.T, fault sandbox.Fault) {
@@ -90,6 +93,7 @@ func TestAnswersThatAreLate(t *testing.T) {
 
 // TestAStormOf429s: they are waited for, never counted as attempts, and every step goes on after them.
 func TestAStormOf429s(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		const n = 20
@@ -118,6 +122,7 @@ func TestAStormOf429s(t *testing.T) {
 
 // TestDixaIsDownForAWhile: everything waits, nothing fails, and all is imported once when Dixa is back.
 func TestDixaIsDownForAWhile(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	type outage struct {
 		store    string
@@ -159,6 +164,7 @@ func TestDixaIsDownForAWhile(t *testing.T) {
 
 // TestManyFaultsAtOnce: a fifth of all requests goes wrong, in every way.
 func TestManyFaultsAtOnce(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		const n = 80

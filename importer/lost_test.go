@@ -90,18 +90,18 @@ func TestLostCheckpointIsNotFoundByHalf(t *testing.T) {
 	}
 }
 
-// TestMendedRecordsOfALostCheckpoint: the source holds the bad version only, so that no run over it finds the mended one in Dixa.
-func TestMendedRecordsOfALostCheckpoint(t *testing.T) {
+// TestCorrectedRecordsOfALostCheckpoint: the source holds the bad version only, so that no run over it finds the corrected one in Dixa.
+func TestCorrectedRecordsOfALostCheckpoint(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	bad := chat("t-1", fields{"messages": []fields{{"role": "robot", "text": "hello"}}})
 	path := w.file("c.jsonl", chat("t-0", nil), bad, `{"broken`)
-	mended := []string{chat("t-1", fields{"_error": fields{"transcript_id": "t-1"}}), chat("t-2", fields{"_error": fields{"transcript_id": path + ":3"}})}
+	corrected := []string{chat("t-1", fields{"_error": fields{"transcript_id": "t-1"}}), chat("t-2", fields{"_error": fields{"transcript_id": path + ":3"}})}
 	w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
-	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("m.jsonl", mended...)), excerpt)
+	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("m.jsonl", corrected...)), excerpt)
 	w.lose()
 	w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), func(c *importer.Config) { c.Reconcile = true })
-	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("m.jsonl", mended...)), excerpt)
+	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("m.jsonl", corrected...)), excerpt)
 	if s.Counts.Imported+s.Counts.Partial != 2 {
 		t.Errorf("counts are %+v", s.Counts)
 	}
@@ -129,6 +129,7 @@ func TestFirstRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{})
+			w.learnt(checkpoint.IDsReturned, 0)
 			if name == "the second run" {
 				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("first.jsonl", chat("first", nil))), nil)
 			}

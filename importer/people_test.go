@@ -67,6 +67,7 @@ func TestSeveralProcessesMeetTheSamePersons(t *testing.T) {
 // TestACreatorIsKilled: a process dies between the creation of end-users and the record of it, while another one waits for
 // the same persons.
 func TestACreatorIsKilled(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	ops := []sandbox.Operation{sandbox.CreateEndUser, sandbox.CreateEndUsers}
 	together(t, ops, func(op sandbox.Operation) string { return string(op) }, func(t *testing.T, op sandbox.Operation) {
@@ -127,4 +128,101 @@ func TestALeftReservationHoldsNobodyUp(t *testing.T) {
 	close(free)
 	c.wait(importer.OutcomeOK)
 	w.wantTotals(2, 2)
+}
+
+// clans are n transcripts of so many families of three, who share a phone, or an address.
+func clans(prefix string, n, families int) []string {
+	lines := make([]string, n)
+	for i := range lines {
+		family, member := i%families, i/families%3
+		user := fields{"external_id": fmt.Sprintf("c-%d-%d", family, member)}
+		if family%2 == 0 {
+			user["phone"] = fmt.Sprintf("+4512345%03d", family)
+		} else {
+			user["email"] = fmt.Sprintf("family%d@example.org", family)
+		}
+		lines[i] = chat(fmt.Sprintf("%s-%d", prefix, i), fields{"end_user": user})
+	}
+	return lines
+}
+
+// wantClans checks that each transcript is there once, with an end-user for each member.
+func (w *world) wantClans(prefixes string, n, families int) {
+	w.Helper()
+	owners := map[string]string{}
+	for _, prefix := range prefixes {
+		for i := range n {
+			id := fmt.Sprintf("%c-%d", prefix, i)
+			w.wantOnce(id)
+			member := fmt.Sprint(i%families, " ", i/families%3)
+			if got := w.row(id).EndUserID; owners[member] != "" && owners[member] != got {
+				w.Errorf("transcript %s has the end-user %s, an earlier one of the same person %s", id, got, owners[member])
+			} else {
+				owners[member] = got
+			}
+		}
+	}
+	if got := len(w.api.EndUsers()); got != 3*families {
+		w.Errorf("Dixa has %d end-users, want %d", got, 3*families)
+	}
+	if list := w.api.Duplicates(); len(list) != 0 {
+		w.Errorf("there are twice: %v", list)
+	}
+}
+
+// TestSeveralProcessesMeetFamilies: everybody is somebody, although new end-users cannot be found for a while, and some creations get no answer.
+func TestSeveralProcessesMeetFamilies(t *testing.T) {
+	t.Parallel()
+	const n, families = 120, 20
+	w := setup(t, "postgres", sandbox.Options{EndUserLag: 30 * time.Millisecond, UniqueExternalID: true, Faults: []sandbox.Fault{
+		{Name: "one", Operation: sandbox.CreateEndUser, Kind: sandbox.DropAfter, Times: 2},
+		{Name: "many", Operation: sandbox.CreateEndUsers, Kind: sandbox.DropAfter, Times: 1},
+	}})
+	lines := clans("t", n, families)
+	there, back := w.file("there.jsonl", lines...), w.file("back.jsonl", reversed(lines)...)
+	for _, c := range []*child{w.spawn(there, nil), w.spawn(back, nil), w.spawn(there, nil)} {
+		c.wait(importer.OutcomeOK)
+	}
+	if fired := w.api.Fired(); fired["one"]+fired["many"] == 0 {
+		t.Errorf("no creation went wrong: %v", fired)
+	}
+	w.wantClans("t", n, families)
+}
+
+// TestACreatorOfFamiliesIsKilled: between the creation of end-users and the record of it.
+func TestACreatorOfFamiliesIsKilled(t *testing.T) {
+	skipIfShort(t)
+	t.Parallel()
+	for _, store := range stores {
+		for _, op := range []sandbox.Operation{sandbox.CreateEndUser, sandbox.CreateEndUsers} {
+			t.Run(store+" "+string(op), func(t *testing.T) {
+				t.Parallel()
+				const n, families = 60, 10
+				w := setup(t, store, sandbox.Options{EndUserLag: 30 * time.Millisecond, UniqueExternalID: true})
+				path := w.file("t.jsonl", clans("t", n, families)...)
+				for nth := range 3 {
+					created, leaves := make(chan struct{}), make(chan struct{})
+					w.onNth(op, int64(nth+1), func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
+						serve(&answering{ResponseWriter: rw, before: func() {
+							close(created)
+							<-leaves
+						}})
+					})
+					// If the creation was not the first one, transcripts were being sent when the child was killed. The next child waits
+					// for that long before it looks for them.
+					c := w.spawn(path, func(spec *childSpec) { spec.Timeout = 5 * time.Second })
+					select {
+					case <-created:
+						c.kill()
+						close(leaves)
+						w.buries(c)
+					case <-c.ended:
+						close(leaves)
+					}
+				}
+				w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+				w.wantClans("t", n, families)
+			})
+		}
+	}
 }

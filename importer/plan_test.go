@@ -15,58 +15,68 @@ import (
 	"dixa-import/dixa/sandbox"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/plan"
 	"dixa-import/source"
 )
 
 // plan makes a plan, and checks that it had no effect in Dixa.
-func (w *world) plan(reader importer.Reader, show int, change func(*importer.Config)) (importer.Plan, error) {
+func (w *world) plan(reader source.Reader, show int, change func(*importer.Config)) (plan.Plan, error) {
 	w.Helper()
 	store := w.open()
 	defer func() { _ = store.Close() }()
 	cfg := importer.Config{Source: testSource, Reader: reader, Store: store, API: w.client(nil), BaseURL: w.http.URL,
-		AgentID: sandbox.DefaultAgentID, Region: "DK", Workers: 4}
+		AgentID: sandbox.DefaultAgentID, Region: "DK", Workers: 4, Empty: importer.EmptyReject} // as the runs of these tests
 	if change != nil {
 		change(&cfg)
 	}
 	before := w.api.Counts()
-	p, err := importer.NewPlanner(cfg, show)
+	p, err := plan.New(cfg, show)
 	if err != nil {
 		w.Fatal(err)
 	}
-	plan, err := p.Plan(w.Context())
+	planned, err := p.Plan(w.Context())
 	after := w.api.Counts()
 	for _, op := range []sandbox.Operation{sandbox.Import, sandbox.CreateEndUser, sandbox.CreateEndUsers, sandbox.PatchAttributes} {
 		if before[op] != after[op] {
 			w.Errorf("a plan made a request to %s", op)
 		}
 	}
-	return plan, err
+	return planned, err
 }
 
-func (w *world) mustPlan(reader importer.Reader, change func(*importer.Config)) importer.Plan {
+func (w *world) mustPlan(reader source.Reader, change func(*importer.Config)) plan.Plan {
 	w.Helper()
-	plan, err := w.plan(reader, 0, change)
+	planned, err := w.plan(reader, 0, change)
 	if err != nil {
 		w.Fatal(err)
 	}
-	return plan
+	return planned
 }
 
 // wantCounts checks that a plan counts what the run that follows it counted, the number of requests aside.
-func wantCounts(t *testing.T, plan importer.Plan, run importer.Summary) {
+func wantCounts(t *testing.T, p plan.Plan, run importer.Summary) {
 	t.Helper()
-	planned, made := plan.Counts, run.Counts
+	planned, made := p.Counts, run.Counts
 	planned.Requests, made.Requests = 0, 0
 	if d := cmp.Diff(made, planned); d != "" {
 		t.Errorf("the run (-) is not what was planned (+):\n%s", d)
 	}
-	if plan.Changed != run.Changed {
-		t.Errorf("%d changed, planned %d", run.Changed, plan.Changed)
+	if p.Changed != run.Changed {
+		t.Errorf("%d changed, planned %d", run.Changed, p.Changed)
 	}
 }
 
 func TestAPlanCountsWhatARunCounts(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
+	t.Run("empty chats rejected", func(t *testing.T) { t.Parallel(); planAndRun(t, importer.EmptyReject) })
+	t.Run("empty chats skipped", func(t *testing.T) { t.Parallel(); planAndRun(t, importer.EmptySkip) })
+}
+
+// planAndRun plans runs over a dirty file, and makes them.
+func planAndRun(t *testing.T, empty importer.Empty) {
+	t.Helper()
+	withOrders := func(c *importer.Config) { withOrders(c); c.Empty = empty }
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
 		lines, _, _ := dirtyFile(11, 1200)
@@ -94,13 +104,13 @@ func TestAPlanCountsWhatARunCounts(t *testing.T) {
 			}, func(c *importer.Config) { withOrders(c); c.Anonymous = importer.AnonymousSkip }},
 		} {
 			step.lines()
-			plan := w.mustPlan(w.jsonl(path), step.change)
+			planned := w.mustPlan(w.jsonl(path), step.change)
 			s, err := w.run(w.jsonl(path), step.change)
 			if err != nil {
 				t.Fatalf("%s: %v", step.name, err)
 			}
 			t.Log(step.name, s.Counts)
-			wantCounts(t, plan, s)
+			wantCounts(t, planned, s)
 		}
 		if bad := first.Rejections; len(bad) < 3 || first.Counts.Rejected == 0 || len(bad[0].Places) != 3 || !strings.Contains(bad[0].Places[0], "chats.jsonl:") {
 			t.Errorf("rejections are %+v", bad)
@@ -113,15 +123,15 @@ func TestAPlanOfWhatIsLeftInTheMiddle(t *testing.T) {
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", append(orders(5), chat("t-1", nil), chat("t-2", nil))...)
 	leftSending(w, path, true)
-	plan := w.mustPlan(w.jsonl(path), withOrders)
-	if plan.Work.Sending != 1 || plan.Work.New+plan.Work.Pending+plan.Work.Attributes != plan.Counts.Read-plan.Counts.AlreadyDone-1 {
-		t.Errorf("work is %+v of %+v", plan.Work, plan.Counts)
+	planned := w.mustPlan(w.jsonl(path), withOrders)
+	if planned.Work.Sending != 1 || planned.Work.New+planned.Work.Pending+planned.Work.Attributes != planned.Counts.Read-planned.Counts.AlreadyDone-1 {
+		t.Errorf("work is %+v of %+v", planned.Work, planned.Counts)
 	}
 	// What the source does not hold any more is gone on with, too.
 	w.file("c.jsonl", chat("t-9", nil))
-	plan = w.mustPlan(w.jsonl(path), withOrders)
-	if plan.Work.Sending != 1 || plan.Work.New != 1 || plan.Requests.Looks == 0 {
-		t.Errorf("work is %+v, requests %+v", plan.Work, plan.Requests)
+	planned = w.mustPlan(w.jsonl(path), withOrders)
+	if planned.Work.Sending != 1 || planned.Work.New != 1 || planned.Requests.Looks == 0 {
+		t.Errorf("work is %+v, requests %+v", planned.Work, planned.Requests)
 	}
 }
 
@@ -145,27 +155,27 @@ func TestAPlanOfRequests(t *testing.T) {
 		lines[i] = chat(fmt.Sprintf("t-%d", i), fields{"end_user": user, "attributes": fields{"order": fmt.Sprint(i), "mood": "good"}})
 	}
 	path := w.file("c.jsonl", lines...)
-	plan := w.mustPlan(w.jsonl(path), func(c *importer.Config) { withOrders(c); c.Rate = 50 })
+	planned := w.mustPlan(w.jsonl(path), func(c *importer.Config) { withOrders(c); c.Rate = 50 })
 	again := w.mustPlan(w.jsonl(path), func(c *importer.Config) { withOrders(c); c.Rate = 50 })
-	if d := cmp.Diff(plan, again); d != "" {
+	if d := cmp.Diff(planned, again, cmp.AllowUnexported(importer.Mark{})); d != "" {
 		t.Errorf("the same plan is another one the second time:\n%s", d)
 	}
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
-	if off := math.Abs(float64(plan.Counts.Requests)/float64(s.Counts.Requests) - 1); off > 0.05 {
-		t.Errorf("planned %d requests (%+v), made %d: %.1f%% off", plan.Counts.Requests, plan.Requests, s.Counts.Requests, 100*off)
+	if off := math.Abs(float64(planned.Counts.Requests)/float64(s.Counts.Requests) - 1); off > 0.05 {
+		t.Errorf("planned %d requests (%+v), made %d: %.1f%% off", planned.Counts.Requests, planned.Requests, s.Counts.Requests, 100*off)
 	}
-	t.Logf("planned %d requests (%+v, %+v), made %d", plan.Counts.Requests, plan.Requests, plan.People, s.Counts.Requests)
-	if want := time.Duration(float64(plan.Counts.Requests) / 50 * float64(time.Second)); plan.Duration != want {
-		t.Errorf("the duration is %v, want %v", plan.Duration, want)
+	t.Logf("planned %d requests (%+v, %+v), made %d", planned.Counts.Requests, planned.Requests, planned.People, s.Counts.Requests)
+	if want := time.Duration(float64(planned.Counts.Requests) / 50 * float64(time.Second)); planned.Duration != want {
+		t.Errorf("the duration is %v, want %v", planned.Duration, want)
 	}
-	if !slices.Equal(plan.Unmapped, []string{"mood"}) || plan.People.Unknown != customers || plan.People.Sampled == 0 || plan.People.Sampled > 200 {
-		t.Errorf("unmapped %v, end-users %+v", plan.Unmapped, plan.People)
+	if !slices.Equal(planned.Unmapped, []string{"mood"}) || planned.People.Unknown != customers || planned.People.Sampled == 0 || planned.People.Sampled > 200 {
+		t.Errorf("unmapped %v, end-users %+v", planned.Unmapped, planned.People)
 	}
-	if d := plan.Directory; d == nil || *d != (importer.PlanDirectory{Requests: 3, Whole: true, PerPage: 100, LookUps: plan.Requests.LookUps}) {
+	if d := planned.Directory; d == nil || *d != (plan.Directory{Requests: 3, Whole: true, PerPage: 100, LookUps: planned.Requests.LookUps}) {
 		t.Errorf("the directory is %+v", d)
 	}
 	known := w.mustPlan(w.jsonl(w.file("d.jsonl", chat("new", fields{"end_user": fields{"email": "c5@example.org"}, "mood": 1}))), withOrders)
-	if known.People != (importer.PlanPeople{Known: 1}) || known.Requests.LookUps+known.Requests.Creations != 0 || !slices.Equal(known.Ignored, []string{"mood"}) {
+	if known.People != (plan.People{Known: 1}) || known.Requests.LookUps+known.Requests.Creations != 0 || !slices.Equal(known.Ignored, []string{"mood"}) {
 		t.Errorf("end-users %+v, requests %+v, ignored %v", known.People, known.Requests, known.Ignored)
 	}
 }
@@ -183,21 +193,21 @@ func TestAPlanWithPreload(t *testing.T) {
 	path := w.file("c.jsonl", lines...)
 	preload := func(c *importer.Config) { c.Preload = true }
 	w.api.SetFaults([]sandbox.Fault{{Name: "too many at once", Operation: sandbox.ListEndUsers, Kind: sandbox.ErrorBefore, Status: 400, Nth: 1}})
-	plan := w.mustPlan(w.jsonl(path), preload)
+	planned := w.mustPlan(w.jsonl(path), preload)
 	w.wantFired("too many at once")
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(path), preload)
-	if off := math.Abs(float64(plan.Counts.Requests)/float64(s.Counts.Requests) - 1); off > 0.05 || plan.Requests.LookUps != 0 || plan.Requests.Directory != 3 {
-		t.Errorf("planned %d requests (%+v), made %d", plan.Counts.Requests, plan.Requests, s.Counts.Requests)
+	if off := math.Abs(float64(planned.Counts.Requests)/float64(s.Counts.Requests) - 1); off > 0.05 || planned.Requests.LookUps != 0 || planned.Requests.Directory != 3 {
+		t.Errorf("planned %d requests (%+v), made %d", planned.Counts.Requests, planned.Requests, s.Counts.Requests)
 	}
-	if plan.Directory.LookUps != 400 {
-		t.Errorf("without the list there would be %d look-ups, want 400", plan.Directory.LookUps)
+	if planned.Directory.LookUps != 400 {
+		t.Errorf("without the list there would be %d look-ups, want 400", planned.Directory.LookUps)
 	}
 	// Where the list may not be read, the plan is that of look-ups.
 	w.api.Forbid(sandbox.ListEndUsers, 403)
 	more := w.file("d.jsonl", chat("new", nil))
-	plan = w.mustPlan(w.jsonl(more), preload)
-	if plan.Directory != nil || plan.Requests.LookUps != 1 {
-		t.Errorf("the directory is %+v, requests %+v", plan.Directory, plan.Requests)
+	planned = w.mustPlan(w.jsonl(more), preload)
+	if planned.Directory != nil || planned.Requests.LookUps != 1 {
+		t.Errorf("the directory is %+v, requests %+v", planned.Directory, planned.Requests)
 	}
 }
 
@@ -205,10 +215,10 @@ func TestAPlanWithoutACheckpoint(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", append(orders(40), orders(40)...)...)
-	plan := w.mustPlan(w.jsonl(path), func(c *importer.Config) { withOrders(c); c.Store = nil })
-	want := checkpoint.Counts{Read: 80, Imported: 40, Duplicate: 40, Requests: plan.Counts.Requests}
-	if plan.Counts != want || plan.Work.New != 40 {
-		t.Errorf("counts are %+v, work %+v", plan.Counts, plan.Work)
+	planned := w.mustPlan(w.jsonl(path), func(c *importer.Config) { withOrders(c); c.Store = nil })
+	want := checkpoint.Counts{Read: 80, Imported: 40, Duplicate: 40, Requests: planned.Counts.Requests}
+	if planned.Counts != want || planned.Work.New != 40 {
+		t.Errorf("counts are %+v, work %+v", planned.Counts, planned.Work)
 	}
 }
 
@@ -218,18 +228,18 @@ func TestAPlanShowsWhatWouldLeave(t *testing.T) {
 	old := w.file("old.jsonl", chat("t-0", fields{"end_user": fields{"external_id": "known"}}))
 	w.mustRun(importer.OutcomeOK, w.jsonl(old), withOrders)
 	path := w.file("c.jsonl", chat("t-1", fields{"end_user": fields{"external_id": "known"}, "attributes": fields{"order": "42"}}), chat("t-2", nil), chat("t-3", nil))
-	plan, err := w.plan(w.jsonl(path), 2, withOrders)
-	if err != nil || len(plan.Examples) != 2 {
-		t.Fatalf("examples are %+v, %v", plan.Examples, err)
+	planned, err := w.plan(w.jsonl(path), 2, withOrders)
+	if err != nil || len(planned.Examples) != 2 {
+		t.Fatalf("examples are %+v, %v", planned.Examples, err)
 	}
-	if got := plan.Examples[0].Import.RequesterID; got != w.row("t-0").EndUserID || got == "" {
+	if got := planned.Examples[0].Import.RequesterID; got != w.row("t-0").EndUserID || got == "" {
 		t.Errorf("the requester of a known end-user is %q", got)
 	}
-	if got := plan.Examples[1].Import.RequesterID; got != importer.UnknownEndUser {
+	if got := planned.Examples[1].Import.RequesterID; got != plan.UnknownEndUser {
 		t.Errorf("the requester of an unknown end-user is %q", got)
 	}
-	if v := plan.Examples[0].Attributes[sandbox.OrderNumberID]; v.Text != "42" || plan.Examples[1].Attributes != nil {
-		t.Errorf("attributes are %+v and %+v", plan.Examples[0].Attributes, plan.Examples[1].Attributes)
+	if v := planned.Examples[0].Attributes[sandbox.OrderNumberID]; v.Text != "42" || planned.Examples[1].Attributes != nil {
+		t.Errorf("attributes are %+v and %+v", planned.Examples[0].Attributes, planned.Examples[1].Attributes)
 	}
 	// It is what leaves, byte for byte.
 	var sent []byte
@@ -240,7 +250,7 @@ func TestAPlanShowsWhatWouldLeave(t *testing.T) {
 		return false
 	}}})
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
-	shown, err := json.Marshal(plan.Examples[0].Import)
+	shown, err := json.Marshal(planned.Examples[0].Import)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,13 +268,13 @@ func TestAPlanNamesAttributeValuesThatCannotBeSet(t *testing.T) {
 	change := func(c *importer.Config) {
 		c.Attributes = []importer.AttributeMapping{{Name: "reason", Attribute: "contact_reason"}}
 	}
-	plan := w.mustPlan(w.jsonl(path), change)
+	planned := w.mustPlan(w.jsonl(path), change)
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(path), change)
-	wantCounts(t, plan, s)
-	if len(plan.Refused) != 2 || plan.Refused[0].Count+plan.Refused[1].Count != 3 || plan.Refused[0].Attribute != "reason" || plan.Requests.Patches != 1 {
-		t.Errorf("refused are %+v, requests %+v", plan.Refused, plan.Requests)
+	wantCounts(t, planned, s)
+	if len(planned.Refused) != 2 || planned.Refused[0].Count+planned.Refused[1].Count != 3 || planned.Refused[0].Attribute != "reason" || planned.Requests.Patches != 1 {
+		t.Errorf("refused are %+v, requests %+v", planned.Refused, planned.Requests)
 	}
-	for _, r := range plan.Refused {
+	for _, r := range planned.Refused {
 		if strings.Contains(r.Reason, "gold") || strings.Contains(r.Reason, "nonsense") {
 			t.Errorf("a value is in %q", r.Reason)
 		}
@@ -287,9 +297,9 @@ func TestAPlanThatCannotBeMade(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	plan, err := w.plan(reader, 0, nil)
-	if err != nil || plan.Counts.Rejected != 1 || plan.Rejections[0].Code != source.RejectFileDamaged {
-		t.Errorf("a file that went away: %+v, %v", plan.Rejections, err)
+	planned, err := w.plan(reader, 0, nil)
+	if err != nil || planned.Counts.Rejected != 1 || planned.Rejections[0].Code != source.RejectFileDamaged {
+		t.Errorf("a file that went away: %+v, %v", planned.Rejections, err)
 	}
 }
 
@@ -300,8 +310,8 @@ func TestAPlanWithReconcile(t *testing.T) {
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 	change := func(c *importer.Config) { withOrders(c); c.Reconcile = true }
 	lost := func(c *importer.Config) { change(c); c.Store = nil }
-	plan := w.mustPlan(w.jsonl(path), lost)
-	if plan.Requests.Looks < 60 || plan.People.Found != 7 || plan.People.Created != 0 || plan.Duration == 0 {
-		t.Errorf("requests %+v, end-users %+v, %v", plan.Requests, plan.People, plan.Duration)
+	planned := w.mustPlan(w.jsonl(path), lost)
+	if planned.Requests.Looks < 60 || planned.People.Found != 7 || planned.People.Created != 0 || planned.Duration == 0 {
+		t.Errorf("requests %+v, end-users %+v, %v", planned.Requests, planned.People, planned.Duration)
 	}
 }

@@ -101,6 +101,61 @@ func TestANormalisedDatabaseIsImportedFromItsWatermark(t *testing.T) {
 	})
 }
 
+// A row that was closed in the future, accepted or rejected, must not lift the watermark over the chats that are closed until then.
+func TestRowsClosedInTheFutureHideNothing(t *testing.T) {
+	t.Parallel()
+	for name, closed := range map[string]string{
+		"year 9999": "'9999-12-31 23:00Z'", "year 2099": "'2099-01-01Z'", "in 20 hours": "now() + interval '20 hours'",
+		"year 33658": "'33658-09-27Z'", "infinity": "'infinity'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onStores(t, storesFor(name == "year 9999" || name == "in 20 hours"), func(t *testing.T, store string) {
+				w := setup(t, store, sandbox.Options{})
+				url, db := botDatabase(t, 9)
+				overlap := func(c *importer.Config) { c.Overlap = time.Hour }
+				exec(t, db, "update sessions set ended_at = "+closed+" where id = 9")
+				if s, err := w.run(w.postgres(url), overlap); err != nil || s.Counts.Imported < 8 {
+					t.Fatalf("the first run says %+v, %v", s.Counts, err)
+				}
+				addSessions(t, db, 11, 12)
+				exec(t, db, "update sessions set ended_at = now() - interval '30 minutes' where id > 10")
+				if s, err := w.run(w.postgres(url), overlap); err != nil || s.Counts.Imported != 2 {
+					t.Errorf("the run after says %+v, %v", s.Counts, err)
+				}
+				w.wantOnce("11")
+				w.wantOnce("12")
+			})
+		})
+	}
+}
+
+// A checkpoint whose watermark is ahead of the present finds what it has passed over.
+func TestAWatermarkThatIsAheadHeals(t *testing.T) {
+	t.Parallel()
+	for name, stored := range map[string]string{"year 9999": "9999-12-31T23:59:59.000Z", "year 33658": "33658-09-27T00:00:00.000Z", "tomorrow": time.Now().UTC().Add(20 * time.Hour).Format("2006-01-02T15:04:05.000Z")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onStores(t, storesFor(name != "tomorrow"), func(t *testing.T, store string) {
+				w := setup(t, store, sandbox.Options{})
+				url, db := botDatabase(t, 9)
+				w.mustRun(importer.OutcomeOK, w.postgres(url), nil)
+				w.sql("update dixa_import.sources set watermark = '" + stored + "'")
+				addSessions(t, db, 11, 12)
+				if s := w.mustRun(importer.OutcomeOK, w.postgres(url), nil); s.Counts.Imported != 2 {
+					t.Errorf("the run after says %+v", s.Counts)
+				}
+				if !strings.Contains(w.logs.String(), "the watermark is in the future") {
+					t.Error("the log does not say that the whole source is read again")
+				}
+				if s := w.mustRun(importer.OutcomeOK, w.postgres(url), nil); s.Counts.Read > 4 {
+					t.Errorf("the watermark has not healed, the next run says %+v", s.Counts)
+				}
+			})
+		})
+	}
+}
+
 func TestTheWatermarkWaitsForWhatIsNotDone(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
@@ -166,6 +221,7 @@ func TestTheCheckpointDatabaseGoesAway(t *testing.T) {
 
 // TestTheCheckpointDatabaseStaysAway: the run stops, and what is on its way is covered by what the checkpoint says.
 func TestTheCheckpointDatabaseStaysAway(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	cluster := pgtest.Cluster(t)
 	w := setup(t, "sqlite", sandbox.Options{})

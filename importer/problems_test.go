@@ -12,6 +12,7 @@ import (
 	"dixa-import/dixa/sandbox"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/verify"
 )
 
 func withReasons(c *importer.Config) {
@@ -85,12 +86,12 @@ func TestVerifyTellsOfRefusedAttributes(t *testing.T) {
 	if !w.api.SetAttribute(w.wantOnce("t-3").ID, sandbox.ContactReasonID, []string{"payment"}) { // by hand
 		t.Fatal("the attribute was not set")
 	}
-	var found []importer.Differing
-	s, _, err := w.verify(w.jsonl(path), importer.VerifyOptions{Report: func(d importer.Differing) { found = append(found, d) }}, withReasons)
+	var found []verify.Differing
+	s, _, err := w.verify(w.jsonl(path), verify.Options{Report: func(d verify.Differing) { found = append(found, d) }}, withReasons)
 	if err != nil || s.Outcome != importer.OutcomeIncomplete || s.KnownPartial != 2 || s.Differing != 1 || len(found) != 1 {
 		t.Fatalf("%+v, error %v, found %+v", s, err, found)
 	}
-	want := importer.Difference{Kind: importer.DiffAttribute, Attribute: "reason", Detail: "refused when it was set; see errors"}
+	want := verify.Difference{Kind: verify.DiffAttribute, Attribute: "reason", Detail: "refused when it was set; see errors"}
 	if d := found[0]; d.ID != "t-1" || len(d.Differences) != 1 || d.Differences[0] != want {
 		t.Errorf("found %+v", found)
 	}
@@ -117,4 +118,45 @@ func TestCountsOfAStoppedRunAddUp(t *testing.T) {
 		t.Fatalf("%+v, error %v", s, err)
 	}
 	checkCounts(t, s)
+}
+
+// TestTheLogSaysASentenceOnce: of what is rejected or fails for one reason the first line says it, the others say where.
+func TestTheLogSaysASentenceOnce(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422}}})
+	bad := func(id string) string { return chat(id, fields{"closed_at": "2026-11-19 08:12:30"}) }
+	late := func(id string, n int) string {
+		messages := make([]any, n)
+		for i := range messages {
+			messages[i] = fields{"role": "user", "text": "Hello"}
+		}
+		return chat(id, fields{"messages": append(messages, fields{"role": "boss", "text": "Hello"})})
+	}
+	path := w.file("c.jsonl", bad("b-1"), bad("b-2"), bad("b-3"), bad("b-4"), late("r-1", 1), late("r-2", 2), late("r-3", 3),
+		chat("t-1", nil), chat("t-2", nil), chat("t-3", nil))
+	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
+	if s.Counts.Rejected != 7 || s.Counts.Failed != 3 {
+		t.Fatalf("counts are %+v", s.Counts)
+	}
+	lines := map[string][]string{}
+	for line := range strings.Lines(w.logs.String()) {
+		for _, code := range []string{"time_without_zone", "invalid_role", "refused"} {
+			if strings.Contains(line, "msg=\"transcript ") && strings.Contains(line, "code="+code) {
+				lines[code] = append(lines[code], line)
+			}
+		}
+	}
+	for _, code := range []string{"time_without_zone", "invalid_role", "refused"} {
+		if len(lines[code]) != 3 {
+			t.Errorf("%s: %d lines, want 3", code, len(lines[code]))
+		}
+		for i, line := range lines[code] {
+			if strings.Contains(line, "error=") != (i == 0) {
+				t.Errorf("%s: line %d is %s", code, i+1, line)
+			}
+			if i > 0 && code != "refused" && !strings.Contains(line, "place=") {
+				t.Errorf("%s: line %d does not say where: %s", code, i+1, line)
+			}
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"dixa-import/dixa/sandbox"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/source"
 )
 
 // lostAnswer makes the answer to the first import get lost; after says whether the import took effect.
@@ -34,7 +35,7 @@ func leftSending(w *world, path string, after bool) {
 }
 
 // mustRunStopping makes a run that is told to stop when its first import arrives.
-func (w *world) mustRunStopping(reader importer.Reader) importer.Summary {
+func (w *world) mustRunStopping(reader source.Reader) importer.Summary {
 	w.Helper()
 	store := w.open()
 	defer func() { _ = store.Close() }()
@@ -54,6 +55,7 @@ func (w *world) mustRunStopping(reader importer.Reader) importer.Summary {
 }
 
 func TestWhatAStoppedRunLeavesInDoubt(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	for _, after := range []bool{true, false} {
 		onEveryStore(t, func(t *testing.T, store string) {
@@ -148,6 +150,38 @@ func TestLooksReadEveryPageAndChannel(t *testing.T) {
 	if n := w.api.Counts()[sandbox.ListMessages]; n > 300*3/4+10 {
 		t.Errorf("%d conversations were read", n)
 	}
+}
+
+// TestAnotherConversationIsRecordedMeanwhile: the summary, the log and the row tell of both.
+func TestAnotherConversationIsRecordedMeanwhile(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		w := setup(t, store, sandbox.Options{})
+		const earlier = 9_000_001
+		w.onOperation(func(op sandbox.Operation) {
+			if op != sandbox.Import {
+				return
+			}
+			found := checkpoint.Change{ID: "t-1", Event: checkpoint.Found, ConversationID: earlier}
+			if r, err := w.open().Write(t.Context(), testSource, 0, []checkpoint.Change{found}); err != nil || !r[0].Applied {
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
+		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", chat("t-1", nil))), nil)
+		if s.Duplicates != 1 || s.Counts.Partial != 1 || s.Counts.Imported != 0 || len(s.Problems) != 1 || s.Problems[0].Kind != checkpoint.KindDuplicate {
+			t.Errorf("%d duplicates, counts %+v, problems %v", s.Duplicates, s.Counts, s.Problems)
+		}
+		if row := w.wantRow("t-1", checkpoint.Partial, ""); row.ConversationID != earlier {
+			t.Errorf("the row is %+v", row)
+		}
+		both := fmt.Sprintf("Dixa has two conversations of this transcript: %d and %d", earlier, w.wantOnce("t-1").ID)
+		if p := w.partialErrors("t-1"); len(p) != 1 || p[0].Kind != checkpoint.KindDuplicate || p[0].Message != both {
+			t.Errorf("partial errors are %+v, not %s", p, both)
+		}
+		if log := w.logs.String(); !strings.Contains(log, fmt.Sprintf("transcript=t-1 status=partial problem=duplicate conversation=%d", earlier)) {
+			t.Error("the log does not tell of the duplicate")
+		}
+	})
 }
 
 func TestTwoConversationsAreFound(t *testing.T) {

@@ -8,55 +8,18 @@ import (
 	"slices"
 
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/rules"
+	"dixa-import/importer/internal/session"
 	"dixa-import/source"
 )
 
-// Decision is what a person has found out about transcripts in doubt.
-type Decision string
-
-// The decisions about transcripts in doubt.
-const (
-	Undecided Decision = ""       // look in Dixa once more
-	Resend    Decision = "resend" // it is not there: send it
-	Drop      Decision = "drop"   // it is not to be there: skip it
-	Adopt     Decision = "adopt"  // it is Selection.Conversation
-)
-
-// Selection says which transcripts a retry works on: those that fit all of Statuses, Codes and IDs that are not empty.
-type Selection struct {
-	// Statuses default to what a run leaves behind and a repetition may mend: failed, imported, partial ones whose attributes
-	// are missing, pending ones with an error; in-doubt ones only where they are named or decided about.
-	Statuses     []checkpoint.Status
-	Codes        []string // error codes
-	IDs          []string
-	Decision     Decision // about those that are in doubt; Drop also about failed and rejected ones that are chosen
-	Conversation int64    // for Adopt, which takes exactly one id
-}
-
-func (s Selection) validate() error {
-	if s.Decision == Adopt && (len(s.IDs) != 1 || s.Conversation <= 0) {
-		return errors.New("a conversation can be adopted for exactly one transcript: name one id and the conversation's number")
-	}
-	if s.Decision == Drop && slices.ContainsFunc(s.Statuses, func(status checkpoint.Status) bool { return !slices.Contains(droppable, status) }) {
-		return errors.New("only transcripts that are in_doubt, failed or rejected can be dropped")
-	}
-	for _, status := range s.Statuses {
-		if status == checkpoint.Complete || status == checkpoint.Skipped || !slices.Contains(checkpoint.Statuses, status) {
-			return fmt.Errorf("transcripts that are %q cannot be retried", status)
-		}
-	}
-	return nil
-}
-
-// droppable are the statuses of what a person may decide not to import.
-var droppable = []checkpoint.Status{checkpoint.InDoubt, checkpoint.Failed, checkpoint.Rejected}
-
-func (s Selection) statuses() []checkpoint.Status {
+// statusesOf returns the statuses that a Selection is about.
+func statusesOf(s Selection) []checkpoint.Status {
 	switch {
 	case len(s.Statuses) > 0:
 		return s.Statuses
 	case s.Decision == Drop && len(s.IDs)+len(s.Codes) > 0:
-		return droppable
+		return session.Droppable
 	case s.Decision != Undecided:
 		return []checkpoint.Status{checkpoint.InDoubt}
 	case len(s.IDs) > 0:
@@ -65,42 +28,55 @@ func (s Selection) statuses() []checkpoint.Status {
 	return []checkpoint.Status{checkpoint.Failed, checkpoint.Imported, checkpoint.Partial, checkpoint.Pending}
 }
 
-// partialKinds are the partial errors that a retry may mend; where partial transcripts are asked for by name, any.
-func (s Selection) partialKinds() []checkpoint.PartialErrorKind {
+// byDefault reports whether nothing is chosen and nothing decided.
+func byDefault(s Selection) bool {
+	return len(s.Statuses)+len(s.Codes)+len(s.IDs) == 0 && s.Decision == Undecided
+}
+
+// selected returns the statuses that a retry works on. Rejected records of files need no retry: every run judges them again.
+func (im *Importer) selected(s Selection) []checkpoint.Status {
+	if byDefault(s) && im.s.Reader.Ordered() {
+		return append(statusesOf(s), checkpoint.Rejected)
+	}
+	return statusesOf(s)
+}
+
+// partialKinds are the partial errors that a retry may correct; where partial transcripts are selected by name, all.
+func partialKinds(s Selection) []checkpoint.PartialErrorKind {
 	if len(s.Statuses) > 0 || len(s.IDs) > 0 {
 		return nil
 	}
 	return []checkpoint.PartialErrorKind{checkpoint.KindAttribute}
 }
 
-// wants says whether a transcript that fits the statuses, codes and ids is really to be worked on.
-func (s Selection) wants(row checkpoint.Row) bool {
+// wants reports whether a transcript that fits the statuses, codes and ids is really to be worked on.
+func wants(s Selection, row checkpoint.Row) bool {
 	named := len(s.Statuses) > 0 || len(s.IDs) > 0 || len(s.Codes) > 0
 	return row.Status != checkpoint.Pending || named || row.ErrorCode != ""
 }
 
 // retry works on what a person has selected, page by page, in the order of the ids.
 func (im *Importer) retry(ctx context.Context) error {
-	sel := *im.cfg.Retry
+	sel := *im.s.Retry
 	if err := im.expect(sel); err != nil {
-		return ignoreLimit(im.stoppedOr(err))
+		return ignoreLimit(im.s.StoppedOr(err))
 	}
-	for after := ""; im.fetching.Err() == nil; {
+	for after := ""; im.s.Starting.Err() == nil; {
 		var rows []checkpoint.Row
-		err := im.patiently(im.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
-			rows, err = im.cfg.Store.Select(ctx, im.cfg.Source, im.id, checkpoint.Filter{
-				Statuses: sel.statuses(), Codes: sel.Codes, IDs: sel.IDs, After: after, Limit: fetchPage,
-				WithPartial: sel.partialKinds()})
+		err := im.s.Patiently(im.s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {
+			rows, err = im.s.Store.Select(ctx, im.s.Source, im.s.RunID, checkpoint.Filter{
+				Statuses: im.selected(sel), Codes: sel.Codes, IDs: sel.IDs, After: after, Limit: fetchPage,
+				WithPartial: partialKinds(sel)})
 			return err
 		})
 		if err != nil {
-			return ignoreLimit(im.stoppedOr(err))
+			return ignoreLimit(im.s.StoppedOr(err))
 		}
 		if len(rows) == 0 {
-			return im.rejectUnmended(sel)
+			return im.rejectUncorrected(sel)
 		}
 		after = rows[len(rows)-1].ID
-		rows = slices.DeleteFunc(rows, func(row checkpoint.Row) bool { return row.RunID == im.id || !sel.wants(row) })
+		rows = slices.DeleteFunc(rows, func(row checkpoint.Row) bool { return row.RunID == im.s.RunID || !wants(sel, row) })
 		if err := im.retryRows(ctx, rows); err != nil {
 			return ignoreLimit(err)
 		}
@@ -114,12 +90,12 @@ func (im *Importer) expect(sel Selection) error {
 		im.expected.Store(int64(len(sel.IDs)))
 		return nil
 	}
-	return im.patiently(im.fetching, "read the checkpoint", func(ctx context.Context) error {
-		totals, err := im.cfg.Store.Totals(ctx, im.cfg.Source, 0)
+	return im.s.Patiently(im.s.Starting, "read the checkpoint", func(ctx context.Context) error {
+		totals, err := im.s.Store.Totals(ctx, im.s.Source, 0)
 		var n int64
 		for _, t := range totals {
-			fits := slices.Contains(sel.statuses(), t.Status) && (len(sel.Codes) == 0 || slices.Contains(sel.Codes, t.ErrorCode))
-			if fits && sel.wants(checkpoint.Row{Status: t.Status, ErrorCode: t.ErrorCode}) {
+			fits := slices.Contains(im.selected(sel), t.Status) && (len(sel.Codes) == 0 || slices.Contains(sel.Codes, t.ErrorCode))
+			if fits && wants(sel, checkpoint.Row{Status: t.Status, ErrorCode: t.ErrorCode}) {
 				n += t.Count
 			}
 		}
@@ -131,27 +107,32 @@ func (im *Importer) expect(sel Selection) error {
 // retryRows starts the work on rows. What needs a record that the source does not hold any more stays as it is.
 func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error {
 	err := im.again(ctx, rows, func(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
-		if rec == nil && im.cfg.Excerpt {
+		if rec == nil && im.s.Excerpt {
+			return checkpoint.ClaimRequest{}, false
+		}
+		if row.Status == checkpoint.Rejected && byDefault(*im.s.Retry) && (rec == nil || im.pipeline.policy().Settled(rec, &row)) {
+			im.tally.read.Add(1)
+			im.tally.alreadyDone.Add(1)
 			return checkpoint.ClaimRequest{}, false
 		}
 		if rec != nil && im.leavesBad(row, rec) {
-			if !im.cfg.Excerpt { // those of an excerpt are counted when all of it is read
+			if !im.s.Excerpt { // those of an excerpt are counted when all of it is read
 				im.tally.read.Add(1)
-				im.countUnmended(rec)
+				im.countUncorrected(rec)
 			}
 			return checkpoint.ClaimRequest{}, false
 		}
 		problem := "the source does not hold the transcript any more"
 		if rec != nil && rec.Key() != row.ID { // it is known by its place
-			if sameHash(row.ContentHash, rec.Hash) {
-				rec.Reject(errDuplicateID())
+			if rules.SameHash(row.ContentHash, rec.Hash) {
+				rec.Reject(rules.ErrDuplicateID())
 			} else {
 				rec, problem = nil, "another record is at this place by now: `dixa-import run` takes it"
 			}
 		}
 		request, ok := im.retryClaim(row, rec)
 		if !ok {
-			im.few(logCause{event: "left: " + problem})(problem, "transcript", row.ID)
+			im.tally.warnSampled(logCause{event: "left: " + problem})(problem, "transcript", row.ID)
 			im.leaveAsItIs(row)
 		}
 		return request, ok
@@ -178,7 +159,7 @@ func (im *Importer) leaveAsItIs(row checkpoint.Row) {
 	im.tally.cause(codeSourceMissing)
 }
 
-// retryClaim says how a row is to be claimed, and whether that makes sense.
+// retryClaim returns how to claim a row, and whether that makes sense.
 func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
 	request := checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim, SeenAt: row.UpdatedAt, ContentHash: row.ContentHash, ClosedAt: row.ClosedAt}
 	if rec != nil {
@@ -187,7 +168,7 @@ func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoi
 			request.File = rec.Place.Path
 		}
 	}
-	switch decision := im.cfg.Retry.Decision; row.Status {
+	switch decision := im.s.Retry.Decision; row.Status {
 	case checkpoint.Failed, checkpoint.Rejected:
 		if decision == Drop { // as it was: with another content a person may think otherwise
 			request.ContentHash, request.ClosedAt = row.ContentHash, row.ClosedAt
@@ -207,25 +188,25 @@ func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoi
 }
 
 // arrange prepares a task for what a retry is to do with a transcript that was in the state row before its claim.
-func (im *Importer) arrange(t *task, row checkpoint.Row) error {
-	if im.cfg.Retry == nil {
+func (p *pipeline) arrange(t *task, row checkpoint.Row) error {
+	if p.s.Retry == nil {
 		return nil
 	}
 	switch row.Status {
 	case checkpoint.Failed, checkpoint.Rejected, checkpoint.Pending:
 		t.row.Attempts = 0 // a person asks for a new beginning, or for an end
-		t.decision = im.cfg.Retry.Decision
+		t.decision = p.s.Retry.Decision
 	case checkpoint.InDoubt:
 		t.row.Attempts = 0
-		t.decision = im.cfg.Retry.Decision
+		t.decision = p.s.Retry.Decision
 	case checkpoint.Partial:
 		var known []checkpoint.PartialError
-		err := im.patiently(im.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
-			known, err = im.cfg.Store.PartialErrors(ctx, im.cfg.Source, row.ID)
+		err := p.s.Patiently(p.s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {
+			known, err = p.s.Store.PartialErrors(ctx, p.s.Source, row.ID)
 			return err
 		})
 		if err != nil {
-			return im.stoppedOr(err)
+			return p.s.StoppedOr(err)
 		}
 		t.repair(known)
 	}
@@ -249,26 +230,26 @@ func (t *task) repair(known []checkpoint.PartialError) {
 }
 
 // decided does what a person has decided about a transcript in doubt.
-func (im *Importer) decided(t *task) (step, error) {
+func (p *pipeline) decided(t *task) (step, error) {
 	switch t.decision {
 	case Drop:
-		return im.settle(t, checkpoint.Skip, codeDropped, "")
+		return p.settle(t, checkpoint.Skip, rules.CodeDropped, "")
 	case Adopt:
-		return im.recordFound(t, im.cfg.Retry.Conversation, nil)
+		return p.recordFound(t, p.s.Retry.Conversation, nil)
 	}
 	return stepResolve, nil
 }
 
 // checkDecision makes sure that the conversation that a person names is there.
 func (im *Importer) checkDecision(ctx context.Context) error {
-	if im.cfg.Retry == nil || im.cfg.Retry.Decision != Adopt {
+	if im.s.Retry == nil || im.s.Retry.Decision != Adopt {
 		return nil
 	}
-	_, err := im.cfg.API.GetConversation(ctx, im.cfg.Retry.Conversation)
-	if hasStatus(err, http.StatusNotFound) {
-		return fmt.Errorf("Dixa has no conversation %d: correct the number, or --resend the transcript", im.cfg.Retry.Conversation)
+	_, err := im.s.API.GetConversation(ctx, im.s.Retry.Conversation)
+	if session.HasStatus(err, http.StatusNotFound) {
+		return fmt.Errorf("Dixa has no conversation %d: correct the number, or --resend the transcript", im.s.Retry.Conversation)
 	}
-	if err != nil && !refusedOptional(err) {
+	if err != nil && !session.RefusedOptional(err) {
 		return err
 	}
 	return nil

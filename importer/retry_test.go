@@ -2,6 +2,8 @@ package importer_test
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 
 	"dixa-import/dixa/sandbox"
@@ -82,6 +84,48 @@ func TestRetryOfFailedOnes(t *testing.T) {
 	})
 }
 
+// TestRetryOfChatsThatAreOpenAgain: they are not sent, whatever became of them, and imported once they are closed.
+func TestRetryOfChatsThatAreOpenAgain(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422, Times: 1}}})
+	path := w.file("c.jsonl", chat("t-1", nil))
+	w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
+	w.wantRow("t-1", checkpoint.Failed, "refused")
+	w.file("c.jsonl", chat("t-0", nil), chat("t-1", fields{"closed_at": nil}))
+	s := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{}, nil))
+	if s.Counts.Read != 1 || s.Counts.Skipped != 1 || len(w.api.Conversations()) != 0 {
+		t.Errorf("counts are %+v, %d conversations", s.Counts, len(w.api.Conversations()))
+	}
+	w.wantRow("t-1", checkpoint.Skipped, "open")
+	w.file("c.jsonl", chat("t-0", nil), chat("t-1", fields{"closed_at": nil}), chat("t-1", nil))
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+	w.wantOnce("t-1")
+}
+
+// TestADoubtAboutAChatThatIsOpenAgain: what did not arrive is not sent before it is closed, what did is adopted.
+func TestADoubtAboutAChatThatIsOpenAgain(t *testing.T) {
+	t.Parallel()
+	for _, arrived := range []bool{false, true} {
+		w := setup(t, "sqlite", sandbox.Options{})
+		path := w.file("c.jsonl", one)
+		leftSending(w, path, arrived)
+		w.file("c.jsonl", chat("t-1", fields{"closed_at": nil}))
+		if _, err := w.run(w.jsonl(path), nil); err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		if arrived {
+			want = 1
+		}
+		if n := len(w.api.Conversations()); n != want {
+			t.Errorf("arrived %v: %d conversations", arrived, n)
+		}
+		w.file("c.jsonl", one)
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+		w.wantOnce("t-1")
+	}
+}
+
 // doubtful leaves transcript t-1 to a person: its import took effect or not, and messages may not be read.
 func doubtful(t *testing.T, store string, arrived bool) (w *world, path string) {
 	t.Helper()
@@ -132,6 +176,28 @@ func TestRetrySettlesWhatAPersonDecides(t *testing.T) {
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{IDs: ids, Decision: importer.Adopt, Conversation: id}, withOrders))
 			if row := w.wantRow("t-1", checkpoint.Complete, ""); row.ConversationID != id || w.wantOnce("t-1").Attributes[sandbox.OrderNumberID] != "1234" {
 				t.Errorf("the checkpoint has %+v", row)
+			}
+		})
+		t.Run("conversation of another transcript", func(t *testing.T) {
+			t.Parallel()
+			w, path := doubtful(t, store, true)
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("b.jsonl", chat("b", nil), chat("c", fields{"attributes": fields{"order": "1"}}))), withOrders)
+			for _, config := range []func(*importer.Config){withOrders, nil} { // without attributes one write finds and finishes it
+				for _, other := range []string{"b", "c"} {
+					before := len(w.logs.String())
+					adopt := retrying(importer.Selection{IDs: ids, Decision: importer.Adopt, Conversation: w.row(other).ConversationID}, config)
+					s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), adopt)
+					if s.Counts.InDoubt != 1 || s.Counts.Read != 1 || s.Causes["conversation_taken"] != 1 {
+						t.Errorf("the summary says %+v, %v", s.Counts, s.Causes)
+					}
+					row := w.wantRow("t-1", checkpoint.InDoubt, "conversation_taken")
+					if want := fmt.Sprintf(`conversation %d belongs to transcript "%s" already`, w.row(other).ConversationID, other); !strings.HasPrefix(row.Error, want) {
+						t.Errorf("the row says %s, not %s", row.Error, want)
+					}
+					if log := w.logs.String()[before:]; !strings.Contains(log, "transcript=t-1 status=in_doubt code=conversation_taken error="+strconv.Quote(row.Error)) {
+						t.Errorf("the log does not say that it is in doubt, and why: %s", log)
+					}
+				}
 			}
 		})
 		t.Run("undecided", func(t *testing.T) {

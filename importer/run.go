@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"dixa-import/dixa"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/people"
+	"dixa-import/importer/internal/reading"
+	"dixa-import/importer/internal/rules"
+	"dixa-import/importer/internal/session"
 )
 
 // openTasks bounds the transcripts that are claimed and not settled beyond those that workers are busy with: those that
@@ -19,180 +21,144 @@ const openTasks = 512
 
 // aheadOf is how many transcripts are looked after ahead of so many workers: their end-users are found, or gather to be
 // created together, while as many transcripts as there are workers wait with theirs known.
-func aheadOf(workers int) int { return 2*workers + 2*creationPatience }
+func aheadOf(workers int) int { return 2*workers + 2*people.CreationPatience }
 
 // Importer makes one run. Its methods may be called from several goroutines.
 type Importer struct {
-	cfg Config
-	log *slog.Logger
+	s        *session.Session
+	pipeline *pipeline
+	tally    *tally
 
-	id           int64 // of the run
-	organisation string
-	attributes   attributes
-	users        *resolver
-	writer       *writer
-	known        conversations // what conversations turned out to be
-	first        firstRun
-	lostBefore   atomic.Bool     // the checkpoint knows less than Dixa, as an earlier run or this one has found out
-	unreported   map[int64]bool  // earlier runs whose failures and rejections nobody was told of
-	reported     map[string]bool // those that this run tells of
+	unreported map[int64]bool  // earlier runs whose failures and rejections nobody was told of
+	reported   map[string]bool // those that this run tells of
 
-	started   time.Time
-	tally     tally
-	away      outage
-	times     stepTimes
-	seen      *idSet
-	backlog   backlog
-	tasks     sync.WaitGroup
-	slots     chan struct{} // one for each busy worker
-	ahead     chan struct{} // one for each task that is made ready for the workers
-	ready     atomic.Int64  // tasks that wait for a worker
-	open      chan struct{} // one for each task that is not settled
-	inFlight  atomic.Int64
-	expected  atomic.Int64 // transcripts of a retry, at most
-	doubts    atomic.Int64
-	upTo      atomic.Pointer[time.Time] // everything closed before it has been sifted
-	fetching  context.Context           // ends when no new work is to begin; the context of Run ends work itself
-	halt      context.CancelCauseFunc   // ends fetching
-	abandon   context.CancelFunc        // ends work
-	haltable  chan struct{}             // closed when halt may be called
-	stopEarly sync.Once
+	seen     *reading.IDSet
+	expected atomic.Int64              // transcripts of a retry, at most
+	upTo     atomic.Pointer[time.Time] // everything closed before it has been triaged
+	begun    atomic.Bool               // Run was called, and what Progress reads is there
 }
-
-// errStopped is why work ends that was not begun when the run was told to stop.
-var errStopped = errors.New("the run is stopping")
-
-// stopError is the cause of a stop that somebody wanted.
-type stopError struct{ reason string }
-
-func (e *stopError) Error() string { return e.reason }
 
 // New prepares a run.
 func New(cfg Config) (*Importer, error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.validate(); err != nil {
+	s, err := session.New(cfg)
+	if err != nil {
 		return nil, err
 	}
-	return &Importer{
-		cfg: cfg, log: cfg.Logger, seen: newIDSet(), haltable: make(chan struct{}),
-		slots: make(chan struct{}, cfg.Workers), ahead: make(chan struct{}, aheadOf(cfg.Workers)),
-		open: make(chan struct{}, cfg.Workers+aheadOf(cfg.Workers)+openTasks),
-	}, nil
+	n := &tally{s: s}
+	return &Importer{s: s, tally: n, pipeline: newPipeline(s, n), seen: reading.NewIDSet()}, nil
 }
 
 // Stop ends the run early: nothing new begins, what is on its way is finished within Config.DrainTimeout. The reason is
 // what the summary says. Only the first call counts.
-func (im *Importer) Stop(reason string) {
-	im.stopEarly.Do(func() {
-		select {
-		case <-im.haltable:
-			im.halt(&stopError{reason})
-		default:
-			go func() {
-				<-im.haltable
-				im.halt(&stopError{reason})
-			}()
-		}
-	})
-}
+func (im *Importer) Stop(reason string) { im.s.Stop(reason) }
 
-// Progress tells how far the run is.
+// Progress returns how far the run is.
 func (im *Importer) Progress() Progress {
-	select {
-	case <-im.haltable:
-	default:
+	p := im.pipeline
+	if !im.begun.Load() {
 		return Progress{}
 	}
-	stats := im.cfg.API.Stats()
+	stats := im.s.API.Stats()
 	return Progress{
-		Counts: im.counts(), Source: im.cfg.Reader.Progress(), Throttled: stats.Throttled,
-		InFlight: im.inFlight.Load(), Doubts: im.doubts.Load(), Elapsed: time.Since(im.started),
-		Expected: im.expected.Load(), Busy: len(im.slots), Workers: im.cfg.Workers, Held: im.backlog.size(),
-		Rate: im.cfg.Rate, Paced: stats.Paced, Down: stats.Down,
+		Counts: p.counts(), Source: im.s.Reader.Progress(), Throttled: stats.Throttled,
+		InFlight: p.inFlight.Load(), Doubts: p.doubts.Load(), DoubtTakes: p.learning.doubtTakes(), Elapsed: time.Since(p.started),
+		Expected: im.expected.Load(), Busy: len(p.slots), Workers: im.s.Workers, Held: p.backlog.size(),
+		Rate: im.s.Rate, Paced: stats.Paced, Down: stats.Down,
 	}
 }
 
-func (im *Importer) counts() checkpoint.Counts {
-	c := im.tally.counts()
-	c.Requests = im.cfg.API.Stats().Requests
+func (p *pipeline) counts() checkpoint.Counts {
+	c := p.tally.counts()
+	c.Requests = p.s.API.Stats().Requests
 	return c
 }
 
 // Run makes the run, once. It returns an error when the run could not start or go on; the summary is valid all the same
 // if its Run is not 0. When ctx is cancelled, work in flight is abandoned at once: what is on its way stays in doubt.
 func (im *Importer) Run(ctx context.Context) (Summary, error) {
-	im.started = time.Now()
-	ctx, im.abandon = context.WithCancel(ctx)
-	defer im.abandon()
-	im.fetching, im.halt = context.WithCancelCause(ctx)
-	defer im.halt(nil)
-	close(im.haltable)
-	if err := im.prepare(im.fetching); err != nil {
-		return Summary{}, im.causeOf(err)
+	p := im.pipeline
+	p.started = time.Now()
+	defer im.s.Begin(ctx)()
+	p.learning = newLearning(im.s, p.moreToCome)
+	p.looker = &looker{s: im.s, learning: p.learning}
+	im.begun.Store(true)
+	if err := im.prepare(im.s.Starting); err != nil {
+		return Summary{}, im.s.CauseOf(err)
 	}
-	err := im.patiently(im.fetching, "start a run", func(ctx context.Context) (err error) {
-		im.id, err = im.cfg.Store.StartRun(ctx, im.cfg.Source, im.cfg.Command)
+	err := im.s.Patiently(im.s.Starting, "start a run", func(ctx context.Context) (err error) {
+		im.s.RunID, err = im.s.Store.StartRun(ctx, im.s.Source, im.s.Command)
 		return err
 	})
 	if err != nil {
-		return Summary{}, im.causeOf(err)
+		return Summary{}, im.s.CauseOf(err)
 	}
-	im.log = im.log.With("run", im.id)
-	im.users = newResolver(ctx, im)
-	drained := context.AfterFunc(im.fetching, func() { // the drain has its time, then work is abandoned
-		select {
-		case <-time.After(im.cfg.DrainTimeout):
-			im.abandon()
-		case <-ctx.Done():
-		}
-	})
-	defer drained()
-	im.work(ctx)
+	im.s.Log = im.s.Log.With("run", im.s.RunID)
+	p.refusals = newRefusals(im.s, &p.inFlight)
+	p.users = p.newResolver()
+	im.work(im.s.Working)
 	return im.finish(ctx)
 }
 
 // work does everything between the start and the end of a run.
 func (im *Importer) work(ctx context.Context) {
-	im.writer = startWriter(ctx, im)
-	beat, still := context.WithCancel(context.WithoutCancel(ctx))
+	p := im.pipeline
+	beat, still := context.WithCancel(im.s.Recording)
 	var heart sync.WaitGroup
 	heart.Go(func() { im.heartbeat(beat) })
 
 	var err error
 	for _, part := range im.parts() {
+		p.refusals.noMore(false)
 		if err == nil {
+			p.reading.Store(true)
 			err = part(ctx)
+			p.reading.Store(false)
 		}
-		im.tasks.Wait()
+		p.refusals.noMore(true)
+		p.tasks.Wait()
 	}
-	if err != nil && im.fetching.Err() == nil {
-		im.halt(err)
+	if err == nil {
+		err = p.refusals.close()
 	}
-	im.tally.leave(im.backlog.drop())
-	im.writer.stop()
+	p.users.Wait()
+	p.learning.stop()
+	if err != nil && im.s.Starting.Err() == nil {
+		im.s.Halt(err)
+	}
+	im.tally.leave(p.backlog.drop())
 	still()
 	heart.Wait()
 }
 
+// policy is by which rules the run judges records.
+func (p *pipeline) policy() rules.Policy { return p.s.Policy(p.s.RunID, p.matcher.Anonymous) }
+
 // parts are what a run does one after the other.
 func (im *Importer) parts() []func(context.Context) error {
-	if im.cfg.Retry != nil {
+	if im.s.Retry != nil {
 		return []func(context.Context) error{im.retry}
 	}
-	return []func(context.Context) error{im.lookBack, im.sift, im.sweep, im.drain, im.reportUnread}
+	if im.s.Reconcile {
+		return []func(context.Context) error{im.admitFirst, im.lookBack, im.readSource, im.resumeUnfinished, im.drain, im.reportUnread, im.takeOver}
+	}
+	return []func(context.Context) error{im.lookBack, im.readSource, im.resumeUnfinished, im.drain, im.reportUnread}
 }
 
 // finish records the end of the run and tells what it did.
 func (im *Importer) finish(ctx context.Context) (Summary, error) {
-	cause := context.Cause(im.fetching)
-	s := Summary{Run: im.id, Counts: im.counts(), Duplicates: im.tally.duplicates.Load(), Changed: im.tally.changed.Load(),
-		Throttled: im.cfg.API.Stats().Throttled, Duration: time.Since(im.started)}
+	p := im.pipeline
+	cause := context.Cause(im.s.Starting)
+	s := Summary{Run: im.s.RunID, Counts: p.counts(), Duplicates: im.tally.duplicates.Load(), Changed: im.tally.changed.Load(),
+		Throttled: im.s.API.Stats().Throttled, Duration: time.Since(p.started)}
 	s.Causes, s.Problems = im.tally.causesCopy()
-	var stop *stopError
+	s.Skipped = im.tally.skipsCopy()
+	s.Ignored = im.tally.ignoredCopy()
+	s.Rests = im.s.API.Rests()
+	var stop *session.StopError
 	switch {
-	case im.fetching.Err() == nil && !im.tally.incomplete():
+	case im.s.Starting.Err() == nil && !im.tally.incomplete():
 		s.Outcome = OutcomeOK
-	case im.fetching.Err() == nil:
+	case im.s.Starting.Err() == nil:
 		s.Outcome = OutcomeIncomplete
 	case errors.As(cause, &stop) || errors.Is(cause, context.Canceled):
 		s.Outcome, s.Reason, cause = OutcomeStopped, cause.Error(), nil
@@ -204,102 +170,41 @@ func (im *Importer) finish(ctx context.Context) (Summary, error) {
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if s.Outcome != OutcomeAborted && im.cfg.Retry == nil {
+	if s.Outcome != OutcomeAborted && im.s.Retry == nil {
 		im.advanceWatermark(end)
 	}
-	err := im.cfg.Store.FinishRun(end, im.id, im.recordedOutcome(s, cause), im.beat())
+	err := im.s.Store.FinishRun(end, im.s.RunID, im.recordedOutcome(s, cause), im.beat())
 	if err != nil && cause == nil {
 		s.Outcome, s.Reason = OutcomeAborted, fmt.Sprintf("record the end of the run: %v", err)
 		cause = fmt.Errorf("record the end of the run: %w", err)
 	}
-	im.logMore()
-	im.log.Info("run ended", "outcome", s.Outcome, "read", s.Counts.Read, "imported", s.Counts.Imported,
+	im.tally.logMore()
+	for _, r := range s.Rests {
+		im.s.Log.Warn("an operation of Dixa kept failing while others succeeded", "operation", string(r.Operation), "left", r.Left, "resting", r.Resting)
+	}
+	if code, n := s.MostlySkipped(); n > 0 {
+		im.s.Log.Warn("nearly all records were skipped for the same reason: check that this is right", "reason", code, "count", n, "read", s.Counts.Read)
+	}
+	im.s.Log.Info("run ended", "outcome", s.Outcome, "read", s.Counts.Read, "imported", s.Counts.Imported,
 		"partial", s.Counts.Partial, "failed", s.Counts.Failed, "rejected", s.Counts.Rejected, "requests", s.Counts.Requests)
 	return s, cause
 }
 
-// abort ends the run because it cannot go on. What was not sent goes back to pending.
-func (im *Importer) abort(err error) {
-	if im.fetching.Err() == nil {
-		im.log.Error("the run cannot go on", "reason", err.Error())
-	}
-	im.halt(err)
-}
-
-// causeOf replaces the error of a context that ended by the reason for its end.
-func (im *Importer) causeOf(err error) error {
-	if cause := context.Cause(im.fetching); cause != nil && errors.Is(err, context.Canceled) {
-		return cause
-	}
-	return err
-}
-
-// startPatience is how long Dixa may take to answer what a run asks before it starts.
-const startPatience = time.Minute
-
 // prepare asks Dixa what must be known before the first transcript, and ties the source to its organisation.
 func (im *Importer) prepare(ctx context.Context) error {
-	if err := im.askFirst(ctx, im.askOrganisation, im.resolveAttributes, im.checkDecision); err != nil {
+	if err := im.s.Ask(ctx, im.s.AskOrganisation, im.s.ResolveAttributes, im.checkDecision); err != nil {
 		return err
 	}
-	bind := checkpoint.Binding{BaseURL: im.cfg.BaseURL, Organisation: im.organisation}
-	err := im.patiently(ctx, "read the checkpoint", func(ctx context.Context) error {
-		return im.cfg.Store.Bind(ctx, im.cfg.Source, bind, im.cfg.Rebind)
+	err := im.s.Patiently(ctx, "read the checkpoint", func(ctx context.Context) error {
+		return im.s.Store.Bind(ctx, im.s.Source, im.s.Binding(), im.s.Rebind)
 	})
+	if err == nil {
+		err = im.pipeline.learning.refresh(ctx)
+	}
 	if err != nil {
 		return err
 	}
 	return im.expectFirst(ctx)
-}
-
-// askFirst asks Dixa what must be known before anything else. Here it has startPatience to answer.
-func (im *Importer) askFirst(ctx context.Context, questions ...func(context.Context) error) error {
-	asking, cancel := context.WithTimeout(ctx, startPatience)
-	defer cancel()
-	for _, ask := range questions {
-		if err := ask(asking); err != nil {
-			if asking.Err() != nil && ctx.Err() == nil {
-				return fmt.Errorf("Dixa did not answer within %v: check dixa.base_url and the network, or wait until Dixa is well: %w", startPatience, err)
-			}
-			return err
-		}
-	}
-	return nil
-}
-
-// checkBinding says whether a run would refuse to work with this organisation. It writes nothing.
-func (im *Importer) checkBinding(ctx context.Context) error {
-	given := checkpoint.Binding{BaseURL: im.cfg.BaseURL, Organisation: im.organisation}
-	var bound checkpoint.Binding
-	err := im.patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
-		bound, err = im.cfg.Store.Binding(ctx, im.cfg.Source)
-		return err
-	})
-	if err == nil && bound != (checkpoint.Binding{}) && bound != given && !im.cfg.Rebind {
-		err = &checkpoint.BindingError{Source: im.cfg.Source, Bound: bound, Given: given}
-	}
-	return err
-}
-
-// askOrganisation finds the organisation of the token: as Dixa says, else as the token says, else the bot itself stands
-// for it. A token that Dixa does not accept at all is found out here.
-func (im *Importer) askOrganisation(ctx context.Context) error {
-	org, err := im.cfg.API.GetOrganization(ctx)
-	if err == nil && org.ID != "" {
-		im.organisation = org.ID
-		return nil
-	}
-	if err != nil && !refusedOptional(err) {
-		return fmt.Errorf("ask Dixa for the organisation of the token: %w", err)
-	}
-	if _, err := im.cfg.API.FindEndUsers(ctx, dixa.ByExternalID, im.cfg.Source+"/"); err != nil {
-		return fatalAnswer(fmt.Errorf("try the token: %w", err))
-	}
-	im.log.Warn("the token may not read the organisation: the source is tied to what the token says of itself")
-	if im.organisation = im.cfg.TokenOrganization; im.organisation == "" {
-		im.organisation = im.cfg.AgentID
-	}
-	return nil
 }
 
 // heartbeat renews the run's lease and its figures, and moves the watermark.
@@ -313,8 +218,12 @@ func (im *Importer) heartbeat(ctx context.Context) {
 		case <-tick.C:
 		}
 		beat := im.beat()
-		if err := im.cfg.Store.RenewRun(ctx, im.id, beat); err != nil && ctx.Err() == nil {
-			im.log.Warn("the lease could not be renewed", "error", err.Error())
+		if err := im.s.Store.RenewRun(ctx, im.s.RunID, beat); err != nil && ctx.Err() == nil {
+			if gone, ok := errors.AsType[*checkpoint.GoneError](err); ok {
+				im.s.Abort(session.Fatal(gone))
+				return
+			}
+			im.s.Log.Warn("could not renew the lease of the run", "error", err.Error())
 			continue
 		}
 		im.advanceWatermark(ctx)
@@ -326,7 +235,7 @@ func (im *Importer) advanceWatermark(ctx context.Context) {
 	if upTo == nil {
 		return
 	}
-	if _, err := im.cfg.Store.AdvanceWatermark(ctx, im.cfg.Source, *upTo); err != nil && ctx.Err() == nil {
-		im.log.Warn("the watermark could not be moved: the next run reads a little more", "error", err.Error())
+	if _, err := im.s.Store.AdvanceWatermark(ctx, im.s.Source, *upTo, im.s.Overlap); err != nil && ctx.Err() == nil {
+		im.s.Log.Warn("could not move the watermark: the next run reads a little more", "error", err.Error())
 	}
 }

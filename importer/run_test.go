@@ -171,7 +171,7 @@ func TestOpenChatsAreImportedWhenTheyClose(t *testing.T) {
 	})
 }
 
-func TestRejectedRecordsAreMendedAndCleared(t *testing.T) {
+func TestRejectedRecordsAreCorrectedAndCleared(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})

@@ -40,7 +40,7 @@ func (w *world) outlived(c *child, path string, want func()) {
 	w.expireLeases()
 	s, err := w.run(w.jsonl(path), func(c *importer.Config) {
 		withNumbers(c)
-		c.Settle = 250 * time.Millisecond // longer than a creation may be held up, as it is by default
+		c.Settle = sendWindow() // longer than a creation may be held up, as it is by default
 	})
 	if err != nil || s.Outcome != importer.OutcomeOK && s.Outcome != importer.OutcomeIncomplete {
 		w.Fatalf("the successor ended as %q, %v; counts %+v", s.Outcome, err, s.Counts)
@@ -62,6 +62,7 @@ func (w *world) outlived(c *child, path string, want func()) {
 }
 
 func TestAsleepAtEveryWrite(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	type moment struct {
 		crash
@@ -99,8 +100,8 @@ func TestAsleepAtEveryWrite(t *testing.T) {
 			spec.Halt, spec.Attributes, spec.Workers = &m.halt, numbered, 1
 		})
 		c.mustStop()
-		if m.mend != nil {
-			m.mend(w)
+		if m.repair != nil {
+			m.repair(w)
 		}
 		w.outlived(c, path, func() { want(w, m.After) })
 	})
@@ -108,6 +109,7 @@ func TestAsleepAtEveryWrite(t *testing.T) {
 
 // TestAsleepAtEveryRequest: the process sleeps when its request has had its effect and the answer is about to leave.
 func TestAsleepAtEveryRequest(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	ops := []sandbox.Operation{sandbox.FindEndUsers, sandbox.CreateEndUser, sandbox.Import, sandbox.PatchAttributes}
 	together(t, ops, func(op sandbox.Operation) string { return string(op) }, func(t *testing.T, op sandbox.Operation) {
@@ -154,6 +156,7 @@ func (c *child) sleeps() {
 func TestALateAnswerIsRecorded(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})
+	w.learnt(checkpoint.IDsReturned, 0)
 	path := w.file("c.jsonl", oneLine...)
 	leaves := make(chan struct{})
 	asleep := w.sleepsAtAnswer(sandbox.Import, leaves)
@@ -181,6 +184,7 @@ func TestALateAnswerIsRecorded(t *testing.T) {
 // TestAwakeBetweenLookAndClaim: a run has looked at what a sleeping one had claimed, and claims it when that one has woken
 // and sends it.
 func TestAwakeBetweenLookAndClaim(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})
 	path := w.file("c.jsonl", oneLine...)

@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	stormDuration    = flag.Duration("storm.duration", 5*time.Second, "how long TestStorm rages")
+	stormDuration    = flag.Duration("storm.duration", 12*time.Second, "how long TestStorm rages")
 	stormKills       = flag.Int64("storm.kills", 0, "rage until so many processes were killed, instead of for storm.duration")
 	stormSeed        = flag.Uint64("storm.seed", 0, "what decides about kills and faults; 0: a new one each time")
 	stormTranscripts = flag.Int("storm.transcripts", 250, "how many transcripts TestStorm imports")
@@ -57,6 +57,7 @@ const (
 //
 //	go test ./importer -run Storm -storm.kills 1000 -storm.transcripts 5000 -storm.seed 1 -timeout 1h -v
 func TestStorm(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	seed := *stormSeed
 	if seed == 0 {
@@ -78,12 +79,16 @@ func TestStorm(t *testing.T) {
 	})
 }
 
-func newStorm(t *testing.T, store string, seed uint64) *storm {
+func newStorm(t *testing.T, store string, seed uint64, changes ...func(*sandbox.Options)) *storm {
 	t.Helper()
 	// Dixa is so slow that the work lasts for as long as the kills do.
 	latency := min(3*time.Millisecond+time.Duration(float64(*stormKills)/float64(*stormTranscripts)*float64(450*time.Millisecond)), 400*time.Millisecond)
-	w := setup(t, "sqlite", sandbox.Options{Seed: seed, Faults: everyFault(0.05), ListLag: 200 * time.Millisecond, EndUserLag: 100 * time.Millisecond,
-		Latency: latency, Jitter: latency / 2})
+	opts := sandbox.Options{Seed: seed, Faults: everyFault(0.05), ListLag: 200 * time.Millisecond, EndUserLag: 100 * time.Millisecond,
+		Latency: latency, Jitter: latency / 2}
+	for _, change := range changes {
+		change(&opts)
+	}
+	w := setup(t, "sqlite", opts)
 	s := &storm{world: w, transcripts: *stormTranscripts, persons: *stormTranscripts/4 + 1, slots: 1, waiting: map[chan struct{}]int64{}}
 	if store == "postgres" {
 		s.cluster, s.slots = pgtest.Cluster(t), 3

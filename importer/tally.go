@@ -8,19 +8,27 @@ import (
 	"sync/atomic"
 
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/session"
 )
 
 // tally counts what became of the records of a run. Every record that is read ends in exactly one of the outcomes.
 type tally struct {
+	s *session.Session
+
 	read, imported, partial, failed, rejected, skipped atomic.Int64
 	alreadyDone, duplicate, inDoubt, pending           atomic.Int64
 	duplicates, changed                                atomic.Int64
 	failedBefore                                       atomic.Int64 // of failed: in an earlier run that did not come to its end
 
+	saying sync.Mutex // held while the end of a transcript is logged
+
 	mu       sync.Mutex
 	causes   map[string]int64
+	skips    map[string]int64 // of skipped, by error code
 	problems Problems
 	logged   map[logCause]int64
+	ignored  IgnoredIdentifiers
+	said     map[logCause][]string // sentences that are in the log
 }
 
 // Problem is what is wrong with so many partial transcripts: a kind of partial errors, and the attribute if it is about one.
@@ -60,49 +68,82 @@ func (p *Problems) List() []Problem {
 	return out
 }
 
-func (t *tally) counts() checkpoint.Counts {
+func (n *tally) counts() checkpoint.Counts {
 	c := checkpoint.Counts{
-		Imported: t.imported.Load(), Partial: t.partial.Load(), Failed: t.failed.Load(), Rejected: t.rejected.Load(),
-		Skipped: t.skipped.Load(), AlreadyDone: t.alreadyDone.Load(), Duplicate: t.duplicate.Load(),
-		InDoubt: t.inDoubt.Load(), Pending: t.pending.Load(), Read: t.read.Load(),
+		Imported: n.imported.Load(), Partial: n.partial.Load(), Failed: n.failed.Load(), Rejected: n.rejected.Load(),
+		Skipped: n.skipped.Load(), AlreadyDone: n.alreadyDone.Load(), Duplicate: n.duplicate.Load(),
+		InDoubt: n.inDoubt.Load(), Pending: n.pending.Load(), Read: n.read.Load(),
 	}
 	return c
 }
 
-// incomplete says whether a run that came to its end leaves something to a person or to the next run.
-func (t *tally) incomplete() bool {
-	return t.failed.Load()+t.rejected.Load()+t.inDoubt.Load()+t.pending.Load()+t.duplicates.Load() > 0
+// incomplete reports whether a run that came to its end leaves something to a person or to the next run.
+func (n *tally) incomplete() bool {
+	return n.failed.Load()+n.rejected.Load()+n.inDoubt.Load()+n.pending.Load()+n.duplicates.Load() > 0
 }
 
 // worked is how many transcripts were settled by work, and how many of them failed.
-func (t *tally) worked() (failed, worked int64) {
-	failed = t.failed.Load() - t.failedBefore.Load()
-	return failed, failed + t.imported.Load() + t.partial.Load() + t.inDoubt.Load()
+func (n *tally) worked() (failed, worked int64) {
+	failed = n.failed.Load() - n.failedBefore.Load()
+	return failed, failed + n.imported.Load() + n.partial.Load() + n.inDoubt.Load()
 }
 
-func (t *tally) cause(code string) {
+func (n *tally) cause(code string) {
 	if code == "" {
 		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.causes == nil {
-		t.causes = map[string]int64{}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.causes == nil {
+		n.causes = map[string]int64{}
 	}
-	t.causes[code]++
+	n.causes[code]++
+}
+
+// skip counts a record that is skipped, and why.
+func (n *tally) skip(code string) {
+	n.skipped.Add(1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.skips == nil {
+		n.skips = map[string]int64{}
+	}
+	n.skips[code]++
+}
+
+func (n *tally) skipsCopy() map[string]int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return maps.Clone(n.skips)
 }
 
 // problem counts a transcript once for each of its problems.
-func (t *tally) problem(partial []checkpoint.PartialError) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.problems.Add(partial)
+func (n *tally) problem(partial []checkpoint.PartialError) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.problems.Add(partial)
 }
 
-func (t *tally) causesCopy() (causes map[string]int64, problems []Problem) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return maps.Clone(t.causes), t.problems.List()
+// ignore counts values of identifiers that are not used.
+func (n *tally) ignore(values IgnoredIdentifiers) {
+	if values.Total() == 0 {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ignored.Add(values)
+}
+
+func (n *tally) ignoredCopy() IgnoredIdentifiers {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ignored
+}
+
+func (n *tally) causesCopy() (causes map[string]int64, problems []Problem) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return maps.Clone(n.causes), n.problems.List()
 }
 
 // logCause is what transcripts have in common that a log would repeat again and again.
@@ -111,23 +152,39 @@ type logCause struct{ event, code string }
 // logFirst is how many transcripts of one cause a run logs.
 const logFirst = 3
 
-// logs says whether a transcript is among the first ones of its cause.
-func (t *tally) logs(c logCause) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.logged == nil {
-		t.logged = map[logCause]int64{}
+// logs reports whether a transcript is among the first ones of its cause.
+func (n *tally) logs(c logCause) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.logged == nil {
+		n.logged = map[logCause]int64{}
 	}
-	t.logged[c]++
-	return t.logged[c] <= logFirst
+	n.logged[c]++
+	return n.logged[c] <= logFirst
+}
+
+// saidBefore reports whether the run has logged a sentence for a cause. It remembers as many as a run logs transcripts of a cause.
+func (n *tally) saidBefore(c logCause, sentence string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if slices.Contains(n.said[c], sentence) {
+		return true
+	}
+	if n.said == nil {
+		n.said = map[logCause][]string{}
+	}
+	if len(n.said[c]) < logFirst {
+		n.said[c] = append(n.said[c], sentence)
+	}
+	return false
 }
 
 // unlogged are how many transcripts of each cause were not among the first ones.
-func (t *tally) unlogged() map[logCause]int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (n *tally) unlogged() map[logCause]int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	more := map[logCause]int64{}
-	for c, n := range t.logged {
+	for c, n := range n.logged {
 		if n > logFirst {
 			more[c] = n - logFirst
 		}
@@ -135,5 +192,5 @@ func (t *tally) unlogged() map[logCause]int64 {
 	return more
 }
 
-// leave counts n records that the run did not get to.
-func (t *tally) leave(n int) { t.pending.Add(int64(n)) }
+// leave counts records that the run did not get to.
+func (n *tally) leave(records int) { n.pending.Add(int64(records)) }

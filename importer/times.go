@@ -38,5 +38,5 @@ func (s *stepTimes) list() []checkpoint.StepTime {
 
 // beat is how far the run is, for the checkpoint.
 func (im *Importer) beat() checkpoint.Beat {
-	return checkpoint.Beat{Counts: im.counts(), Throttled: im.cfg.API.Stats().Throttled, Steps: im.times.list()}
+	return checkpoint.Beat{Counts: im.pipeline.counts(), Throttled: im.s.API.Stats().Throttled, Steps: im.pipeline.times.list()}
 }

@@ -10,21 +10,21 @@ import (
 // lookBack finds out, when this run has begun, whose failures and rejections nobody was told of. On SQLite the run before is known
 // to be dead by then.
 func (im *Importer) lookBack(context.Context) error {
-	runs, err := im.latestRuns(im.fetching)
+	runs, err := im.latestRuns(im.s.Starting)
 	im.unreported = unreported(runs)
-	return ignoreLimit(im.stoppedOr(err))
+	return ignoreLimit(im.s.StoppedOr(err))
 }
 
 // latestRuns returns the latest runs of the source, newest first.
 func (im *Importer) latestRuns(ctx context.Context) (runs []checkpoint.Run, err error) {
-	err = im.patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
-		runs, err = im.cfg.Store.Runs(ctx, im.cfg.Source, runsLookedAt)
+	err = im.s.Patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
+		runs, err = im.s.Store.Runs(ctx, im.s.Source, runsLookedAt)
 		return err
 	})
 	return runs, err
 }
 
-// unreported returns the runs that were stopped, aborted or killed since one came to its end. Whoever waits for exit code 3 does
+// unreported returns the runs that were stopped, aborted or killed since one came to its end. A job that waits for exit code 3 does
 // not know yet what failed in them. Those that are at work still will tell.
 func unreported(runs []checkpoint.Run) map[int64]bool {
 	out := map[int64]bool{}
@@ -47,7 +47,7 @@ func cameToItsEnd(r checkpoint.Run) bool {
 // countDone counts a record that an earlier run settled: as failed or rejected if nobody was told of that yet.
 func (im *Importer) countDone(rec *source.Record, row *checkpoint.Row) {
 	bad := row.Status == checkpoint.Failed || row.Status == checkpoint.Rejected
-	if !bad || !im.unreported[row.RunID] || !im.settled(rec, row) {
+	if !bad || !im.unreported[row.RunID] || !im.pipeline.policy().Settled(rec, row) {
 		im.tally.alreadyDone.Add(1)
 		return
 	}
@@ -56,7 +56,7 @@ func (im *Importer) countDone(rec *source.Record, row *checkpoint.Row) {
 
 // report counts what failed or was rejected in a run that told nobody of it.
 func (im *Importer) report(row *checkpoint.Row) {
-	t := &im.tally
+	t := im.tally
 	if im.reported == nil {
 		im.reported = map[string]bool{}
 	}
@@ -69,23 +69,24 @@ func (im *Importer) report(row *checkpoint.Row) {
 	}
 	t.cause(row.ErrorCode)
 	event := string(row.Status) + " in an earlier run that did not come to its end"
-	im.few(logCause{event, row.ErrorCode})("transcript "+event, "transcript", row.ID, "earlier", row.RunID, "code", row.ErrorCode, "error", row.Error)
+	cause := logCause{event, row.ErrorCode}
+	im.tally.warnSampled(cause)("transcript "+event, append([]any{"transcript", row.ID, "earlier", row.RunID}, im.tally.sayWhy(cause, *row)...)...)
 }
 
 // reportUnread reports those that were closed before reading began: the run that told nobody of them moved the watermark.
 func (im *Importer) reportUnread(context.Context) error {
-	if len(im.unreported) == 0 || !im.cfg.Reader.Ordered() || im.cfg.Limit > 0 {
+	if len(im.unreported) == 0 || !im.s.Reader.Ordered() || im.s.Limit > 0 {
 		return nil
 	}
-	for after := ""; im.fetching.Err() == nil; {
+	for after := ""; im.s.Starting.Err() == nil; {
 		var rows []checkpoint.Row
-		err := im.patiently(im.fetching, "read the checkpoint", func(ctx context.Context) (err error) {
-			rows, err = im.cfg.Store.Select(ctx, im.cfg.Source, im.id, checkpoint.Filter{
+		err := im.s.Patiently(im.s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {
+			rows, err = im.s.Store.Select(ctx, im.s.Source, im.s.RunID, checkpoint.Filter{
 				Statuses: []checkpoint.Status{checkpoint.Failed, checkpoint.Rejected}, After: after, Limit: fetchPage})
 			return err
 		})
 		if err != nil {
-			return ignoreLimit(im.stoppedOr(err))
+			return ignoreLimit(im.s.StoppedOr(err))
 		}
 		if len(rows) == 0 {
 			return nil

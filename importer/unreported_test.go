@@ -1,7 +1,7 @@
 package importer_test
 
 import (
-	"database/sql"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -87,12 +87,5 @@ func TestWhatAStoppedRunDidNotReportBeforeTheWatermark(t *testing.T) {
 // forgetEnd leaves a run as one that was killed.
 func (w *world) forgetEnd(run int64) {
 	w.Helper()
-	db, err := sql.Open("sqlite", strings.TrimPrefix(w.url, "sqlite:"))
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	if _, err := db.Exec("update runs set outcome = null, finished_at = null where id = ?", run); err != nil {
-		w.Fatal(err)
-	}
+	w.sql(fmt.Sprintf("update dixa_import.runs set outcome = null, finished_at = null where id = %d", run))
 }

@@ -2,7 +2,6 @@ package importer_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,15 +12,16 @@ import (
 	"dixa-import/dixa/sandbox"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/verify"
 	"dixa-import/source"
 )
 
 // verify makes a comparison and returns the differences as lines.
-func (w *world) verify(reader importer.Reader, opts importer.VerifyOptions, change func(*importer.Config)) (importer.Verification, []string, error) {
+func (w *world) verify(reader source.Reader, opts verify.Options, change func(*importer.Config)) (verify.Verification, []string, error) {
 	w.Helper()
 	var lines []string
 	report := opts.Report
-	opts.Report = func(d importer.Differing) {
+	opts.Report = func(d verify.Differing) {
 		for _, x := range d.Differences {
 			lines = append(lines, fmt.Sprintf("%s %s %s%s", d.ID, x.Kind, x.Message, x.Attribute))
 		}
@@ -36,7 +36,7 @@ func (w *world) verify(reader importer.Reader, opts importer.VerifyOptions, chan
 	if change != nil {
 		change(&cfg)
 	}
-	v, err := importer.NewVerifier(cfg, opts)
+	v, err := verify.New(cfg, opts)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestVerifyFindsWhatDiffers(t *testing.T) {
 		w := setup(t, store, sandbox.Options{})
 		path := w.file("c.jsonl", orders(20)...)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
-		if s, lines, err := w.verify(w.jsonl(path), importer.VerifyOptions{}, nil); err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 20 || lines != nil {
+		if s, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil); err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 20 || lines != nil {
 			t.Fatalf("what was just imported differs: %+v, %v, %v", s, lines, err)
 		}
 		id := func(n int) int64 { return w.wantOnce(fmt.Sprintf("t-%03d", n)).ID }
@@ -85,17 +85,17 @@ func TestVerifyFindsWhatDiffers(t *testing.T) {
 				t.Fatalf("%s: it could not be made so", what)
 			}
 		}
-		s, lines, err := w.verify(w.jsonl(path), importer.VerifyOptions{}, nil)
+		s, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil)
 		if err != nil || s.Outcome != importer.OutcomeIncomplete || s.Checked != 20 || s.Differing != 8 {
 			t.Errorf("the comparison says %+v, %v", s, err)
 		}
 		wantLines(t, lines, "t-001 message_missing bot/t-001:2", "t-003 text bot/t-003:1", "t-003 text bot/t-003:2",
 			"t-005 not_closed ", "t-007 attribute order", "t-008 attribute order", "t-009 gone ", "t-011 assignment ", "t-012 assignment ")
-		if s.Kinds[importer.DiffAttribute] != 2 || s.Kinds[importer.DiffText] != 1 {
+		if s.Kinds[verify.DiffAttribute] != 2 || s.Kinds[verify.DiffText] != 1 {
 			t.Errorf("kinds are %v", s.Kinds)
 		}
 		for _, differing := range []int{3, 30} {
-			opts := importer.VerifyOptions{Sample: differing, Seed: 4}
+			opts := verify.Options{Sample: differing, Seed: 4}
 			a, first, err := w.verify(w.jsonl(path), opts, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -132,14 +132,14 @@ func TestVerifyWhatIsNotInDixaAsItWasSent(t *testing.T) {
 	changed.Messages = []sandbox.Message{second, first, extra}
 	id := w.api.AddConversation(changed)
 	t.Run("unknown to the checkpoint", func(t *testing.T) {
-		s, lines, err := w.verify(w.jsonl(path), importer.VerifyOptions{}, nil)
+		s, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil)
 		if err != nil || s.Differing != 1 {
 			t.Fatalf("%+v, %v", s, err)
 		}
 		wantLines(t, lines, "t-1 gone ")
 	})
 	w.conversationIs("t-1", id)
-	_, lines, err := w.verify(w.jsonl(path), importer.VerifyOptions{}, nil)
+	_, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,15 +147,15 @@ func TestVerifyWhatIsNotInDixaAsItWasSent(t *testing.T) {
 		"t-1 direction bot/t-1:1", "t-1 attachment bot/t-1:1", "t-1 time bot/t-1:2", "t-1 order ", "t-1 message_extra ")
 	t.Run("after the record has changed", func(t *testing.T) {
 		w.file("c.jsonl", chat("t-1", fields{"messages": []any{message("user", "Hello", 1), message("bot", "Hi", 2), message("user", "Bye", 3)}}))
-		_, lines, err := w.verify(w.jsonl(path), importer.VerifyOptions{}, nil)
+		_, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(lines) != 13 || slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, string(importer.DiffContentChanged)) }) {
+		if len(lines) != 13 || slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, string(verify.DiffContentChanged)) }) {
 			t.Errorf("differences are %v", lines)
 		}
 		w.file("c.jsonl", chat("t-1", fields{"closed_at": nil}))
-		if s, lines, err := w.verify(w.jsonl(path), importer.VerifyOptions{}, nil); err != nil || s.NotHeld != 1 || lines != nil {
+		if s, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil); err != nil || s.NotHeld != 1 || lines != nil {
 			t.Errorf("when it is open again: %+v, %v, %v", s, lines, err)
 		}
 	})
@@ -164,14 +164,7 @@ func TestVerifyWhatIsNotInDixaAsItWasSent(t *testing.T) {
 // conversationIs makes the checkpoint believe that a transcript is another conversation.
 func (w *world) conversationIs(id string, conversation int64) {
 	w.Helper()
-	db, err := sql.Open("sqlite", strings.TrimPrefix(w.url, "sqlite:"))
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	if _, err := db.Exec("update transcripts set conversation_id = ? where transcript_id = ?", conversation, id); err != nil {
-		w.Fatal(err)
-	}
+	w.sql(fmt.Sprintf("update dixa_import.transcripts set conversation_id = %d where transcript_id = '%s'", conversation, id))
 }
 
 func TestVerifyARecordThatIsOnlyWrittenDifferently(t *testing.T) {
@@ -180,7 +173,7 @@ func TestVerifyARecordThatIsOnlyWrittenDifferently(t *testing.T) {
 	path := w.file("c.jsonl", chat("t-1", nil), chat("t-2", nil))
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	w.file("c.jsonl", strings.Replace(chat("t-1", nil), "{", "{ ", 1))
-	s, lines, err := w.verify(w.jsonl(path), importer.VerifyOptions{}, nil)
+	s, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil)
 	if err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 1 || s.NotHeld != 1 || lines != nil {
 		t.Errorf("%+v, %v, %v", s, lines, err)
 	}
@@ -192,12 +185,12 @@ func TestVerifyARecordWithAnotherAttribute(t *testing.T) {
 	path := w.file("c.jsonl", orders(2)...)
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 	w.file("c.jsonl", orders(2)[0], chat("t-001", fields{"attributes": fields{"order": "7"}, "end_user": fields{"external_id": "c-1"}}))
-	s, lines, err := w.verify(w.jsonl(path), importer.VerifyOptions{Report: func(d importer.Differing) {
+	s, lines, err := w.verify(w.jsonl(path), verify.Options{Report: func(d verify.Differing) {
 		if detail := d.Differences[0].Detail; detail != "this attribute has another value; the record has changed since its import" {
 			t.Errorf("it says %q", detail)
 		}
 	}}, nil)
-	if err != nil || s.Differing != 1 || s.Kinds[importer.DiffAttribute] != 1 {
+	if err != nil || s.Differing != 1 || s.Kinds[verify.DiffAttribute] != 1 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	wantLines(t, lines, "t-001 attribute order")
@@ -214,7 +207,7 @@ func TestVerifyAttachmentsThatBecameLinks(t *testing.T) {
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	w.wantRow("t-1", checkpoint.Partial, "")
 	w.wantRow("t-2", checkpoint.Complete, "")
-	if s, lines, err := w.verify(w.jsonl(path), importer.VerifyOptions{}, nil); err != nil || s.Checked != 2 || lines != nil {
+	if s, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil); err != nil || s.Checked != 2 || lines != nil {
 		t.Errorf("%+v, %v, %v", s, lines, err)
 	}
 }
@@ -228,16 +221,16 @@ func TestVerifyGoesOnWhereItWasStopped(t *testing.T) {
 		for i := range 60 {
 			w.api.Reopen(w.wantOnce(fmt.Sprintf("t-%03d", i)).ID)
 		}
-		var v *importer.Verifier
+		var v *verify.Verifier
 		met := map[string]int{}
 		parts := 0
 		for ; parts < 60; parts++ {
 			n := 0
 			store := w.open()
 			var err error
-			v, err = importer.NewVerifier(importer.Config{Source: testSource, Reader: w.jsonl(path), Store: store, API: w.client(nil),
+			v, err = verify.New(importer.Config{Source: testSource, Reader: w.jsonl(path), Store: store, API: w.client(nil),
 				BaseURL: w.http.URL, AgentID: sandbox.DefaultAgentID, Workers: 3, Attributes: orderNumber},
-				importer.VerifyOptions{Report: func(d importer.Differing) {
+				verify.Options{Report: func(d verify.Differing) {
 					met[d.ID]++
 					if n++; n == 7 {
 						v.Stop("that is enough")
@@ -288,13 +281,13 @@ func TestVerifyThatCannotBeMade(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		prepare func()
-		reader  importer.Reader
+		reader  source.Reader
 		change  func(*importer.Config)
 		want    string
 	}{
 		"standard input": {reader: stdin, want: "name the files themselves"},
 		"no right to read messages": {prepare: func() { w.api.Forbid(sandbox.ListMessages, http.StatusForbidden) }, reader: w.jsonl(path),
-			want: "put a token that may into dixa.token"},
+			want: "put a token that may do so into dixa.token"},
 		"another organisation": {reader: w.jsonl(path), change: func(c *importer.Config) { c.BaseURL = "https://dev.dixa.io" }, want: "was imported into organisation"},
 		"a wrong token": {reader: w.jsonl(path), change: func(c *importer.Config) {
 			c.API = w.client(func(d *dixa.Config) { d.Token = "nonsense" })
@@ -305,7 +298,7 @@ func TestVerifyThatCannotBeMade(t *testing.T) {
 				c.prepare()
 				defer w.api.Forbid(sandbox.ListMessages, 0)
 			}
-			s, _, err := w.verify(c.reader, importer.VerifyOptions{}, c.change)
+			s, _, err := w.verify(c.reader, verify.Options{}, c.change)
 			if err == nil || s.Outcome != importer.OutcomeAborted || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%+v, %v", s, err)
 			}
@@ -320,7 +313,7 @@ func TestVerifyWhileDixaAnswersBadly(t *testing.T) {
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 	w.api.SetFaults([]sandbox.Fault{{Name: "502", Operation: sandbox.GetConversation, Kind: sandbox.ErrorBefore, Status: 502, Probability: 0.2},
 		{Name: "429", Operation: sandbox.ListMessages, Kind: sandbox.Throttle, Times: 2}})
-	s, lines, err := w.verify(w.jsonl(path), importer.VerifyOptions{}, func(c *importer.Config) {
+	s, lines, err := w.verify(w.jsonl(path), verify.Options{}, func(c *importer.Config) {
 		c.API = w.client(func(d *dixa.Config) { d.MaxAttempts = 20 })
 	})
 	w.wantFired("502", "429")

@@ -2,19 +2,25 @@ package importer_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	_ "github.com/jackc/pgx/v5/stdlib"
 	"go.uber.org/goleak"
 
 	"dixa-import/dixa"
@@ -25,9 +31,17 @@ import (
 	"dixa-import/source"
 )
 
+// slow is set where the tests work more than they wait: with the race detector.
+var slow bool
+
 func TestMain(m *testing.M) {
 	if spec, ok := os.LookupEnv(childEnv); ok {
 		os.Exit(beChild(spec))
+	}
+	// These tests wait more than they work.
+	flag.Parse()
+	if at := flag.Lookup("test.parallel"); !slow && at.Value.String() == at.DefValue {
+		_ = at.Value.Set(strconv.Itoa(4 * runtime.GOMAXPROCS(0)))
 	}
 	goleak.VerifyTestMain(pgtest.M{M: m})
 }
@@ -53,6 +67,10 @@ type world struct {
 	operation atomic.Pointer[func(sandbox.Operation)]
 	before    atomic.Pointer[func(n int64)] // called with the number of each request, from 1, before it is served
 	tap       atomic.Pointer[tap]
+
+	inspecting   sync.Mutex
+	inspector    *checkpoint.Store // see inspected
+	inspectedURL string
 }
 
 // ServeHTTP lets the sandbox serve a request.
@@ -76,7 +94,20 @@ func (w *world) onRequest(before func(n int64)) { w.before.Store(&before) }
 // stores are the kinds of checkpoints that every promise must hold on.
 var stores = []string{"sqlite", "postgres"}
 
-func onEveryStore(t *testing.T, test func(t *testing.T, store string)) {
+func onEveryStore(t *testing.T, test func(t *testing.T, store string)) { onStores(t, stores, test) }
+
+// storesFor is all stores where a case covers them, else the quicker one: the stores have a suite of their own.
+func storesFor(all bool) []string {
+	if all {
+		return stores
+	}
+	return stores[:1]
+}
+
+func onStores(t *testing.T, stores []string, test func(t *testing.T, store string)) {
+	if testing.Short() {
+		stores = storesFor(false)
+	}
 	for _, store := range stores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
@@ -97,13 +128,17 @@ func setup(t *testing.T, store string, opts sandbox.Options) *world {
 	w.http = httptest.NewServer(w)
 	t.Cleanup(w.http.Close)
 	if store == "postgres" {
-		w.url = pgtest.New(t)
+		w.url = pgtest.NewPrepared(t, migrated)
 	} else {
-		w.url = "sqlite:" + filepath.Join(t.TempDir(), "checkpoint.db")
-	}
-	s := w.open()
-	if _, _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
+		path := filepath.Join(t.TempDir(), "checkpoint.db")
+		empty, err := emptySQLite()
+		if err == nil {
+			err = os.WriteFile(path, empty, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.url = "sqlite:" + path
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -116,7 +151,39 @@ func setup(t *testing.T, store string, opts sandbox.Options) *world {
 	return w
 }
 
-func (w *world) open() checkpoint.Store {
+// skipIfShort skips a test that kills, sleeps or waits for long.
+func skipIfShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("with -short")
+	}
+}
+
+// migrated gives a database the checkpoint's tables.
+func migrated(url string) error {
+	s, err := checkpoint.Open(context.Background(), url, checkpoint.Options{Create: true})
+	if err != nil {
+		return err
+	}
+	_, _, err = s.Migrate(context.Background())
+	return errors.Join(err, s.Close())
+}
+
+// emptySQLite is a checkpoint without transcripts: to copy it is faster than to migrate each.
+var emptySQLite = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "dixa-import-empty-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "checkpoint.db")
+	if err := migrated("sqlite:" + path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+func (w *world) open() *checkpoint.Store {
 	w.Helper()
 	s, err := checkpoint.Open(context.Background(), w.url, checkpoint.Options{Create: true})
 	if err != nil {
@@ -124,6 +191,17 @@ func (w *world) open() checkpoint.Store {
 	}
 	w.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// learnt makes the checkpoint know how Dixa answers, so that nothing is to be found out.
+func (w *world) learnt(ids checkpoint.ExternalIDs, lag time.Duration) {
+	w.Helper()
+	s := w.open()
+	defer func() { _ = s.Close() }()
+	of := checkpoint.Binding{BaseURL: w.http.URL, Organisation: sandbox.DefaultOrganizationID}
+	if _, err := s.Learn(w.Context(), of, checkpoint.Facts{ExternalIDs: ids, ListLag: &lag, LookUpLag: &lag}); err != nil {
+		w.Fatal(err)
+	}
 }
 
 func (w *world) client(change func(*dixa.Config)) *dixa.Client {
@@ -139,6 +217,23 @@ func (w *world) client(change func(*dixa.Config)) *dixa.Client {
 	}
 	w.Cleanup(c.Close)
 	return c
+}
+
+// sql changes the checkpoint behind the program's back. The statement is written for Postgres.
+func (w *world) sql(statement string) {
+	w.Helper()
+	driver, dsn := "pgx", w.url
+	if path, ok := strings.CutPrefix(w.url, "sqlite:"); ok {
+		driver, dsn, statement = "sqlite", path, strings.ReplaceAll(statement, "dixa_import.", "")
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(context.Background(), statement); err != nil {
+		w.Fatal(err)
+	}
 }
 
 // file writes lines to a file and returns its path.
@@ -161,11 +256,12 @@ func (w *world) jsonl(paths ...string) *source.JSONL {
 }
 
 // importer prepares a run with short times. The store is closed at the end of the test.
-func (w *world) importer(reader importer.Reader, change func(*importer.Config)) *importer.Importer {
+func (w *world) importer(reader source.Reader, change func(*importer.Config)) *importer.Importer {
 	w.Helper()
 	cfg := importer.Config{
+		Empty:  importer.EmptyReject, // so that there is a way to be rejected
 		Source: testSource, Reader: reader, BaseURL: w.http.URL, AgentID: sandbox.DefaultAgentID,
-		Region: "DK", Workers: 16, RequestTimeout: 400 * time.Millisecond, Settle: 60 * time.Millisecond, SendWindow: 300 * time.Millisecond,
+		Region: "DK", Workers: 16, RequestTimeout: 400 * time.Millisecond, Settle: 60 * time.Millisecond, SendWindow: sendWindow(), LearnPatience: 5 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
 	if change != nil {
@@ -185,7 +281,7 @@ func (w *world) importer(reader importer.Reader, change func(*importer.Config)) 
 }
 
 // run makes a run to its end; its store is closed, as at the end of a process.
-func (w *world) run(reader importer.Reader, change func(*importer.Config)) (importer.Summary, error) {
+func (w *world) run(reader source.Reader, change func(*importer.Config)) (importer.Summary, error) {
 	w.Helper()
 	store := w.open()
 	defer func() { _ = store.Close() }()
@@ -199,6 +295,14 @@ func (w *world) run(reader importer.Reader, change func(*importer.Config)) (impo
 	return s, err
 }
 
+// sendWindow leaves time for a checkpoint whose every statement is slow.
+func sendWindow() time.Duration {
+	if slow {
+		return 1200 * time.Millisecond
+	}
+	return 300 * time.Millisecond
+}
+
 func checkCounts(t *testing.T, s importer.Summary) {
 	t.Helper()
 	c := s.Counts
@@ -208,7 +312,7 @@ func checkCounts(t *testing.T, s importer.Summary) {
 }
 
 // mustRun makes a run that must end with the outcome.
-func (w *world) mustRun(want importer.Outcome, reader importer.Reader, change func(*importer.Config)) importer.Summary {
+func (w *world) mustRun(want importer.Outcome, reader source.Reader, change func(*importer.Config)) importer.Summary {
 	w.Helper()
 	s, err := w.run(reader, change)
 	if err != nil || s.Outcome != want {
@@ -217,11 +321,27 @@ func (w *world) mustRun(want importer.Outcome, reader importer.Reader, change fu
 	return s
 }
 
+// inspected returns the checkpoint to look at between runs, and what to call after that. On Postgres, where to connect is dear, it is the same for
+// the whole test.
+func (w *world) inspected() (s *checkpoint.Store, done func()) {
+	w.Helper()
+	if !strings.HasPrefix(w.url, "postgres:") {
+		s = w.open()
+		return s, func() { _ = s.Close() }
+	}
+	w.inspecting.Lock()
+	defer w.inspecting.Unlock()
+	if w.inspector == nil || w.inspectedURL != w.url {
+		w.inspector, w.inspectedURL = w.open(), w.url
+	}
+	return w.inspector, func() {}
+}
+
 // row returns what the checkpoint knows of a transcript.
 func (w *world) row(id string) checkpoint.Row {
 	w.Helper()
-	s := w.open()
-	defer func() { _ = s.Close() }()
+	s, done := w.inspected()
+	defer done()
 	rows, err := s.Lookup(context.Background(), testSource, 0, []string{id})
 	if err != nil {
 		w.Fatal(err)
@@ -231,8 +351,8 @@ func (w *world) row(id string) checkpoint.Row {
 
 func (w *world) partialErrors(id string) []checkpoint.PartialError {
 	w.Helper()
-	s := w.open()
-	defer func() { _ = s.Close() }()
+	s, done := w.inspected()
+	defer done()
 	p, err := s.PartialErrors(context.Background(), testSource, id)
 	if err != nil {
 		w.Fatal(err)

@@ -60,7 +60,7 @@ func BenchmarkDecode(b *testing.B) {
 			b.SetBytes(int64(len(line)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, failure := decode(line, now); failure != nil {
+				if _, failure := decode(line, now, nil); failure != nil {
 					b.Fatal(failure)
 				}
 			}

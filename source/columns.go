@@ -25,7 +25,7 @@ const (
 	columnName       = "end_user_name"
 )
 
-// rule says which types a column may have.
+// rule describes which types a column may have.
 type rule struct {
 	required bool
 	types    []uint32 // nil: any
@@ -39,8 +39,7 @@ var numberTypes = []uint32{pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtyp
 var timeTypes = []uint32{pgtype.TimestamptzOID, pgtype.TimestampOID}
 
 var rules = map[string]rule{
-	columnID: {true, []uint32{pgtype.TextOID, pgtype.VarcharOID, pgtype.BPCharOID, pgtype.UUIDOID, pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID},
-		"make it text, an integer or a uuid, such as s.id::text as id"},
+	columnID: {true, nil, idCure}, // see describeID
 	columnClosedAt: {true, timeTypes,
 		"make it timestamptz, such as s.ended_at::timestamptz as closed_at"},
 	columnMessages: {true, append([]uint32{pgtype.JSONOID, pgtype.JSONBOID}, textTypes...),
@@ -68,15 +67,22 @@ func (s *Postgres) describe(ctx context.Context) error {
 		return s.failure("connect to the source database", err)
 	}
 	sql, args := s.wrap("t.*", "limit 0", time.Time{})
-	description, err := conn.Prepare(ctx, "", sql, nil)
+	var description *pgconn.StatementDescription
+	_, err = conn.Exec(ctx, "begin transaction read only;"+s.settings).ReadAll()
+	if err == nil {
+		description, err = conn.Prepare(ctx, "", sql, nil)
+	}
 	if err == nil {
 		err = run(ctx, conn, sql, args, nil).Read().Err // the rights are checked only now
+	}
+	if err == nil {
+		_, err = conn.Exec(ctx, "commit").ReadAll()
 	}
 	s.release(conn, err)
 	if err != nil {
 		return s.failure("check the query of the source", err)
 	}
-	return s.take(description.Fields)
+	return errors.Join(s.take(description.Fields), s.describeID(ctx))
 }
 
 func (s *Postgres) take(fields []pgconn.FieldDescription) error {
@@ -114,19 +120,10 @@ func (s *Postgres) position(name string) int {
 	return slices.IndexFunc(s.columns, func(c column) bool { return c.name == name })
 }
 
-// typeOf returns the SQL type in which values of an id or time column are compared, so that its index can be used.
-func (s *Postgres) typeOf(name string) string {
-	switch s.columns[s.position(name)].oid {
-	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID:
-		return "bigint"
-	case pgtype.UUIDOID:
-		return "uuid"
-	case pgtype.BPCharOID:
-		return "bpchar"
-	case pgtype.TimestamptzOID:
-		return "timestamptz"
-	case pgtype.TimestampOID:
+// timeType returns the SQL type in which closed_at is compared, so that its index can be used.
+func (s *Postgres) timeType() string {
+	if s.columns[s.position(columnClosedAt)].oid == pgtype.TimestampOID {
 		return "timestamp"
 	}
-	return "text"
+	return "timestamptz"
 }

@@ -14,8 +14,12 @@ const maxUnknown = 20
 
 // decoder decodes one record.
 type decoder struct {
-	latest  int64 // times after it, in milliseconds, are rejected
+	latest  int64          // times after it, in milliseconds, are rejected
+	zone    *time.Location // of times without one, nil: they are rejected
 	unknown []unknownField
+	foreign bool   // there are fields at the top that this project does not know
+	unread  unread // the first thing that may be the text of a message that is not sent
+	object  []byte // the record
 }
 
 type unknownField struct{ prefix, name string }
@@ -24,20 +28,21 @@ type unknownField struct{ prefix, name string }
 type fields struct {
 	id, createdAt, closedAt, endUser, messages, attributes, direction []byte
 
-	asItWas bool // there is _raw: a line that was handed out because it is no JSON
+	asItWas bool // there is _raw: the original line, which `errors` wrote because it is not JSON
 }
 
 func reject(code RejectCode, format string, args ...any) *RejectError {
 	return &RejectError{Code: code, Reason: fmt.Sprintf(format, args...)}
 }
 
-// decodeRecord decodes the raw bytes of a record, and lets the record know what only decoding can tell.
-func decodeRecord(r *Record, now time.Time) (*Transcript, *RejectError) {
-	t, failure := decode(r.Raw(), now)
+// decodeRecord decodes the raw bytes of a record and sets the fields of the record that only decoding can tell.
+func decodeRecord(r *Record, now time.Time, zone *time.Location) (*Transcript, *RejectError) {
+	t, failure := decode(r.Raw(), now, zone)
 	r.Original = original(r.Raw())
 	if failure != nil {
 		switch {
-		case failure.Code == RejectInvalidJSON, failure.Code == RejectMissingID, failure.Code == RejectInvalidID, r.Original != "":
+		case failure.Code == RejectInvalidJSON, failure.Code == RejectMissingID, failure.Code == RejectInvalidID, r.Original.Key != "",
+			failure.Code == RejectNotATranscript: // its id is that of something else
 			r.ID = ""
 		}
 		return nil, failure
@@ -48,31 +53,42 @@ func decodeRecord(r *Record, now time.Time) (*Transcript, *RejectError) {
 	return t, nil
 }
 
-// original returns what the field _error says of the key of the record that was handed out, "" if there is no such thing.
-func original(line []byte) string {
+// original returns what the field _error says about the record that `errors` wrote; the zero Original if there is no such field.
+func original(line []byte) (o Original) {
 	start := afterSpace(line, 0)
 	if start == len(line) || line[start] != '{' || !bytes.Contains(line, []byte(`"_error"`)) {
-		return ""
+		return o
 	}
-	key, _ := unquote(member(member(line[start:], "_error"), "transcript_id"))
-	return key
+	why := member(line[start:], "_error")
+	o.Key, _ = unquote(member(why, "transcript_id"))
+	hash, _ := unquote(member(why, "content_hash"))
+	place, _ := unquote(member(why, "place"))
+	if place != "" && hash != "" && (o.Key == place || o.Key == ContentKey(place, hash)) {
+		o.Place, o.Hash = place, hash
+	}
+	return o
 }
 
-// decode reads a transcript as the README describes it. Of fields that are there twice the last one counts.
-func decode(line []byte, now time.Time) (*Transcript, *RejectError) {
+// decode reads a transcript as the README describes it. Of fields that are there twice the last one counts. Times without a zone are
+// those of zone, and rejected where it is nil.
+func decode(line []byte, now time.Time, zone *time.Location) (*Transcript, *RejectError) {
 	if !json.Valid(line) {
 		return nil, invalidJSON(line)
 	}
 	start := afterSpace(line, 0)
 	if line[start] != '{' {
-		return nil, reject(RejectInvalidJSON, "the record is no JSON object: write each transcript as one object on a line of its own")
+		return nil, reject(RejectInvalidJSON, "the record is not a JSON object: write each transcript as one object on a line of its own")
 	}
-	d := decoder{latest: now.Add(24 * time.Hour).UnixMilli()}
-	f := d.fields(line[start:])
+	d := decoder{latest: now.Add(24 * time.Hour).UnixMilli(), zone: zone}
+	d.object = line[start:]
+	f := d.fields(d.object)
 
 	if !given(f.id) {
-		if f.asItWas {
-			return nil, reject(RejectInvalidJSON, "_raw still holds the line as it was: write it as a transcript in the place of _raw")
+		switch {
+		case f.asItWas:
+			return nil, reject(RejectInvalidJSON, "_raw still holds the original line: replace _raw with the fields of a transcript")
+		case d.foreign && f.messages == nil && f.closedAt == nil && f.endUser == nil:
+			return nil, d.notATranscript("it has neither id nor messages nor closed_at")
 		}
 		return nil, reject(RejectMissingID, "id is missing: give each transcript an id of its own, a string or an integer")
 	}
@@ -82,6 +98,12 @@ func decode(line []byte, now time.Time) (*Transcript, *RejectError) {
 	}
 	t := &Transcript{ID: id, Direction: Inbound}
 	if !given(f.closedAt) {
+		if lack := d.lackOfOpen(f); lack != "" {
+			return nil, d.notATranscript(lack)
+		}
+		if field := d.closedElsewhere(f); field != "" {
+			return nil, reject(RejectInvalidField, "closed_at is missing, but %s seems to say that the chat is closed: write the time of its end as closed_at, or closed_at as null if it is open", field)
+		}
 		t.Unknown = d.names()
 		return t, nil
 	}
@@ -95,9 +117,9 @@ func decode(line []byte, now time.Time) (*Transcript, *RejectError) {
 func invalidJSON(line []byte) *RejectError {
 	var syntax *json.SyntaxError
 	if err := json.Unmarshal(line, new(json.RawMessage)); errors.As(err, &syntax) {
-		return reject(RejectInvalidJSON, "the record is no valid JSON from byte %d on: write each transcript as one object on a line of its own", syntax.Offset)
+		return reject(RejectInvalidJSON, "the record is not valid JSON from byte %d on: write each transcript as one object on a line of its own", syntax.Offset)
 	}
-	return reject(RejectInvalidJSON, "the record is no valid JSON: write each transcript as one object on a line of its own")
+	return reject(RejectInvalidJSON, "the record is not valid JSON: write each transcript as one object on a line of its own")
 }
 
 func (d *decoder) fields(object []byte) fields {
@@ -124,9 +146,10 @@ func (d *decoder) fields(object []byte) fields {
 		case "direction":
 			f.direction = value
 		case "_error": // what `dixa-import errors` adds to a record
-		case "_raw": // and what it makes of one that is no JSON
+		case "_raw": // and how it writes one that is not JSON
 			f.asItWas = true
 		default:
+			d.foreign = true
 			d.note("", name)
 		}
 	}
@@ -134,13 +157,13 @@ func (d *decoder) fields(object []byte) fields {
 
 // transcript decodes all of a closed chat but its id.
 func (d *decoder) transcript(t *Transcript, f fields) (failure *RejectError) {
-	closedAt, failure := d.time(f.closedAt, func() string { return "closed_at" })
+	closedAt, failure := d.time(f.closedAt, noTime, func() string { return "closed_at" })
 	if failure != nil {
 		return failure
 	}
 	createdAt := noTime
 	if given(f.createdAt) {
-		if createdAt, failure = d.time(f.createdAt, func() string { return "created_at" }); failure != nil {
+		if createdAt, failure = d.time(f.createdAt, noTime, func() string { return "created_at" }); failure != nil {
 			return failure
 		}
 	}
@@ -159,6 +182,12 @@ func (d *decoder) transcript(t *Transcript, f fields) (failure *RejectError) {
 	}
 	messages = arrange(messages, createdAt, closedAt)
 	if len(messages) == 0 {
+		if d.unread.field != "" {
+			return d.unread.reject()
+		}
+		if field := elsewhere(d.object); field != "" {
+			return reject(RejectInvalidField, "messages holds nothing to send, but %s holds words: write the chat as messages with role and text", field)
+		}
 		return reject(RejectNoMessages, "messages holds nothing to send: at least one message of a user, bot or agent needs a text or an attachment")
 	}
 	first, last := messages[0].at, messages[len(messages)-1].at
@@ -176,8 +205,9 @@ func (d *decoder) transcript(t *Transcript, f fields) (failure *RejectError) {
 
 func timeOf(millis int64) time.Time { return time.UnixMilli(millis).UTC() }
 
-func (d *decoder) time(value []byte, path func() string) (int64, *RejectError) {
-	millis, code, problem := decodeTime(value)
+// time decodes a time. For after, see instant.
+func (d *decoder) time(value []byte, after int64, path func() string) (int64, *RejectError) {
+	millis, code, problem := decodeTime(value, d.zone, after)
 	if problem != "" {
 		return 0, reject(code, "%s %s", path(), problem)
 	}
@@ -221,7 +251,7 @@ func (d *decoder) names() []string {
 	return names
 }
 
-// identifier says whether a name is safe to show: [A-Za-z0-9_.-]{1,64}.
+// identifier reports whether a name is safe to show: [A-Za-z0-9_.-]{1,64}.
 func identifier(name []byte) bool {
 	for _, c := range name {
 		switch {

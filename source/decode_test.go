@@ -30,7 +30,7 @@ func closed(fields string) string {
 
 func mustDecode(t *testing.T, line string) *Transcript {
 	t.Helper()
-	got, failure := decode([]byte(line), testNow)
+	got, failure := decode([]byte(line), testNow, nil)
 	if failure != nil {
 		t.Fatalf("decode %s: %v", line, failure)
 	}
@@ -80,7 +80,7 @@ func TestDecodeID(t *testing.T) {
 		{strings.Repeat("1", 513), "", RejectInvalidID},
 	} {
 		line := []byte(`{"id":` + tt.value + `,"closed_at":1763539200,` + oneMessage + `}`)
-		got, failure := decode(line, testNow)
+		got, failure := decode(line, testNow, nil)
 		switch {
 		case tt.code != "":
 			if failure == nil || failure.Code != tt.code {
@@ -90,7 +90,7 @@ func TestDecodeID(t *testing.T) {
 			t.Errorf("id %.40s: got %v, %v", tt.value, got, failure)
 		}
 	}
-	if _, failure := decode([]byte(`{"ID":"a","Id":"b"}`), testNow); failure == nil || failure.Code != RejectMissingID {
+	if _, failure := decode([]byte(`{"ID":"a","Id":"b",`+oneMessage+`}`), testNow, nil); failure == nil || failure.Code != RejectMissingID {
 		t.Errorf("names in another case: got %v", failure)
 	}
 }
@@ -147,7 +147,7 @@ func TestDecodeTimes(t *testing.T) {
 			"closed_at":              `{"id":1,"closed_at":` + tt.value + `,"messages":[{"role":"user","text":"x","created_at":0}]}`,
 			"messages[0].created_at": `{"id":1,"closed_at":0,"messages":[{"role":"user","text":"x","created_at":` + tt.value + `}]}`,
 		} {
-			got, failure := decode([]byte(line), testNow)
+			got, failure := decode([]byte(line), testNow, nil)
 			if tt.code != "" {
 				if failure == nil || failure.Code != tt.code || !strings.HasPrefix(failure.Reason, field+" ") {
 					t.Errorf("%s %.40s: got %v, want %s", field, tt.value, failure, tt.code)
@@ -159,7 +159,7 @@ func TestDecodeTimes(t *testing.T) {
 			}
 		}
 		// A created_at after the first message is set back to it, but must be a time.
-		_, failure := decode([]byte(closed(`"created_at":`+tt.value+`,`+oneMessage)), testNow)
+		_, failure := decode([]byte(closed(`"created_at":`+tt.value+`,`+oneMessage)), testNow, nil)
 		if got := failure != nil; got != (tt.code != "") {
 			t.Errorf("created_at %.40s: got %v", tt.value, failure)
 		}
@@ -276,50 +276,51 @@ func TestDecodeRejects(t *testing.T) {
 		code   RejectCode
 		reason string // what it begins with
 	}{
-		{`{"id":"Sekret","closed`, RejectInvalidJSON, "the record is no valid JSON from byte 22 on"},
-		{`{"id":"a"} {"id":"b"}`, RejectInvalidJSON, "the record is no valid JSON from byte 12 on"},
-		{`["Sekret"]`, RejectInvalidJSON, "the record is no JSON object"},
-		{"\x00\x01\x02Sekret\xff", RejectInvalidJSON, "the record is no valid JSON"},
+		{`{"id":"Sekret","closed`, RejectInvalidJSON, "the record is not valid JSON from byte 22 on"},
+		{`{"id":"a"} {"id":"b"}`, RejectInvalidJSON, "the record is not valid JSON from byte 12 on"},
+		{`["Sekret"]`, RejectInvalidJSON, "the record is not a JSON object"},
+		{"\x00\x01\x02Sekret\xff", RejectInvalidJSON, "the record is not valid JSON"},
 		{`{"closed_at":1}`, RejectMissingID, "id is missing"},
 		{closed(`"end_user":{}`), RejectInvalidField, "messages is missing"},
-		{closed(`"messages":null`), RejectInvalidField, "messages is missing"},
-		{closed(`"messages":{"Sekret":1}`), RejectInvalidField, "messages is no array"},
-		{closed(`"messages":["Sekret"]`), RejectInvalidField, "messages[0] is no object"},
+		{closed(`"messages":null`), RejectNoMessages, "messages holds nothing to send"},
+		{closed(`"messages":{"Sekret":1}`), RejectInvalidField, "messages is not an array"},
+		{closed(`"messages":["Sekret"]`), RejectInvalidField, "messages[0] is not an object"},
 		{closed(`"messages":[]`), RejectNoMessages, "messages holds nothing to send"},
 		{closed(`"messages":[{"role":"system","text":"Sekret"}]`), RejectNoMessages, "messages holds"},
 		{closed(`"messages":[{"role":"user","text":" "}]`), RejectNoMessages, "messages holds"},
 		{message(`"text":"Sekret"`), RejectInvalidRole, "messages[1].role is none of"},
 		{message(`"role":"Sekret"`), RejectInvalidRole, "messages[1].role is none of"},
 		{message(`"role":"supervisor"`), RejectInvalidRole, `messages[1].role is "supervisor", which is none of`},
-		{message(`"role":"User"`), RejectInvalidRole, "messages[1].role is none of"},
 		{message(`"role":1`), RejectInvalidRole, "messages[1].role is none of"},
 		{message(`"role":""`), RejectInvalidRole, "messages[1].role is none of"},
-		{message(`"role":"user","text":17`), RejectInvalidField, "messages[1].text is no string"},
-		{message(`"role":"user","content":["Sekret"]`), RejectInvalidField, "messages[1].content is no string"},
+		{message(`"role":"user","text":17`), RejectInvalidField, "messages[1].text is neither a string"},
+		{message(`"role":"user","content":{"Sekret":1}`), RejectInvalidField, "messages[1].content is neither a string"},
+		{message(`"role":"user","content":["Sekret",["Sekret"]]`), RejectInvalidField, "messages[1].content[1] is neither a string nor an object"},
+		{message(`"role":"user","text":[{"type":"text","text":{"Sekret":1}},{"type":"text","text":["Sekret"]}]`), RejectInvalidField, "messages[1].text[0].text is not a string"},
 		{message(`"role":"user","text":"x","format":"Sekret"`), RejectInvalidField, "messages[1].format is none of"},
-		{message(`"role":"agent","text":"x","agent_id":"Sekret"`), RejectInvalidField, "messages[1].agent_id is no UUID"},
-		{message(`"role":"agent","text":"x","agent_id":"{0f8fad5b-d9cb-469f-a165-70867728950e}"`), RejectInvalidField, "messages[1].agent_id is no UUID"},
-		{message(`"role":"user","attachments":{"url":"Sekret"}`), RejectInvalidField, "messages[1].attachments is no array"},
-		{message(`"role":"user","attachments":["Sekret"]`), RejectInvalidField, "messages[1].attachments[0] is no object"},
-		{message(`"role":"user","attachments":[{"url":"x"},{"name":"Sekret"}]`), RejectInvalidField, "messages[1].attachments[1].url is no URL"},
-		{message(`"role":"user","attachments":[{"url":" "}]`), RejectInvalidField, "messages[1].attachments[0].url is no URL"},
-		{message(`"role":"user","attachments":[{"url":"x","name":1}]`), RejectInvalidField, "messages[1].attachments[0].name is no string"},
+		{message(`"role":"agent","text":"x","agent_id":"Sekret"`), RejectInvalidField, "messages[1].agent_id is not a UUID"},
+		{message(`"role":"agent","text":"x","agent_id":"{0f8fad5b-d9cb-469f-a165-70867728950e}"`), RejectInvalidField, "messages[1].agent_id is not a UUID"},
+		{message(`"role":"user","attachments":{"url":"Sekret"}`), RejectInvalidField, "messages[1].attachments is not an array"},
+		{message(`"role":"user","attachments":["Sekret"]`), RejectInvalidField, "messages[1].attachments[0] is not an object"},
+		{message(`"role":"user","attachments":[{"url":"x"},{"name":"Sekret"}]`), RejectInvalidField, "messages[1].attachments[1].url is not a URL"},
+		{message(`"role":"user","attachments":[{"url":" "}]`), RejectInvalidField, "messages[1].attachments[0].url is not a URL"},
+		{message(`"role":"user","attachments":[{"url":"x","name":1}]`), RejectInvalidField, "messages[1].attachments[0].name is not a string"},
 		{closed(`"direction":"Sekret",` + oneMessage), RejectInvalidField, "direction is neither"},
 		{closed(`"direction":1,` + oneMessage), RejectInvalidField, "direction is neither"},
-		{closed(`"end_user":"Sekret",` + oneMessage), RejectInvalidField, "end_user is no object"},
-		{closed(`"end_user":{"email":1},` + oneMessage), RejectInvalidField, "end_user.email is no string"},
-		{closed(`"end_user":{"phone":1.5},` + oneMessage), RejectInvalidField, "end_user.phone is no string"},
-		{closed(`"end_user":{"external_id":true},` + oneMessage), RejectInvalidField, "end_user.external_id is no string"},
-		{closed(`"end_user":{"name":["Sekret"]},` + oneMessage), RejectInvalidField, "end_user.name is no string"},
-		{closed(`"attributes":["Sekret"],` + oneMessage), RejectInvalidField, "attributes is no object"},
+		{closed(`"end_user":"Sekret",` + oneMessage), RejectInvalidField, "end_user is not an object"},
+		{closed(`"end_user":{"email":1},` + oneMessage), RejectInvalidField, "end_user.email is not a string"},
+		{closed(`"end_user":{"phone":1.5},` + oneMessage), RejectInvalidField, "end_user.phone is not a string"},
+		{closed(`"end_user":{"external_id":true},` + oneMessage), RejectInvalidField, "end_user.external_id is not a string"},
+		{closed(`"end_user":{"name":["Sekret"]},` + oneMessage), RejectInvalidField, "end_user.name is not a string"},
+		{closed(`"attributes":["Sekret"],` + oneMessage), RejectInvalidField, "attributes is not an object"},
 		{closed(`"attributes":{"a":1,"order_number":{"Sekret":1}},` + oneMessage), RejectInvalidAttribute, "attribute order_number is no"},
 		{closed(`"attributes":{"a":1,"Sekret mail":{}},` + oneMessage), RejectInvalidAttribute, "attribute number 2 is no"},
 		{closed(`"attributes":{"list":["a",1]},` + oneMessage), RejectInvalidAttribute, "attribute list is no"},
 		{closed(`"attributes":{"list":[null]},` + oneMessage), RejectInvalidAttribute, "attribute list is no"},
-		{closed(`"closed_at":"Sekret",` + oneMessage), RejectInvalidTime, "closed_at is no time"},
+		{closed(`"closed_at":"Sekret",` + oneMessage), RejectInvalidTime, "closed_at is not a time"},
 	}
 	for _, tt := range tests {
-		_, failure := decode([]byte(tt.line), testNow)
+		_, failure := decode([]byte(tt.line), testNow, nil)
 		if failure == nil || failure.Code != tt.code || !strings.HasPrefix(failure.Reason, tt.reason) {
 			t.Errorf("%s: got %v, want %s: %s", tt.line, failure, tt.code, tt.reason)
 			continue
@@ -374,7 +375,7 @@ func TestDecodeUnknown(t *testing.T) {
 
 func TestDecodeOpen(t *testing.T) {
 	t.Parallel()
-	for _, line := range []string{`{"id":"a"}`, `{"id":"a","closed_at":null,"messages":7}`} {
+	for _, line := range []string{`{"id":"a"}`, `{"id":"a","closed_at":null,"messages":[]}`} {
 		if got := mustDecode(t, line); got.ID != "a" || !got.ClosedAt.IsZero() {
 			t.Errorf("%s: got %+v", line, got)
 		}
@@ -397,8 +398,16 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(closed(`"attributes":{"a":"\ud83d\ude00\u0000","\u0062":1e3},` + oneMessage)))
 	f.Add([]byte(`{"id":"a","i\u0064":7,"closed_at":null,"closed_at":1,"messages":[{"role":"user","text":"\ud800x"},{"role":"bot","content":" y"}]}`))
 	f.Add([]byte(`{"id":1,"closed_at":1e9,"messages":[{"role":"user","text":"\\\"","created_at":"2026-11-19t08:00:00.5z"}]}`))
+	f.Add([]byte(closed(`"messages":[{"role":" Human","content":["a",{"type":"text","text":"b"},{"type":"image_url","image_url":{"url":"https://a.example"}},{"type":"tool_use"},null]}]`)))
+	f.Add([]byte(closed(`"messages":[{"role":"developer"},{"role":"ai","text":"\u200b","content":"x","created_at":"2026-10-25 02:30:00"},{"role":"model","text":[{"type":"text","text":{"value":"y"}}],"created_at":"2026-10-25 02:10:00+00"}]`)))
+	f.Add([]byte(`{"id":1,"created_at":2,"closedAt":3,"messages":[{"role":"visitor","text":"x"}]}`))
+	f.Add([]byte(`{"id":1,"messages":[{"role":"user","parts":[]}],"end_user":{"email":1}}`))
+	zone, err := time.LoadLocation("Europe/Copenhagen")
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, line []byte) {
-		got, failure := decode(line, testNow)
+		got, failure := decode(line, testNow, zone)
 		if (failure != nil && failure.Code == RejectInvalidJSON && bytes.HasPrefix(bytes.TrimLeft(line, " \t\r\n"), []byte("{"))) && json.Valid(line) {
 			t.Fatalf("valid JSON is refused: %v", failure)
 		}
@@ -444,11 +453,14 @@ func compareTexts(t *testing.T, got *Transcript, raw json.RawMessage) {
 	}
 	count := map[string]int{}
 	for _, m := range messages {
-		text, ok := m["text"].(string)
-		if !ok {
-			text, _ = m["content"].(string)
+		for _, field := range []string{"text", "content"} {
+			switch text := m[field].(type) {
+			case string:
+				count[strings.ReplaceAll(text, "\x00", "\uFFFD")]++
+			case []any:
+				return // put together from parts
+			}
 		}
-		count[strings.ReplaceAll(text, "\x00", "\uFFFD")]++
 	}
 	for _, m := range got.Messages {
 		if m.Text == "" {

@@ -10,7 +10,7 @@ func (d *decoder) endUser(value []byte) (u EndUser, failure *RejectError) {
 		return u, nil
 	}
 	if value[0] != '{' {
-		return u, reject(RejectInvalidField, "end_user is no object: write an object with external_id, email, phone and name")
+		return u, reject(RejectInvalidField, "end_user is not an object: write an object with external_id, email, phone and name")
 	}
 	var externalID, email, phone, fullName []byte
 	all := members{value}
@@ -51,7 +51,7 @@ func (d *decoder) endUser(value []byte) (u EndUser, failure *RejectError) {
 			text, ok = string(f.value), true
 		}
 		if !ok {
-			return u, reject(RejectInvalidField, "end_user.%s is no string: correct it or leave it out", f.name)
+			return u, reject(RejectInvalidField, "end_user.%s is not a string: correct it or leave it out", f.name)
 		}
 		*f.target = strings.TrimSpace(text)
 	}
@@ -63,7 +63,7 @@ func decodeAttributes(value []byte) (map[string]Value, *RejectError) {
 		return nil, nil
 	}
 	if value[0] != '{' {
-		return nil, reject(RejectInvalidField, "attributes is no object: write an object of names and values")
+		return nil, reject(RejectInvalidField, "attributes is not an object: write an object of names and values")
 	}
 	last := map[string][]byte{}
 	var order []string
@@ -91,7 +91,7 @@ func decodeAttributes(value []byte) (map[string]Value, *RejectError) {
 			if identifier([]byte(name)) {
 				shown = name
 			}
-			return nil, reject(RejectInvalidAttribute, "attribute %s is no string, number, boolean or array of strings: correct it or leave it out", shown)
+			return nil, reject(RejectInvalidAttribute, "attribute %s is not a string, number, boolean or array of strings: correct it or leave it out", shown)
 		}
 		attributes[name] = v
 	}

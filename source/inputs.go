@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -18,16 +17,25 @@ const stdinPath = "-"
 type input struct {
 	path    string
 	regular bool                          // a file that can be read again
-	stream  func() (io.ReadCloser, error) // opens what is no regular file
+	stream  func() (io.ReadCloser, error) // opens standard input or a pipe
 }
 
-// OpenJSONL resolves the paths and checks that every file is there and can be read. The error names all paths that are
-// not, each with what to do.
+// OpenJSONL resolves the paths and checks that every file exists and can be read. The error names every path that fails, with what to do.
 func OpenJSONL(config JSONLConfig) (*JSONL, error) {
 	if len(config.Paths) == 0 {
 		return nil, errors.New("no file to read transcripts from: name at least one path, or - for standard input")
 	}
-	s := &JSONL{now: config.Now}
+	s := &JSONL{now: config.Now, zone: config.TimeZone, logger: config.Logger}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if s.records, err = parseRecords(config.Records); err != nil {
+		return nil, fmt.Errorf("records %w", err)
+	}
+	if s.encoding, err = encodingNamed(config.Encoding); err != nil {
+		return nil, fmt.Errorf("encoding %w", err)
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -41,9 +49,13 @@ func OpenJSONL(config JSONLConfig) (*JSONL, error) {
 			seen[path] = true
 			continue
 		}
-		matches, err := expand(path)
+		matches, leftOut, err := expand(path)
 		if err != nil {
 			problems = append(problems, err)
+		}
+		if len(leftOut) > 0 {
+			s.logger.Warn("files in a folder were skipped because their names do not look like those of transcripts: name them with a pattern to read them",
+				"folder", path, "count", len(leftOut), "files", some(leftOut))
 		}
 		for _, match := range matches {
 			in, size, err := inspect(match)
@@ -67,26 +79,18 @@ func OpenJSONL(config JSONLConfig) (*JSONL, error) {
 	return s, nil
 }
 
+// CheckJSONL reports what is wrong with JSONLConfig.Records and JSONLConfig.Encoding.
+func CheckJSONL(records, encoding string) error {
+	_, recordsErr := parseRecords(records)
+	_, encodingErr := encodingNamed(encoding)
+	return errors.Join(recordsErr, encodingErr)
+}
+
 func stdin(r io.Reader) input {
 	if r == nil {
 		r = os.Stdin
 	}
 	return input{path: stdinPath, stream: func() (io.ReadCloser, error) { return io.NopCloser(r), nil }}
-}
-
-// expand returns the files that a path stands for: itself where it exists, although it may look like a glob.
-func expand(path string) ([]string, error) {
-	if _, err := os.Lstat(path); err == nil || !strings.ContainsAny(path, `*?[`) {
-		return []string{path}, nil
-	}
-	matches, err := filepath.Glob(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: the pattern is malformed: close each [ with a ]", path)
-	}
-	if len(matches) == 0 {
-		return nil, fmt.Errorf("%s: no file matches the pattern: correct it, or create the files first", path)
-	}
-	return matches, nil
 }
 
 // inspect checks that a file can be read.
@@ -97,8 +101,6 @@ func inspect(path string) (in input, size int64, err error) {
 		return in, 0, fmt.Errorf("%s: there is no such file: correct the path", path)
 	case err != nil:
 		return in, 0, fmt.Errorf("%s: %w: correct the path or its permissions", path, bare(err))
-	case info.IsDir():
-		return in, 0, fmt.Errorf("%s: is a directory: name the files in it, such as %s", path, filepath.Join(path, "*.jsonl"))
 	case !info.Mode().IsRegular():
 		return input{path: path, stream: func() (io.ReadCloser, error) { return os.Open(path) }}, 0, nil
 	}
@@ -117,15 +119,4 @@ func bare(err error) error {
 		return pathError.Err
 	}
 	return err
-}
-
-// realName returns a name that is the same for all paths of one file.
-func realName(path string) string {
-	if resolved, err := filepath.EvalSymlinks(path); err == nil {
-		path = resolved
-	}
-	if absolute, err := filepath.Abs(path); err == nil {
-		path = absolute
-	}
-	return path
 }

@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -11,7 +12,7 @@ import (
 // in bounds and come to an end, and what they return means little. encoding/json is not used for the walk because it
 // matches field names regardless of case and costs several times as much.
 
-// afterSpace returns the index of the first byte at or after i that is no white space.
+// afterSpace returns the index of the first byte at or after i that is not white space.
 func afterSpace(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
 		i++
@@ -135,7 +136,7 @@ func member(object []byte, name string) (found []byte) {
 	}
 }
 
-// given says whether a field is there and not null.
+// given reports whether a field is there and not null.
 func given(value []byte) bool { return len(value) > 0 && value[0] != 'n' }
 
 // unquote returns the text of a JSON string. NUL and what is not UTF-8 have become U+FFFD. ok is false for other values.
@@ -162,7 +163,7 @@ func inside(value []byte) []byte {
 	return unescape(inner)
 }
 
-// unescape does what encoding/json does with the inside of a string, save that it replaces NUL.
+// unescape does what encoding/json does with the inside of a string, except that it replaces NUL.
 func unescape(inner []byte) []byte {
 	text := make([]byte, 0, len(inner))
 	for i := 0; i < len(inner); {
@@ -234,7 +235,19 @@ func hexRune(b []byte) (r rune, ok bool) {
 	return rune(code[0])<<8 | rune(code[1]), true
 }
 
-// integer says whether a value is a number without fraction and exponent.
+// oneLine removes the white space from JSON that has line breaks. What is not JSON stays as it is.
+func oneLine(value []byte) []byte {
+	if bytes.IndexByte(value, '\n') < 0 && bytes.IndexByte(value, '\r') < 0 {
+		return value
+	}
+	var line bytes.Buffer
+	if json.Compact(&line, value) != nil {
+		return value
+	}
+	return line.Bytes()
+}
+
+// integer reports whether a value is a number without fraction and exponent.
 func integer(value []byte) bool {
 	digits := bytes.TrimPrefix(value, []byte("-"))
 	for _, c := range digits {
@@ -245,7 +258,7 @@ func integer(value []byte) bool {
 	return len(digits) > 0
 }
 
-// number says whether a value is a number.
+// number reports whether a value is a number.
 func number(value []byte) bool {
 	return value[0] == '-' || value[0] >= '0' && value[0] <= '9'
 }

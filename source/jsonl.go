@@ -4,46 +4,50 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"iter"
-	"strconv"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
 )
 
-// ErrCannotReread says that the source includes standard input or a pipe, which give their records only once.
-var ErrCannotReread = errors.New("standard input and pipes can be read only once: put the transcripts into a file")
-
-// JSONLConfig says which files are read.
+// JSONLConfig describes which files are read, and how.
 type JSONLConfig struct {
-	// Paths are files, globs as of path/filepath, and "-" for standard input, read in this order, the matches of a glob in
-	// the order of their names. A file that is named twice is read once.
+	// Paths are files, patterns with *, **, ?, [a-z] and {a,b}, folders, and "-" for standard input. They are read in this order, and the
+	// matches of a pattern in the order of their names. In a folder and all folders below it, the files with the endings of transcripts
+	// are read. ~ is the home directory. A file that is named twice is read once.
 	Paths []string
-	Stdin io.Reader        // what "-" stands for; nil: os.Stdin
-	Now   func() time.Time // the clock that tells which times are in the future; nil: time.Now
+	Stdin io.Reader // what "-" stands for; nil: os.Stdin
+	// Records is the path to the array of records in each file, such as .data.chats. "": the records are lines, the elements of an array, or
+	// those of the only array of transcripts within an object.
+	Records string
+	// Encoding is the encoding of files without a byte order mark, such as windows-1252. "": UTF-8; other encodings are rejected.
+	Encoding string
+	Now      func() time.Time // the clock by which times are in the future; nil: time.Now
+	Logger   *slog.Logger     // gets a warning about files in a folder or an archive that are not read; nil: no logging
+	// TimeZone is the zone of times without one; nil: such times are rejected.
+	TimeZone *time.Location
 }
 
-// JSONL reads transcripts from files with one JSON object a line: plain, gzip or zstd.
+// JSONL reads transcripts from files with JSON objects: one a line, over several lines, one after the other, or in an array. Files may be
+// compressed with gzip, zstd or bzip2, or be zip or tar archives.
 type JSONL struct {
 	inputs   []input
+	records  []string
+	encoding charset
 	now      func() time.Time
+	logger   *slog.Logger
+	zone     *time.Location
 	total    int64
 	done     atomic.Int64
-	consumed atomic.Bool // the inputs that cannot be read again were read
+	consumed atomic.Bool // set by the first Read, which standard input and pipes allow only once
 }
 
-// Read yields every record of every file, and after the last one of a file the mark that it was read to its end. It
-// reads all files whole and ignores the time from which another source would read. Lines that are blank are no records.
+// Read yields every record of every file and, after a file was read completely, a mark: see Record.EndOfFile. Blank lines are not records.
 //
-// A bad line is a Record whose Transcript returns an error, and so is the place where a file turns out to be damaged or
-// unreadable: the mark of its end is missing then, and the other files are read. An error ends the iteration: that of ctx, or
-// of standard input or a pipe. The second call gives ErrCannotReread unless Rereadable. Only one Read may run at a time.
+// If a file is damaged, unreadable, or has an unknown format or encoding, Read yields a rejected record for the place, leaves out the mark,
+// and goes on with the next file. An error of standard input or a pipe ends the iteration.
 func (s *JSONL) Read(ctx context.Context, _ time.Time) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		if !s.Rereadable() && s.consumed.Swap(true) {
@@ -52,33 +56,26 @@ func (s *JSONL) Read(ctx context.Context, _ time.Time) iter.Seq2[*Record, error]
 		}
 		s.done.Store(0)
 		for _, in := range s.inputs {
-			var last int64
-			stopped, err := in.lines(ctx, &s.done, func(l line) bool {
-				last = l.number
-				return yield(s.record(in.path, l), nil)
-			})
-			switch {
-			case stopped:
-				return
-			case err != nil && in.regular && ctx.Err() == nil:
-				if !yield(damaged(in.path, last+1, err), nil) {
-					return
-				}
-				continue
-			case err != nil:
+			stopped, err := s.frames(ctx, in, &s.done, s.logger, func(f frame) bool { return yield(s.record(f), nil) })
+			if err != nil {
 				yield(nil, err)
-				return
-			case !yield(&Record{Place: Place{Path: in.path}, EndOfFile: true}, nil):
+			}
+			if stopped || err != nil {
 				return
 			}
 		}
 	}
 }
 
-// Fetch reads the files again and yields the records that are known by the given keys, each key's once, in the order of
-// the files: of records with one id the first that is closed, and for a key that is a place ("path:line") the record that
-// stands there, also where that says that the file is damaged. It stops when all are found; a key without a record yields
-// nothing. Errors are as with Read; ErrCannotReread comes at once unless Rereadable.
+// frames calls visit for each frame of an input, until it returns false.
+func (s *JSONL) frames(ctx context.Context, in input, count *atomic.Int64, logger *slog.Logger, visit func(frame) bool) (stopped bool, err error) {
+	r := reader{in: in, ctx: ctx, count: count, charset: s.encoding, records: s.records, logger: logger, visit: visit}
+	return r.frames()
+}
+
+// Fetch reads the files again until it has found a record for each key. If several records have the same id, it yields the first closed
+// one, or the first if all are open. For a place ("path:line") it yields the record that stands there, even if that only reports damage. Closed chats
+// come first, each kind in the order of the files.
 func (s *JSONL) Fetch(ctx context.Context, ids []string) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		if !s.Rereadable() {
@@ -86,44 +83,59 @@ func (s *JSONL) Fetch(ctx context.Context, ids []string) iter.Seq2[*Record, erro
 			return
 		}
 		want := newWanted(ids)
-		for _, in := range s.inputs {
-			if want.empty() {
-				return
-			}
-			var last int64
-			stopped, err := in.lines(ctx, new(atomic.Int64), func(l line) bool {
-				last = l.number
-				r := s.fetched(want, in.path, l)
-				return (r == nil || yield(r, nil)) && !want.empty()
-			})
-			switch {
-			case stopped:
-				return
-			case err != nil && in.regular && ctx.Err() == nil:
-				if want.place(in.path, last+1) && !yield(damaged(in.path, last+1, err), nil) {
-					return
-				}
-			case err != nil:
-				yield(nil, err)
-				return
-			}
+		if !s.fetch(ctx, want, false, yield) || len(want.open) == 0 {
+			return
 		}
+		s.fetch(ctx, &wanted{ids: want.open}, true, yield)
 	}
 }
 
-// fetched returns the line's record if it is wanted.
-func (s *JSONL) fetched(want *wanted, path string, l line) *Record {
-	place := want.place(path, l.number)
-	if !place {
-		// Hashing and copying are left for the lines that are wanted.
-		if id, open := scan(l.data); open || !want.ids[id] {
-			return nil
+// fetch reads the files once. It reports whether the caller wanted all of it.
+func (s *JSONL) fetch(ctx context.Context, want *wanted, open bool, yield func(*Record, error) bool) bool {
+	for _, in := range s.inputs {
+		if want.empty() {
+			return true
+		}
+		wanting := true
+		stopped, err := s.frames(ctx, in, new(atomic.Int64), slog.New(slog.DiscardHandler), func(f frame) bool {
+			r := s.fetched(want, f, open)
+			wanting = r == nil || yield(r, nil)
+			return wanting && !want.empty()
+		})
+		switch {
+		case err != nil:
+			yield(nil, err)
+			return false
+		case stopped:
+			return wanting
 		}
 	}
-	r := s.record(path, l)
-	_, _ = r.Transcript()                         // empties the ID of a broken record
-	if key := r.Key(); want.ids[key] && !r.Open { // of a bad one that was handed out to be mended: what it is known as
+	return true
+}
+
+// fetched returns the record of a frame if it is wanted, else nil. Among records with an id, it takes only open ones, or only closed ones.
+func (s *JSONL) fetched(want *wanted, f frame, open bool) *Record {
+	if f.end {
+		return nil
+	}
+	place := want.place(f.place)
+	if !place {
+		// Hashing and copying are left for the records that are wanted.
+		switch {
+		case !want.ids[f.id] || f.failure != nil:
+			return nil
+		case f.open && !open:
+			want.meet(f.id)
+			return nil
+		}
+	} else if f.open && !open && want.ids[f.id] {
+		want.meet(f.id)
+	}
+	r := s.record(f)
+	_, _ = r.Transcript()                                // empties the ID of a broken record
+	if key := r.Key(); want.ids[key] && r.Open == open { // a bad record that `errors` wrote for correction has the key of its original
 		delete(want.ids, key)
+		delete(want.open, key)
 		place = true
 	}
 	if !place {
@@ -133,7 +145,7 @@ func (s *JSONL) fetched(want *wanted, path string, l line) *Record {
 	return r
 }
 
-// Rereadable says whether Fetch and a second Read are possible: not with standard input or a pipe.
+// Rereadable reports whether all inputs are files: standard input and pipes can be read only once.
 func (s *JSONL) Rereadable() bool {
 	for _, in := range s.inputs {
 		if !in.regular {
@@ -143,121 +155,88 @@ func (s *JSONL) Rereadable() bool {
 	return true
 }
 
-// Place returns the place that a line is known by when its file is named without some of its folders, such as
-// "../transcripts/2026-01.jsonl:4" for "2026-01.jsonl:4"; "" if no file or several are called so.
-func (s *JSONL) Place(ending string) string {
-	colon := strings.LastIndexByte(ending, ':')
+// ResolvePlace implements Reader. The file may also be one in an archive.
+func (s *JSONL) ResolvePlace(short string) string {
+	colon := strings.LastIndexByte(short, ':')
 	if colon < 1 {
 		return ""
 	}
 	found := ""
 	for _, in := range s.inputs {
-		if in.path == ending[:colon] || strings.HasSuffix(in.path, "/"+ending[:colon]) {
-			if found != "" {
-				return ""
+		for name, member := short[:colon], ""; name != ""; {
+			if in.path == name || strings.HasSuffix(in.path, "/"+name) {
+				if found != "" {
+					return ""
+				}
+				found = in.path + member + short[colon:]
+				break
 			}
-			found = in.path + ending[colon:]
+			slash := strings.LastIndexByte(name, '/') // what follows may be in an archive
+			if slash < 0 {
+				break
+			}
+			name, member = name[:slash], short[slash:colon]
 		}
 	}
 	return found
 }
 
+// Inspect implements Reader: OpenJSONL has checked everything.
+func (s *JSONL) Inspect(context.Context) []Finding { return nil }
+
 // Ordered is false: files are read whole.
 func (s *JSONL) Ordered() bool { return false }
 
-// Progress tells how many bytes of the files Read has read, before decompression. Total is 0 with standard input or a
-// pipe. It may be called at any time from any goroutine.
+// Progress returns how many bytes Read has read, before decompression. Total is 0 if the inputs include standard input or a pipe.
 func (s *JSONL) Progress() Progress {
 	return Progress{Done: s.done.Load(), Total: s.total, Unit: "bytes"}
 }
 
-// record makes a record of a line; what it holds outlives the line.
-func (s *JSONL) record(path string, l line) *Record {
-	r := &Record{Place: Place{Path: path, Line: l.number}, Hash: l.hash}
-	if l.tooLong {
-		r.failure = reject(RejectLineTooLong, "the line is longer than 16 MiB: shorten the transcript or split it")
+// record makes a record of a frame; what it holds outlives the frame.
+func (s *JSONL) record(f frame) *Record {
+	r := &Record{Place: f.place, EndOfFile: f.end, Hash: f.hash, failure: f.failure}
+	if f.data == nil || f.end {
 		return r
 	}
-	r.raw = bytes.Clone(l.data)
-	r.Hash = sha256.Sum256(l.data)
-	r.ID, r.Open = scan(l.data)
-	r.decode = s.decode
+	r.raw = bytes.Clone(f.data)
+	if f.hash == (Hash{}) {
+		r.Hash = sha256.Sum256(r.raw)
+	}
+	r.raw = oneLine(r.raw)
+	if f.failure == nil {
+		r.ID, r.Open, r.decode = f.id, f.open, s.decode
+	}
 	return r
 }
 
-// damaged is the record of the place where a file cannot be read any further.
-func damaged(path string, number int64, err error) *Record {
-	return &Record{Place: Place{Path: path, Line: number}, Hash: sha256.Sum256([]byte(err.Error())),
-		failure: reject(RejectFileDamaged, "%s", err.Error())}
-}
-
-func (s *JSONL) decode(r *Record) (*Transcript, *RejectError) { return decodeRecord(r, s.now()) }
-
-// lines calls visit for each line of the input, until it returns false.
-func (in input) lines(ctx context.Context, count *atomic.Int64, visit func(line) bool) (stopped bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
-	o, err := in.open(ctx, count)
-	if err != nil {
-		return false, in.failure(ctx, 0, err)
-	}
-	defer o.Close()
-	lines := newLineReader(o)
-	for {
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
-		l, err := lines.next()
-		if err == io.EOF { //nolint:errorlint // as in next
-			return false, nil
-		}
-		if err != nil {
-			return false, in.failure(ctx, lines.number, err)
-		}
-		if !visit(l) {
-			return true, nil
-		}
-	}
-}
-
-// failure says what went wrong with an input after so many of its lines.
-func (in input) failure(ctx context.Context, lines int64, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	cure := "the file is truncated or damaged, copy or compress it again"
-	var pathError *fs.PathError
-	switch {
-	case errors.As(err, &pathError):
-		err, cure = pathError.Err, "make the file readable and run again"
-	case errors.Is(err, zstd.ErrWindowSizeExceeded):
-		cure = "compress it again without --long"
-	case errors.Is(err, errNotCompressed):
-		cure = "correct the name or the file"
-	}
-	return fmt.Errorf("read %s after line %d: %w: %s", in.path, lines, err, cure)
+func (s *JSONL) decode(r *Record) (*Transcript, *RejectError) {
+	return decodeRecord(r, s.now(), s.zone)
 }
 
 // wanted are the keys that Fetch looks for.
 type wanted struct {
-	ids map[string]bool
-	buf []byte
+	ids  map[string]bool
+	open map[string]bool // those for which an open chat was found, but no closed one yet
+	buf  []byte
 }
 
 func newWanted(ids []string) *wanted {
-	w := &wanted{ids: make(map[string]bool, len(ids))}
+	w := &wanted{ids: make(map[string]bool, len(ids)), open: map[string]bool{}}
 	for _, id := range ids {
 		w.ids[id] = true
+		if place, ok := placeOf(id); ok {
+			w.ids[place] = true
+		}
 	}
 	return w
 }
 
 func (w *wanted) empty() bool { return len(w.ids) == 0 }
 
-// place says whether the record at a line is wanted whatever its id.
-func (w *wanted) place(path string, number int64) bool {
-	w.buf = append(append(w.buf[:0], path...), ':')
-	w.buf = strconv.AppendInt(w.buf, number, 10)
+func (w *wanted) meet(id string) { w.open[id] = true }
+
+// place reports whether the record at a place is wanted whatever its id.
+func (w *wanted) place(p Place) bool {
+	w.buf = p.append(w.buf[:0])
 	return w.ids[string(w.buf)]
 }

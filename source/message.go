@@ -23,33 +23,39 @@ type message struct {
 }
 
 func (d *decoder) messages(value []byte) ([]message, *RejectError) {
-	if !given(value) {
+	switch {
+	case value == nil:
 		return nil, reject(RejectInvalidField, "messages is missing: give each transcript an array of its messages")
+	case !given(value): // as a database aggregates no rows
+		return nil, nil
 	}
 	if value[0] != '[' {
-		return nil, reject(RejectInvalidField, "messages is no array: write the messages as an array of objects")
+		return nil, reject(RejectInvalidField, "messages is not an array: write the messages as an array of objects")
 	}
-	messages := make([]message, 0, 16)
+	messages, last := make([]message, 0, 16), noTime
 	all := elements{value}
 	for {
 		value, ok := all.next()
 		if !ok {
 			return messages, nil
 		}
-		m, failure := d.message(value, len(messages))
+		m, failure := d.message(value, len(messages), last)
 		if failure != nil {
 			return nil, failure
+		}
+		if m.at != noTime {
+			last = m.at
 		}
 		messages = append(messages, m)
 	}
 }
 
-// message decodes messages[i].
-func (d *decoder) message(value []byte, i int) (m message, failure *RejectError) {
+// message decodes messages[i]; last is the latest known time of those before it.
+func (d *decoder) message(value []byte, i int, last int64) (m message, failure *RejectError) {
 	if value[0] != '{' {
-		return m, reject(RejectInvalidField, "messages[%d] is no object: write each message as an object with role and text", i)
+		return m, reject(RejectInvalidField, "messages[%d] is not an object: write each message as an object with role and text", i)
 	}
-	var role, text, content, format, createdAt, agentID, attachments []byte
+	var role, text, content, parts, format, createdAt, agentID, attachments []byte
 	all := members{value}
 	for {
 		name, value, ok := all.next()
@@ -64,6 +70,8 @@ func (d *decoder) message(value []byte, i int) (m message, failure *RejectError)
 			text = value
 		case "content":
 			content = value
+		case "parts":
+			parts = value
 		case "format":
 			format = value
 		case "created_at":
@@ -78,7 +86,7 @@ func (d *decoder) message(value []byte, i int) (m message, failure *RejectError)
 	}
 	m.at = noTime
 	if given(createdAt) {
-		m.at, failure = d.time(createdAt, func() string { return fmt.Sprintf("messages[%d].created_at", i) })
+		m.at, failure = d.time(createdAt, last, func() string { return fmt.Sprintf("messages[%d].created_at", i) })
 		if failure != nil {
 			return m, failure
 		}
@@ -90,17 +98,16 @@ func (d *decoder) message(value []byte, i int) (m message, failure *RejectError)
 		m.drop = true
 		return m, nil
 	}
-	textField := "text"
-	if !given(text) {
-		text, textField = content, "content"
-	}
-	if given(text) {
-		var ok bool
-		if m.Text, ok = unquote(text); !ok {
-			return m, reject(RejectInvalidField, "messages[%d].%s is no string: write the text of the message as a string", i, textField)
+	unreadBefore := d.unread
+	for _, field := range []struct {
+		name  string
+		value []byte
+	}{{"text", text}, {"content", content}, {"parts", parts}} {
+		if m.Text, m.Attachments, failure = d.content(field.value, field.name, i); failure != nil {
+			return m, failure
 		}
-		if strings.TrimSpace(m.Text) == "" {
-			m.Text = ""
+		if m.Text != "" || len(m.Attachments) > 0 {
+			break
 		}
 	}
 	if m.Format, failure = decodeFormat(format, i); failure != nil {
@@ -111,32 +118,54 @@ func (d *decoder) message(value []byte, i int) (m message, failure *RejectError)
 			return m, failure
 		}
 	}
-	if m.Attachments, failure = d.attachments(attachments, i); failure != nil {
+	beside, failure := d.attachments(attachments, i)
+	if failure != nil {
 		return m, failure
 	}
+	m.Attachments = append(m.Attachments, beside...)
 	m.drop = m.Text == "" && len(m.Attachments) == 0
+	if !m.drop {
+		d.unread = unreadBefore
+		return m, nil
+	}
+	if u := unreadField(value, i); u.field != "" && (u.sure || d.unread.field == "") {
+		d.unread = u
+	}
+	if d.unread.sure {
+		return m, d.unread.reject()
+	}
 	return m, nil
 }
 
 // decodeRole returns "" for messages that are not sent.
 func decodeRole(value []byte, i int) (Role, *RejectError) {
-	if given(value) {
-		switch string(inside(value)) {
-		case "user", "customer", "end_user":
-			return RoleUser, nil
-		case "bot", "assistant":
-			return RoleBot, nil
-		case "agent":
-			return RoleAgent, nil
-		case "system", "tool", "function", "event":
-			return "", nil
-		}
+	if role, ok := roleOf(value); ok {
+		return role, nil
 	}
 	is := ""
 	if word := inside(value); roleLike.Match(word) {
 		is = fmt.Sprintf(" is %q, which", word)
 	}
 	return "", reject(RejectInvalidRole, "messages[%d].role%s is none of user, bot, agent and system: correct it", i, is)
+}
+
+// roleOf returns the role that a word stands for in any case and between blanks, "" if its messages are not sent. ok is false for
+// other words.
+func roleOf(value []byte) (role Role, ok bool) {
+	word := inside(value)
+	if role, ok = roles[string(word)]; ok { // without an allocation, as nearly all are written so
+		return role, true
+	}
+	role, ok = roles[strings.ToLower(strings.TrimSpace(string(word)))]
+	return role, ok
+}
+
+// roles are the words for who wrote a message.
+var roles = map[string]Role{
+	"user": RoleUser, "customer": RoleUser, "end_user": RoleUser, "human": RoleUser,
+	"bot": RoleBot, "assistant": RoleBot, "ai": RoleBot, "model": RoleBot,
+	"agent":  RoleAgent,
+	"system": "", "developer": "", "tool": "", "function": "", "event": "",
 }
 
 // roleLike is what a program may call a role, and what a message may quote: no customer's words.
@@ -166,7 +195,7 @@ func decodeAgentID(value []byte, i int) (string, *RejectError) {
 	if id, err := uuid.Parse(text); err == nil && len(text) == uuidLength {
 		return id.String(), nil
 	}
-	return "", reject(RejectInvalidField, "messages[%d].agent_id is no UUID: write the id of the agent in Dixa, or leave it out", i)
+	return "", reject(RejectInvalidField, "messages[%d].agent_id is not a UUID: write the id of the agent in Dixa, or leave it out", i)
 }
 
 func (d *decoder) attachments(value []byte, i int) ([]Attachment, *RejectError) {
@@ -174,7 +203,7 @@ func (d *decoder) attachments(value []byte, i int) ([]Attachment, *RejectError) 
 		return nil, nil
 	}
 	if value[0] != '[' {
-		return nil, reject(RejectInvalidField, "messages[%d].attachments is no array: write an array of objects with url and name", i)
+		return nil, reject(RejectInvalidField, "messages[%d].attachments is not an array: write an array of objects with url and name", i)
 	}
 	var attachments []Attachment
 	all := elements{value}
@@ -194,7 +223,7 @@ func (d *decoder) attachments(value []byte, i int) ([]Attachment, *RejectError) 
 // attachment decodes messages[i].attachments[j].
 func (d *decoder) attachment(value []byte, i, j int) (a Attachment, failure *RejectError) {
 	if value[0] != '{' {
-		return a, reject(RejectInvalidField, "messages[%d].attachments[%d] is no object: write an object with url and name", i, j)
+		return a, reject(RejectInvalidField, "messages[%d].attachments[%d] is not an object: write an object with url and name", i, j)
 	}
 	var url, name []byte
 	all := members{value}
@@ -215,12 +244,12 @@ func (d *decoder) attachment(value []byte, i, j int) (a Attachment, failure *Rej
 	a.URL, _ = unquote(url)
 	a.URL = strings.TrimFunc(a.URL, unicode.IsSpace)
 	if a.URL == "" {
-		return a, reject(RejectInvalidField, "messages[%d].attachments[%d].url is no URL: write the address of the file as a string", i, j)
+		return a, reject(RejectInvalidField, "messages[%d].attachments[%d].url is not a URL: write the address of the file as a string", i, j)
 	}
 	if given(name) {
 		var ok bool
 		if a.Name, ok = unquote(name); !ok {
-			return a, reject(RejectInvalidField, "messages[%d].attachments[%d].name is no string: correct it or leave it out", i, j)
+			return a, reject(RejectInvalidField, "messages[%d].attachments[%d].name is not a string: correct it or leave it out", i, j)
 		}
 	}
 	return a, nil

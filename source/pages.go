@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
@@ -20,12 +19,9 @@ const maxEqual = 10_000
 
 const fetchBatch = 500
 
-// Read yields the closed rows from since on (closed_at >= since; the zero time: all) in the order of closed_at and id,
-// and binds @since in the query to since. Each page is a transaction of its own; while the database is away the page is
-// tried again for as long as Patience says.
-//
-// An error ends the iteration: the database is away for good, the query is refused, or the error of ctx. A bad row is no
-// error but a Record whose Transcript returns one.
+// Read yields the closed rows from since on (closed_at >= since; the zero time: all) in the order of closed_at and id, and binds @since
+// in the query to since. Each page is a transaction of its own. While the database is unavailable, Read retries the page for as long as
+// PostgresConfig.Patience allows; after that, or if the database refuses the query, an error ends the iteration.
 func (s *Postgres) Read(ctx context.Context, since time.Time) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		s.done.Store(0)
@@ -51,62 +47,124 @@ func (s *Postgres) records(ctx context.Context, since time.Time) iter.Seq2[*Reco
 				yield(nil, err)
 				return
 			}
-			for _, r := range records {
+			for i, r := range records {
+				records[i] = nil // free the memory of what was yielded
 				if !yield(r, nil) {
 					return
 				}
 			}
 			if !more {
+				if err := ctx.Err(); err != nil {
+					yield(nil, err)
+				}
 				return
 			}
 		}
 	}
 }
 
-// pager reads page after page. A page begins with the key that the one before it ended with, and leaves out what was
-// seen of it: rows that share a key are all read, also those that have no id.
+// pager reads page after page. A page begins with the last key of the page before it and skips the rows of that key that were read already, so
+// that all rows with the same key are read, even those without an id. A page ends after PageSize rows or PageBytes bytes, so memory does
+// not depend on the size of the rows.
 type pager struct {
 	s            *Postgres
 	since        time.Time
 	closedAt, id int
 
+	limit   int // of new rows in a page, estimated from the page before
 	started bool
 	key     [2][]byte // closed_at in binary form and id of the last row; an id may be NULL
 	seen    []Hash    // the rows with this key that were read
 }
 
-const pageOrder = " order by t.closed_at, t.id limit "
+// page collects the rows of a page. Among those with the last key of the page before, it keeps the ones that look new.
+type page struct {
+	p     *pager
+	left  []Hash // those of p.seen that were not met again
+	again int    // rows with the key of the page before
+	new   []*Record
+	first int // the number of those among new that have that key
+	bytes int
+	last  [][]byte
+	cut   bool // it ended because of its bytes
+	rows  int
+}
 
 // next returns the next page, and whether there may be more.
 func (p *pager) next(ctx context.Context) (records []*Record, more bool, err error) {
 	if len(p.seen) > maxEqual {
 		return nil, false, fmt.Errorf("more than %d rows of the query have the same closed_at and id, or no id: make it return one row for each transcript, with an id", maxEqual)
 	}
-	limit := p.s.config.PageSize + len(p.seen)
-	rows, err := p.s.patiently(ctx, "read the source", func() ([][][]byte, error) {
+	if p.limit == 0 {
+		p.limit = p.s.config.PageSize
+	}
+	limit := p.limit + len(p.seen)
+	var read page
+	err = p.s.patiently(ctx, "read the source", func() error {
+		read = page{p: p, left: slices.Clone(p.seen)}
 		sql, args := p.statement(limit)
-		return p.s.rows(ctx, "", sql, args, p.s.formats())
+		return p.s.each(ctx, "", sql, args, p.s.formats(), read.take)
 	})
 	if err != nil {
 		return nil, false, err
 	}
-	more = len(rows) == limit
-	for _, values := range p.unseen(rows) {
-		records = append(records, p.s.record(values))
+	records = read.unseen()
+	p.advance(records, read.last)
+	p.limit = p.s.fitting(read.bytes, len(read.new), p.s.config.PageSize)
+	return records, read.cut || read.rows == limit, nil
+}
+
+// take adds a row to the page and reports whether there is room for another.
+func (g *page) take(values [][]byte) bool {
+	g.rows++
+	tied := g.p.hasKey(values)
+	if tied {
+		g.again++
+		w := row{columns: g.p.s.columns, values: values}
+		if i := slices.Index(g.left, w.hash()); i >= 0 {
+			g.left = slices.Delete(g.left, i, i+1)
+			return true
+		}
+		g.first++
 	}
-	p.advance(records, rows)
-	return records, more, nil
+	kept := copyRow(values)
+	g.last = kept
+	g.new = append(g.new, g.p.s.record(kept))
+	g.bytes += sizeOf(kept)
+	// Unless a new row is known to be in the page, reading goes on.
+	g.cut = g.bytes >= g.p.s.config.PageBytes && (!tied || g.again > len(g.p.seen))
+	return !g.cut
+}
+
+// unseen returns the new rows. If no more rows have the last key of the page before than were seen then, they are the same rows, even if one was
+// changed in the meantime.
+func (g *page) unseen() []*Record {
+	if g.again <= len(g.p.seen) {
+		return g.new[g.first:]
+	}
+	return g.new
 }
 
 func (p *pager) statement(limit int) (string, []arg) {
-	closedAt := "{key}::" + p.s.typeOf(columnClosedAt)
+	closedAt, id := "{key}::"+p.s.timeType(), "{id}::"+p.s.id.sql
 	where := "where t.closed_at >= " + closedAt
-	args := []arg{{encodeMicros(p.since), true}}
+	args := []arg{{p.s.from(p.since), true}}
 	if p.started {
-		where += " and (t.closed_at > " + closedAt + " or t.id >= {id}::" + p.s.typeOf(columnID) + " or t.id is null)"
+		where += " and (t.closed_at > " + closedAt + " or " + p.s.id.order + " >= " + id + " or t.id is null)"
 		args = []arg{{p.key[0], true}, {p.key[1], false}}
 	}
-	return p.s.wrap(p.s.list(), where+pageOrder+strconv.Itoa(limit), p.since, args...)
+	return p.s.wrap(p.s.list(), where+" order by t.closed_at, "+p.s.id.order+" limit "+strconv.Itoa(limit), p.since, args...)
+}
+
+// from returns the value of closed_at where reading starts, in binary form. If the column has no time zone, that is the local time, less the
+// time by which clocks may have been set back since.
+func (s *Postgres) from(since time.Time) []byte {
+	const setBack = 3 * time.Hour
+	if since.IsZero() || s.timeType() != "timestamp" || s.config.TimeZone == time.UTC {
+		return encodeMicros(since)
+	}
+	_, offset := since.In(s.config.TimeZone).Zone()
+	return encodeMicros(since.Add(time.Duration(offset)*time.Second - setBack))
 }
 
 func (p *pager) hasKey(values [][]byte) bool {
@@ -116,37 +174,11 @@ func (p *pager) hasKey(values [][]byte) bool {
 // same compares values, of which NULL is not the empty one.
 func same(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }
 
-// unseen leaves out the rows that the page before ended with. As long as no more rows have its key than were seen, they
-// are those, even if one was changed meanwhile.
-func (p *pager) unseen(rows [][][]byte) [][][]byte {
-	again := 0
-	for again < len(rows) && p.hasKey(rows[again]) {
-		again++
-	}
-	if again <= len(p.seen) {
-		return rows[again:]
-	}
-	left := slices.Clone(p.seen)
-	return slices.DeleteFunc(slices.Clone(rows), func(values [][]byte) bool {
-		if !p.hasKey(values) {
-			return false
-		}
-		w := row{p.s.columns, values}
-		i := slices.Index(left, w.hash())
-		if i < 0 {
-			return false
-		}
-		left = slices.Delete(left, i, i+1)
-		return true
-	})
-}
-
 // advance moves the key to the last row of a page.
-func (p *pager) advance(records []*Record, rows [][][]byte) {
+func (p *pager) advance(records []*Record, last [][]byte) {
 	if len(records) == 0 {
 		return
 	}
-	last := rows[len(rows)-1]
 	if !p.hasKey(last) {
 		p.seen = nil
 	}
@@ -164,7 +196,9 @@ func (s *Postgres) list() string {
 	names := make([]string, len(s.columns))
 	for i, c := range s.columns {
 		names[i] = "t." + c.name
-		if c.oid == pgtype.BPCharOID {
+		if c.name == columnID {
+			names[i] = s.id.text
+		} else if c.oid == pgtype.BPCharOID {
 			names[i] += "::text" // without the blanks that fill it up
 		}
 	}
@@ -181,34 +215,39 @@ func (s *Postgres) formats() []int16 {
 	return formats
 }
 
-// Fetch yields the records that are known by the given keys, closed or not, of any age, each key's once: of rows with
-// one id the first that is closed. Keys that are places ("postgres:...") make it read the whole query; a key without a
-// row yields nothing. @since is -infinity. Errors are as with Read.
+// Fetch looks rows up by id, whatever their age. If several rows have the same id, it yields the first closed one. Keys that are places
+// ("postgres:...") make it read the whole query. @since is -infinity.
 func (s *Postgres) Fetch(ctx context.Context, ids []string) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
-		for batch := range slices.Chunk(s.possible(ids), fetchBatch) {
-			rows, err := s.byID(ctx, batch)
+		size := fetchBatch
+		for left := s.possible(ids); len(left) > 0; {
+			batch := left[:min(size, len(left))]
+			records, bytes, cut, err := s.byID(ctx, batch)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			found := map[string]bool{}
-			for _, values := range rows {
-				r := s.record(values)
-				if found[r.ID] {
-					continue
-				}
-				found[r.ID] = true
+			left = left[len(batch):]
+			if cut {
+				left = append(withoutFound(batch, records), left...)
+			}
+			size = s.fitting(bytes, len(records), fetchBatch)
+			for i, r := range records {
+				records[i] = nil
 				if !yield(r, nil) {
 					return
 				}
+			}
+			if err := ctx.Err(); err != nil {
+				yield(nil, err)
+				return
 			}
 		}
 		s.fetchPlaces(ctx, ids, yield)
 	}
 }
 
-// fetchPlaces yields the rows that have no id that one could ask the database for.
+// fetchPlaces yields the rows with these places: they have no id by which the database could find them.
 func (s *Postgres) fetchPlaces(ctx context.Context, keys []string, yield func(*Record, error) bool) {
 	places := map[string]bool{}
 	for _, key := range keys {
@@ -235,35 +274,59 @@ func (s *Postgres) fetchPlaces(ctx context.Context, keys []string, yield func(*R
 	}
 }
 
-// byID reads the rows of ids, closed ones first, in the column's own type so that its index can be used.
-func (s *Postgres) byID(ctx context.Context, ids []string) ([][][]byte, error) {
-	list := s.typeOf(columnID)
-	if list == "bpchar" {
-		list = "text"
+// withoutFound returns the ids that none of the records has.
+func withoutFound(ids []string, records []*Record) []string {
+	found := make(map[string]bool, len(records))
+	for _, r := range records {
+		found[r.ID] = true
 	}
-	where := "where t.id = any({key}::" + list + "[]) order by t.closed_at nulls last"
-	sql, args := s.wrap(s.list(), where, time.Time{}, arg{arrayLiteral(ids), false})
-	return s.patiently(ctx, "fetch from the source", func() ([][][]byte, error) {
-		return s.rows(ctx, "", sql, args, s.formats())
-	})
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return found[id] })
 }
 
-// possible returns the ids that the id column can hold, as Postgres writes them, each once.
-func (s *Postgres) possible(ids []string) []string {
-	fits := func(id string) bool { return checkID(id) == "" }
-	switch s.typeOf(columnID) {
-	case "bigint":
-		fits = func(id string) bool {
-			n, err := strconv.ParseInt(id, 10, 64)
-			return err == nil && strconv.FormatInt(n, 10) == id
-		}
-	case "uuid":
-		fits = func(id string) bool {
-			u, err := uuid.Parse(id)
-			return err == nil && u.String() == id
-		}
+// fitting returns how many rows fit into a page if they are as large as the n rows that were read, which had so many bytes; most if n is 0.
+func (s *Postgres) fitting(bytes, n, most int) int {
+	if n == 0 {
+		return most
 	}
-	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !fits(id) })
+	return min(max(s.config.PageBytes/(bytes/n+1), 1), most)
+}
+
+// byID reads the row of each id, closed ones first, until PageBytes is reached: then cut is true and there may be more.
+func (s *Postgres) byID(ctx context.Context, ids []string) (records []*Record, bytes int, cut bool, err error) {
+	where := "where " + s.id.found + " = any({key}::" + s.id.list + "[]) order by t.closed_at nulls last"
+	sql, args := s.wrap(s.list(), where, time.Time{}, arg{arrayLiteral(ids), false})
+	err = s.patiently(ctx, "fetch from the source", func() error {
+		want := make(map[string]bool, len(ids))
+		for _, id := range ids {
+			want[id] = true
+		}
+		records, bytes, cut = nil, 0, false
+		return s.each(ctx, "", sql, args, s.formats(), func(values [][]byte) bool {
+			id := string(values[s.position(columnID)])
+			if !want[id] { // it is equal in the database only, or the second one
+				return true
+			}
+			delete(want, id)
+			kept := copyRow(values)
+			records = append(records, s.record(kept))
+			bytes += sizeOf(kept)
+			cut = bytes >= s.config.PageBytes
+			return !cut
+		})
+	})
+	return records, bytes, cut, err
+}
+
+func sizeOf(values [][]byte) (n int) {
+	for _, v := range values {
+		n += len(v)
+	}
+	return n
+}
+
+// possible returns the ids that the id column can contain, written as Postgres writes them, each once.
+func (s *Postgres) possible(ids []string) []string {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !s.id.fits(id) })
 	slices.Sort(ids)
 	return slices.Compact(ids)
 }
@@ -281,15 +344,15 @@ func arrayLiteral(texts []string) []byte {
 	return append(b, '}')
 }
 
-// count counts the rows in the background, if the database can do so quickly. Call what it returns to end it.
+// count starts to count the rows in the background, if the database can do that quickly. stop ends it and waits for it.
 func (s *Postgres) count(ctx context.Context, since time.Time) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		where := "where t.closed_at >= {key}::" + s.typeOf(columnClosedAt)
-		sql, args := s.wrap("count(*)", where, since, arg{encodeMicros(since), true})
-		rows, err := s.rows(ctx, "set local statement_timeout = '5s'", sql, args, nil)
+		where := "where t.closed_at >= {key}::" + s.timeType()
+		sql, args := s.wrap("count(*)", where, since, arg{s.from(since), true})
+		rows, err := s.rows(ctx, "set local statement_timeout = '5s'", sql, args...)
 		if err != nil || len(rows) != 1 {
 			return // progress is shown without a total
 		}
@@ -302,26 +365,26 @@ func (s *Postgres) count(ctx context.Context, since time.Time) (stop func()) {
 	}
 }
 
-// patiently runs a read, and again after what a database that is away or busy answers.
-func (s *Postgres) patiently(ctx context.Context, doing string, read func() ([][][]byte, error)) ([][][]byte, error) {
+// patiently runs a read, and retries it while the database is unavailable or busy.
+func (s *Postgres) patiently(ctx context.Context, doing string, read func() error) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 100*time.Millisecond, 10*time.Second
-	rows, err := backoff.Retry(ctx, func() ([][][]byte, error) {
-		rows, err := read()
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := read()
 		if err != nil && !transient(err) {
-			return nil, backoff.Permanent(err)
+			err = backoff.Permanent(err)
 		}
-		return rows, err
+		return struct{}{}, err
 	}, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(s.config.Patience), backoff.WithNotify(func(err error, wait time.Duration) {
 		s.config.Logger.Warn("the source database is away, trying again", "wait", wait.Round(time.Millisecond), "error", describeError(err))
 	}))
 	switch {
 	case err == nil:
-		return rows, nil
+		return nil
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return ctx.Err()
 	case transient(err):
 		doing = fmt.Sprintf("%s, tried for %v", doing, s.config.Patience)
 	}
-	return nil, s.failure(doing, err)
+	return s.failure(doing, err)
 }

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// PlanWarning asks the database how it would read a page in the middle, and returns a warning with its cure if it would
-// sort or aggregate all rows anew for every page, else "". The plan is not run.
-func (s *Postgres) PlanWarning(ctx context.Context) (string, error) {
+// planWarning asks the database how it would read a page in the middle, and returns a warning with what to do if it would
+// sort or aggregate all rows for every page, else "". It does not run the plan.
+func (s *Postgres) planWarning(ctx context.Context) (string, error) {
 	p := pager{s: s, since: s.config.Now().AddDate(0, 0, -1)}
 	sql, args := p.statement(s.config.PageSize)
 	// On a small table the planner sorts although it need not: ask what it can do, not what is cheapest today.
 	rows, err := s.rows(ctx, "set local enable_sort = off; set local enable_seqscan = off; set local enable_bitmapscan = off;",
-		"explain (format json) "+sql, args, nil)
+		"explain (format json) "+sql, args...)
 	if err != nil {
 		return "", s.failure("explain the query of the source", err)
 	}
@@ -34,7 +34,7 @@ func (s *Postgres) PlanWarning(ctx context.Context) (string, error) {
 		return "", nil
 	}
 	slices.Sort(steps)
-	return fmt.Sprintf("the database reads all rows of the query anew for each page (%s): aggregate the messages in a subquery of the "+
+	return fmt.Sprintf("the database reads all rows of the query again for each page (%s): aggregate the messages in a subquery of the "+
 		"select list, and create an index on the columns behind closed_at and id", strings.Join(slices.Compact(steps), ", ")), nil
 }
 

@@ -48,7 +48,7 @@ func parseQuery(sql string) (query, error) {
 	return q, nil
 }
 
-// isMention says whether sql mentions a parameter at i: its whole name, and not as part of an operator such as @@.
+// isMention reports whether sql mentions a parameter at i: its whole name, and not as part of an operator such as @@.
 func isMention(sql string, i int, name string) bool {
 	end := i + len(name)
 	return end <= len(sql) && strings.EqualFold(sql[i:end], name) &&
@@ -96,7 +96,7 @@ func nextToken(sql string, i int) (end int, kind tokenKind, err error) {
 	return i + 1, tokenOther, nil
 }
 
-// isNameByte says whether a byte may stand in a name or a number.
+// isNameByte reports whether a byte may stand in a name or a number.
 func isNameByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '$' || c >= 0x80
 }

@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // postgresPath is the Path of the rows' places.
@@ -18,25 +20,28 @@ const postgresPath = "postgres"
 type row struct {
 	columns []column
 	values  [][]byte
+	zone    *time.Location // of the columns that are a timestamp
 }
 
 func (s *Postgres) record(values [][]byte) *Record {
-	w := row{columns: s.columns, values: values}
+	w := row{columns: s.columns, values: values, zone: s.config.TimeZone}
 	r := &Record{Hash: w.hash(), row: &w, decode: s.decode}
 	r.Place = Place{Path: postgresPath, Key: r.Hash.String()[:12]}
 	if id := string(w.get(columnID)); checkID(id) == "" {
 		r.ID = id
 	}
-	closedAt := w.get(columnClosedAt)
-	r.Open = closedAt == nil
-	if micros := decodeMicros(closedAt); micros != math.MaxInt64 && micros != math.MinInt64 {
-		r.ClosedAt = fromMicros(micros)
+	if closedAt := w.get(columnClosedAt); closedAt == nil {
+		r.Open = true
+	} else if at, ok := w.time(columnClosedAt); ok {
+		if _, _, problem := inRange(at.UnixMilli()); problem == "" { // with another one it is rejected
+			r.ClosedAt = at
+		}
 	}
 	return r
 }
 
 func (s *Postgres) decode(r *Record) (*Transcript, *RejectError) {
-	return decodeRecord(r, s.config.Now())
+	return decodeRecord(r, s.config.Now(), s.config.TimeZone)
 }
 
 // get returns the value of a column, nil if it is NULL or the query does not have it.
@@ -72,6 +77,7 @@ func (w *row) hash() Hash {
 // json returns the row as a line in the transcript format.
 func (w *row) json() []byte {
 	var b bytes.Buffer
+	b.Grow(sizeOf(w.values) + 256)
 	separator := byte('{')
 	field := func(name string, value []byte) {
 		b.WriteByte(separator)
@@ -87,13 +93,13 @@ func (w *row) json() []byte {
 	if user := w.endUser(); user != nil {
 		field("end_user", user)
 	}
-	for _, name := range []string{columnMessages, columnAttributes} {
-		if value := w.value(name); value != nil {
-			field(name, value)
-		}
+	if value := w.value(columnMessages); value != nil {
+		field(columnMessages, value)
+	} else {
+		field(columnMessages, []byte("null"))
 	}
-	if separator == '{' {
-		b.WriteByte('{')
+	if value := w.value(columnAttributes); value != nil {
+		field(columnAttributes, value)
 	}
 	b.WriteByte('}')
 	return b.Bytes()
@@ -134,8 +140,11 @@ func (w *row) value(name string) []byte {
 	case name == columnID:
 		return quoted(value)
 	case slices.Contains(timeTypes, oid):
-		return quoted(timeText(decodeMicros(value)))
-	case slices.Contains(numberTypes, oid) && json.Valid(value): // NaN and infinity are no JSON
+		if at, ok := w.time(name); ok {
+			return quoted(at.AppendFormat(nil, "2006-01-02T15:04:05.999999Z07:00"))
+		}
+		return []byte(`"infinity"`)
+	case slices.Contains(numberTypes, oid) && json.Valid(value): // NaN and infinity are not JSON
 		return value
 	case name == columnMessages || name == columnAttributes:
 		if slices.Contains(textTypes, oid) && !json.Valid(value) {
@@ -144,11 +153,6 @@ func (w *row) value(name string) []byte {
 		return oneLine(value)
 	}
 	return quoted(value)
-}
-
-// oneLine replaces line breaks, which JSON has only between its tokens.
-func oneLine(value []byte) []byte {
-	return bytes.ReplaceAll(bytes.ReplaceAll(value, []byte{'\n'}, []byte{' '}), []byte{'\r'}, []byte{' '})
 }
 
 func quoted(text []byte) []byte {
@@ -182,12 +186,16 @@ func encodeMicros(t time.Time) []byte {
 
 func fromMicros(micros int64) time.Time { return time.UnixMicro(micros + postgresEpoch).UTC() }
 
-func timeText(micros int64) []byte {
-	switch micros {
-	case math.MaxInt64:
-		return []byte("infinity")
-	case math.MinInt64:
-		return []byte("-infinity")
+// time returns the time in a column, of one without a zone when it was that in the zone of the row. ok is false for NULL and the
+// infinities.
+func (w *row) time(name string) (at time.Time, ok bool) {
+	i := slices.IndexFunc(w.columns, func(c column) bool { return c.name == name })
+	micros := decodeMicros(w.values[i])
+	if micros == math.MaxInt64 || micros == math.MinInt64 {
+		return at, false
 	}
-	return fromMicros(micros).AppendFormat(nil, "2006-01-02T15:04:05.999999Z07:00")
+	if at = fromMicros(micros); w.columns[i].oid == pgtype.TimestampOID && w.zone != nil {
+		at = instant(at, w.zone, noTime).UTC()
+	}
+	return at, true
 }

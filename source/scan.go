@@ -11,10 +11,24 @@ const maxID = 512
 // scan finds the id of a line and whether the chat is open, without looking at the rest. For a line that decode accepts
 // it agrees with decode; a broken line may yield an id as well.
 func scan(line []byte) (id string, open bool) {
+	s := outlineOf(line)
+	return s.id, s.open
+}
+
+// outline is what a quick scan of an object finds.
+type outline struct {
+	id   string
+	open bool
+	bare bool // it has none of the fields that tell a transcript from other objects
+	end  int  // where the object ends, -1 if it does not
+}
+
+func outlineOf(line []byte) outline {
 	i := afterSpace(line, 0)
 	if i >= len(line) || line[i] != '{' {
-		return "", false
+		return outline{bare: true, end: -1}
 	}
+	s := outline{bare: true, end: -1}
 	var rawID, closedAt []byte
 	fields := members{line[i:]}
 	for {
@@ -26,20 +40,32 @@ func scan(line []byte) (id string, open bool) {
 		case "id":
 			rawID = value
 		case "closed_at":
-			closedAt = value
+			closedAt, s.bare = value, false
+		case "messages", "end_user":
+			s.bare = false
+		}
+	}
+	if rest := fields.data; len(rest) > 0 {
+		at := 0
+		if rest[0] == '{' {
+			at = afterSpace(rest, 1)
+		}
+		if at < len(rest) && rest[at] == '}' {
+			s.end = len(line) - len(rest) + at + 1
 		}
 	}
 	if given(rawID) {
-		id, _ = decodeID(rawID)
+		s.id, _ = decodeID(rawID)
 	}
-	return id, !given(closedAt)
+	s.open = !given(closedAt)
+	return s
 }
 
 // decodeID returns the id that a JSON value stands for. The problem, if there is one, goes with RejectInvalidID.
 func decodeID(value []byte) (id string, problem string) {
 	if number(value) {
 		if !integer(value) || len(value) > maxID {
-			return "", "is a number that is no plain integer: write it as a string"
+			return "", "is a number but not a plain integer: write it as a string"
 		}
 		return string(value), ""
 	}
@@ -53,8 +79,7 @@ func decodeID(value []byte) (id string, problem string) {
 	return id, ""
 }
 
-// checkID says what is wrong with an id. U+FFFD is refused because it stands for bytes that got lost: two ids could
-// have become one.
+// checkID returns what is wrong with an id, "" if nothing is. U+FFFD is refused because it stands for lost bytes: two ids could have become one.
 func checkID(id string) (problem string) {
 	switch {
 	case id == "":

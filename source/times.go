@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,24 +17,53 @@ const firstMillis = 100_000_000_000
 
 const zoneCure = "has no time zone: write it as 2006-01-02T15:04:05Z"
 
-const timeCure = "is no time: write it as 2006-01-02T15:04:05Z, or as a number of seconds or milliseconds since 1970"
+const timeCure = "is not a time: write it as 2006-01-02T15:04:05Z, or as a number of seconds or milliseconds since 1970"
 
 const rangeCure = "is a time before 1970 or after the year 9999: correct it, numbers are seconds or milliseconds since 1970"
 
-// decodeTime reads a JSON value as a time, in milliseconds since 1970, rounded down. The problem is "" if there is none.
-func decodeTime(value []byte) (millis int64, code RejectCode, problem string) {
+// decodeTime reads a JSON value as a time, in milliseconds since 1970, rounded down. The problem is "" if there is none. A time
+// without a zone is one of zone, and rejected where that is nil; see instant for what after does.
+func decodeTime(value []byte, zone *time.Location, after int64) (millis int64, code RejectCode, problem string) {
 	if number(value) {
 		return decodeUnix(value)
 	}
 	inner := inside(value)
-	t, ok := parseRFC3339(inner)
+	t, ok := parseTime(inner)
 	if !ok {
-		if _, ok := parseRFC3339(append(bytes.Clone(inner), 'Z')); ok {
+		wall, ok := parseRFC3339(append(bytes.Clone(inner), 'Z'))
+		switch {
+		case !ok:
+			return 0, RejectInvalidTime, timeCure
+		case zone == nil:
 			return 0, RejectTimeWithoutZone, zoneCure
 		}
-		return 0, RejectInvalidTime, timeCure
+		t = instant(wall, zone, after)
 	}
 	return inRange(t.Unix()*1000 + int64(t.Nanosecond())/int64(time.Millisecond))
+}
+
+// instant returns when a clock in zone showed what wall shows in UTC. Where the clock showed it twice, because it was set back, that is
+// the first time, unless only the second is not before after (milliseconds since 1970). Where the clock never showed it, because it was set
+// forward, it is as long after the change as the clock would have shown without it.
+func instant(wall time.Time, zone *time.Location, after int64) time.Time {
+	if zone == time.UTC {
+		return wall
+	}
+	// A zone changes its clocks at most once in two days.
+	const day = 24 * time.Hour
+	offset := func(at time.Time) time.Duration {
+		_, seconds := at.In(zone).Zone()
+		return time.Duration(seconds) * time.Second
+	}
+	before, later := offset(wall.Add(-day)), offset(wall.Add(day))
+	first, second := wall.Add(-before), wall.Add(-later)
+	switch {
+	case before == later, offset(second) != later: // or it is in the time that was left out
+		return first
+	case offset(first) != before, first.UnixMilli() < after && second.UnixMilli() >= after:
+		return second
+	}
+	return first
 }
 
 func inRange(millis int64) (int64, RejectCode, string) {
@@ -41,6 +71,27 @@ func inRange(millis int64) (int64, RejectCode, string) {
 		return 0, RejectInvalidTime, rangeCure
 	}
 	return millis, "", ""
+}
+
+// parseTime reads a time that has a zone: as RFC 3339, or with the zones that databases and languages print: +00, +0000, UTC, with or
+// without a blank before them.
+func parseTime(text []byte) (t time.Time, ok bool) {
+	if t, ok = parseRFC3339(text); ok || len(text) <= len("2006-01-02T15:04") {
+		return t, ok
+	}
+	clock, zone := text, []byte(nil)
+	if rest, found := bytes.CutSuffix(text, []byte("UTC")); found {
+		clock, zone = rest, []byte("Z")
+	} else if i := bytes.LastIndexAny(text, "+-"); i > len("2006-01-02T15:04") {
+		clock, zone = text[:i], text[i:]
+		switch {
+		case len(zone) == len("+00"):
+			zone = append(bytes.Clone(zone), ":00"...)
+		case len(zone) == len("+0000") && bytes.IndexByte(zone, ':') < 0:
+			zone = slices.Concat(zone[:3], []byte(":"), zone[3:])
+		}
+	}
+	return parseRFC3339(slices.Concat(bytes.TrimSuffix(clock, []byte(" ")), zone))
 }
 
 // parseRFC3339 also takes the lower-case letters and the space for the T that RFC 3339, section 5.6, allows.

@@ -1,15 +1,14 @@
-// Package source reads chatbot transcripts from where the bot recorded them: JSONL files and Postgres.
-// A reader yields Records, each with its place in the source; only a Record knows what the original looked like.
 package source
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"time"
 )
 
-// Role says who wrote a message.
+// Role describes who wrote a message.
 type Role string
 
 // The roles of messages that are sent to Dixa. Messages of the role system are dropped while decoding.
@@ -29,7 +28,7 @@ const (
 	FormatMarkdown Format = "markdown"
 )
 
-// Direction says who began the chat.
+// Direction describes who began the chat.
 type Direction string
 
 // The directions of a chat.
@@ -38,15 +37,14 @@ const (
 	Outbound Direction = "outbound"
 )
 
-// Transcript is one chat between an end-user and a bot, decoded, checked and put in order. Every time is UTC with
-// whole milliseconds.
+// Transcript is one chat between an end-user and a bot, decoded, checked and sorted. All times are UTC in whole milliseconds.
 type Transcript struct {
 	ID        string
 	CreatedAt time.Time // never after the first message
 	ClosedAt  time.Time // zero: the chat is still open; else never before the last message
 	Direction Direction
 	EndUser   EndUser
-	Messages  []Message // what is to be sent, at least one, sorted, no two at the same millisecond
+	Messages  []Message // the messages to send, at least one, sorted, no two at the same millisecond
 	// Attributes are the attributes of the record by name; those that were null are left out.
 	Attributes map[string]Value
 	// Unknown names the fields of the record that this project does not know, as paths such as "messages.mood", sorted, each once.
@@ -62,10 +60,10 @@ type EndUser struct {
 	Name       string
 }
 
-// Anonymous says whether the record gives no identifier at all.
+// Anonymous reports whether the record gives no identifier at all.
 func (u EndUser) Anonymous() bool { return u.ExternalID == "" && u.Email == "" && u.Phone == "" }
 
-// Message is one message that is to be sent.
+// Message is one message to send.
 type Message struct {
 	Role        Role
 	AgentID     string // of an agent's message, "" when the record names none
@@ -100,6 +98,7 @@ type RejectCode string
 const (
 	RejectLineTooLong      RejectCode = "line_too_long"
 	RejectInvalidJSON      RejectCode = "invalid_json"
+	RejectNotATranscript   RejectCode = "not_a_transcript" // it lacks the fields of a transcript, open or closed
 	RejectMissingID        RejectCode = "missing_id"
 	RejectInvalidID        RejectCode = "invalid_id"
 	RejectInvalidField     RejectCode = "invalid_field" // a field has the wrong type or a value outside its choices
@@ -108,12 +107,14 @@ const (
 	RejectTimeWithoutZone  RejectCode = "time_without_zone"
 	RejectTimeInFuture     RejectCode = "time_in_future"
 	RejectInvalidAttribute RejectCode = "invalid_attribute"
-	RejectNoMessages       RejectCode = "no_messages"
-	RejectFileDamaged      RejectCode = "file_damaged" // the rest of a file cannot be read
-	RejectDuplicateID      RejectCode = "duplicate_id" // used by the importer
+	RejectNoMessages       RejectCode = "no_messages"    // there is nothing to send
+	RejectFileDamaged      RejectCode = "file_damaged"   // the rest of a file cannot be read
+	RejectUnknownFormat    RejectCode = "unknown_format" // a whole file is not JSON, or it is not clear where its records are
+	RejectWrongEncoding    RejectCode = "wrong_encoding" // a file or a record is not UTF-8
+	RejectDuplicateID      RejectCode = "duplicate_id"   // used by the importer
 )
 
-// RejectError says why a record cannot be imported. Its text names the field and the cure, never a value that a customer wrote.
+// RejectError describes why a record cannot be imported. Its text names the field and what to do, but never quotes what a customer wrote.
 type RejectError struct {
 	Code   RejectCode
 	Reason string // such as `messages[3].created_at has no time zone: write it as 2006-01-02T15:04:05Z`
@@ -125,19 +126,22 @@ func (e *RejectError) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Re
 type Place struct {
 	Path string // a file as configured, "-" for standard input, "postgres" for a query
 	Line int64  // from 1; 0 where there are no lines
+	Nth  int    // its number among the records that begin on the line: 0 for the first, then 2, 3, ...
 	Key  string // for a Postgres row without a readable id: what identifies the row instead of a line
 }
 
-// String returns "path:line", the name by which a record without an id of its own is known.
-func (p Place) String() string {
-	if p.Line == 0 {
-		return p.Path + ":" + p.Key
-	}
-	return fmt.Sprintf("%s:%d", p.Path, p.Line)
-}
+// String returns "path:line", or "path:line.n" for the n-th record that begins on a line, the name by which a record without
+// an id of its own is known.
+func (p Place) String() string { return string(p.append(nil)) }
 
-// Progress tells how far a reader is. Total is 0 while it is not known.
-type Progress struct {
-	Done, Total int64
-	Unit        string // "bytes" or "rows"
+func (p Place) append(b []byte) []byte {
+	b = append(append(b, p.Path...), ':')
+	if p.Line == 0 {
+		return append(b, p.Key...)
+	}
+	b = strconv.AppendInt(b, p.Line, 10)
+	if p.Nth > 1 {
+		b = strconv.AppendInt(append(b, '.'), int64(p.Nth), 10)
+	}
+	return b
 }

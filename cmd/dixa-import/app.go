@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"os"
@@ -13,13 +12,18 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"dixa-import/cmd/dixa-import/internal/advice"
+	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/cmd/dixa-import/internal/report"
+	"dixa-import/cmd/dixa-import/internal/term"
 )
 
 // program is one invocation of the command line.
 type program struct {
 	stdin   io.Reader
-	stdout  *output
-	console *console // standard error, shared by logs and progress
+	stdout  *term.Output
+	console *term.Console // standard error, shared by logs and progress
 	lookup  func(string) (string, bool)
 
 	configPath string
@@ -29,13 +33,13 @@ type program struct {
 
 // run is the whole program: it does what the arguments say, results to stdout, logs and progress to stderr.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	p := &program{stdin: stdin, stdout: &output{w: stdout}, console: newConsole(stderr), lookup: os.LookupEnv}
+	p := &program{stdin: stdin, stdout: term.NewOutput(stdout), console: term.NewConsole(stderr), lookup: os.LookupEnv}
 	app := p.app()
 	arranged, err := arrange(app, args)
 	if err != nil {
 		return err
 	}
-	return cmp.Or(app.RunContext(ctx, arranged), p.stdout.failure())
+	return cmp.Or(app.RunContext(ctx, arranged), p.stdout.Failure())
 }
 
 func (p *program) app() *cli.App {
@@ -60,20 +64,20 @@ func (p *program) app() *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {}, // exitCode decides
 		OnUsageError:   onUsageError,
 		Commands: []*cli.Command{
-			p.runCommand(),
-			p.retryCommand(),
-			p.statusCommand(),
-			p.errorsCommand(),
-			p.explainCommand(),
-			p.reportCommand(),
-			p.verifyCommand(),
-			p.checkCommand(),
-			p.attributesCommand(),
-			p.queuesCommand(),
-			p.migrateCommand(),
-			p.forgetCommand(),
-			p.demoCommand(),
-			p.sandboxCommand(),
+			runCommand(p),
+			retryCommand(p),
+			statusCommand(p),
+			errorsCommand(p),
+			explainCommand(p),
+			reportCommand(p),
+			verifyCommand(p),
+			checkCommand(p),
+			attributesCommand(p),
+			queuesCommand(p),
+			migrateCommand(p),
+			forgetCommand(p),
+			demoCommand(p),
+			sandboxCommand(p),
 		},
 	}
 	for _, c := range app.Commands {
@@ -92,10 +96,10 @@ func helpFlag() cli.Flag {
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	if found := badValue.FindStringSubmatch(err.Error()); found != nil {
 		if _, duration := findFlag(c.Command.Flags, found[2]).(*cli.DurationFlag); duration {
-			return usagef("--%s: %s is no duration: write a number with its unit, such as 5h, 30m or 90s", found[2], found[1])
+			return config.Usagef("--%s: %s is not a duration: write a number with its unit, such as 5h, 30m or 90s", found[2], found[1])
 		}
 	}
-	return usagef("%s", err.Error())
+	return config.Usagef("%s", err.Error())
 }
 
 // badValue is how the library says that the value of a flag cannot be read.
@@ -106,7 +110,7 @@ func (p *program) before(c *cli.Context) error {
 	p.configPath, p.json = c.String("config"), c.Bool("json")
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return usagef("--log-level must be debug, info, warn or error, not %q", c.String("log-level"))
+		return config.Usagef("--log-level must be debug, info, warn or error, not %q", c.String("log-level"))
 	}
 	options := &slog.HandlerOptions{Level: level}
 	switch c.String("log-format") {
@@ -115,17 +119,17 @@ func (p *program) before(c *cli.Context) error {
 	case "json":
 		p.log = slog.New(slog.NewJSONHandler(p.console, options))
 	default:
-		return usagef("--log-format must be text or json, not %q", c.String("log-format"))
+		return config.Usagef("--log-format must be text or json, not %q", c.String("log-format"))
 	}
 	return nil
 }
 
 func (p *program) noCommand(c *cli.Context) error {
 	if c.Bool("version") {
-		p.stdout.line("dixa-import " + version())
+		p.stdout.Line("dixa-import " + version())
 		return nil
 	}
-	return usagef("no command was given")
+	return config.Usagef("no command was given")
 }
 
 // version is that of the module, or the commit that it was built from.
@@ -151,19 +155,45 @@ func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 }
 
-// action runs a command under a context that a signal ends.
-func action(f func(ctx context.Context, c *cli.Context) error) cli.ActionFunc {
+// command is a command whose flags are read: they are the fields of a struct.
+type command interface {
+	Run(ctx context.Context) error
+}
+
+// action runs the command that read makes of the flags, under a context that a signal ends.
+func action(read func(c *cli.Context) (command, error)) cli.ActionFunc {
 	return func(c *cli.Context) error {
+		cmd, err := read(c)
+		if err != nil {
+			return err
+		}
 		ctx, stop := interruptible(c.Context)
 		defer stop()
-		return f(ctx, c)
+		return cmd.Run(ctx)
 	}
 }
 
-// printJSON writes a result as one JSON document.
-func (p *program) printJSON(v any) error {
-	enc := json.NewEncoder(p.stdout)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+// draining runs the command that read makes of the flags. What a signal does is left to the command.
+func draining(read func(c *cli.Context) (command, error)) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		cmd, err := read(c)
+		if err != nil {
+			return err
+		}
+		return cmd.Run(c.Context)
+	}
+}
+
+// commandLine is how this program was called, with another command.
+func (p *program) commandLine(command string) string {
+	return advice.CommandsWith(p.configPath)(command)
+}
+
+// printSummary writes what a run has done.
+func (p *program) printSummary(r report.Result) error {
+	if p.json {
+		return p.stdout.JSON(r.JSON())
+	}
+	r.Print(p.stdout)
+	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"dixa-import/cmd/dixa-import/internal/report"
 )
 
 func TestDemoInProcess(t *testing.T) {
@@ -18,7 +20,7 @@ func TestDemoInProcess(t *testing.T) {
 	if err != nil || exitCode(err) != exitOK {
 		t.Fatalf("the demo ends with %v:\n%s", err, stderr.String())
 	}
-	var got summaryJSON
+	var got report.SummaryJSON
 	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}

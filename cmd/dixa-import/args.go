@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"dixa-import/cmd/dixa-import/internal/config"
 	"dixa-import/importer"
 )
 
@@ -18,7 +19,7 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	known := app.Flags
 	if name != "" {
 		if cmd = app.Command(name); cmd == nil {
-			return nil, usagef("there is no command %q%s", name, didYouMean(name, commandNames(app)))
+			return nil, config.Usagef("there is no command %q%s", name, config.DidYouMean(name, commandNames(app)))
 		}
 		known = append(slices.Clone(cmd.Flags), known...)
 	}
@@ -36,12 +37,12 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 		flag, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		f := findFlag(known, flag)
 		if f == nil {
-			return nil, usagef("there is no flag %s%s%s", strings.SplitN(arg, "=", 2)[0], ofCommand(name), suggestFlag(flag, known))
+			return nil, config.Usagef("there is no flag %s%s%s", strings.SplitN(arg, "=", 2)[0], ofCommand(name), suggestFlag(flag, known))
 		}
 		taken := []string{arg}
 		if !hasValue && takesValue(f) {
 			if i++; i >= len(rest) {
-				return nil, usagef("the flag %s needs a value", arg)
+				return nil, config.Usagef("the flag %s needs a value", arg)
 			}
 			taken = append(taken, rest[i])
 		}
@@ -55,7 +56,7 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 		return append([]string{app.Name}, global...), nil
 	}
 	if len(positional) > 0 && !cmd.Args {
-		return nil, usagef("the command %s takes no arguments, but there is %q", name, positional[0])
+		return nil, config.Usagef("the command %s takes no arguments, but got %q", name, positional[0])
 	}
 	out := append([]string{app.Name}, global...)
 	out = append(append(out, name), local...)
@@ -93,7 +94,7 @@ func findCommand(app *cli.App, args []string) (name string, rest []string) {
 	return "", args
 }
 
-// commandFlagTakesValue says whether a flag of some command needs a value, for flags that stand before their command.
+// commandFlagTakesValue reports whether a flag of some command needs a value, for flags that stand before their command.
 func commandFlagTakesValue(app *cli.App, flag string) bool {
 	return slices.ContainsFunc(app.Commands, func(c *cli.Command) bool {
 		f := findFlag(c.Flags, flag)
@@ -101,7 +102,7 @@ func commandFlagTakesValue(app *cli.App, flag string) bool {
 	})
 }
 
-// isFlag says whether an argument is one: "-" alone is not, it means standard input.
+// isFlag reports whether an argument is one: "-" alone is not, it means standard input.
 func isFlag(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
 
 func findFlag(flags []cli.Flag, name string) cli.Flag {

@@ -6,15 +6,20 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"dixa-import/cmd/dixa-import/internal/advice"
+	"dixa-import/cmd/dixa-import/internal/term"
 	"dixa-import/dixa"
 )
 
-func (p *program) attributesCommand() *cli.Command {
+// attributesCmd is the command attributes.
+type attributesCmd struct{ *program }
+
+func attributesCommand(p *program) *cli.Command {
 	return &cli.Command{
 		Name:        "attributes",
 		Usage:       "list the custom attributes of the Dixa organisation",
 		Description: "The section attributes of the configuration takes an identifier, a label or an id. A transcript sets a Select to the values on the path through its options, such as [\"payment\", \"card\"].",
-		Action:      action(p.attributes),
+		Action:      action(func(*cli.Context) (command, error) { return &attributesCmd{p}, nil }),
 	}
 }
 
@@ -28,7 +33,8 @@ type attributeJSON struct {
 	Options    [][]string `json:"options,omitempty"`
 }
 
-func (p *program) attributes(ctx context.Context, _ *cli.Context) error {
+// Run does the command.
+func (p *attributesCmd) Run(ctx context.Context) error {
 	client, err := p.configuredClient()
 	if err != nil {
 		return err
@@ -36,30 +42,30 @@ func (p *program) attributes(ctx context.Context, _ *cli.Context) error {
 	defer client.Close()
 	defs, err := client.ListAttributes(ctx)
 	if err != nil {
-		return advised(err)
+		return advice.OnAnswer(err)
 	}
 	out := make([]attributeJSON, len(defs))
 	for i, d := range defs {
 		out[i] = attributeJSON{d.ID, d.EntityType, d.Identifier, d.Label, d.Type, stateOf(d), optionPaths(nil, d.Options)}
 	}
 	if p.json {
-		return p.printJSON(out)
+		return p.stdout.JSON(out)
 	}
-	t := table{heads: []string{"ID", "ENTITY", "IDENTIFIER", "LABEL", "TYPE", "STATE"}}
+	t := term.Table{Heads: []string{"ID", "ENTITY", "IDENTIFIER", "LABEL", "TYPE", "STATE"}}
 	for _, a := range out {
-		t.row(a.ID, a.Entity, a.Identifier, a.Label, a.Type, a.State)
+		t.Row(a.ID, a.Entity, a.Identifier, a.Label, a.Type, a.State)
 	}
-	t.write(p.stdout, "")
+	t.Write(p.stdout, "")
 	if len(out) == 0 {
-		p.stdout.line("The organisation has no custom attributes.")
+		p.stdout.Line("The organisation has no custom attributes.")
 	}
 	for _, a := range out {
 		if len(a.Options) == 0 {
 			continue
 		}
-		p.stdout.printf("\nOptions of %s\n", a.Identifier)
+		p.stdout.Printf("\nOptions of %s\n", a.Identifier)
 		for _, path := range a.Options {
-			p.stdout.printf("  [\"%s\"]\n", strings.Join(path, `", "`))
+			p.stdout.Printf("  [\"%s\"]\n", strings.Join(path, `", "`))
 		}
 	}
 	return nil

@@ -9,15 +9,22 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/cmd/dixa-import/internal/term"
 	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/plan"
 )
 
-func (p *program) checkCommand() *cli.Command {
+// checkCmd is the command check.
+type checkCmd struct{ *program }
+
+func checkCommand(p *program) *cli.Command {
 	return &cli.Command{
 		Name:        "check",
-		Usage:       "look whether everything that a run needs is there; writes nothing",
+		Usage:       "check everything that a run needs; writes nothing",
 		Description: "Exit code 0 if a run can start, 1 if not.",
-		Action:      action(p.check),
+		Action:      action(func(*cli.Context) (command, error) { return &checkCmd{p}, nil }),
 	}
 }
 
@@ -39,7 +46,10 @@ type finding struct {
 type preflight struct {
 	program    *program
 	findings   []finding
-	attributes *importer.AttributeCheck // nil if Dixa could not be asked, or there is something wrong with them
+	attributes *plan.AttributeCheck // nil if Dixa could not be asked, or there is something wrong with them
+
+	own  checkpoint.SourceMark                     // of the source, as the checkpoint knows it
+	mark func(checkpoint.SourceMark) importer.Mark // what a run would find; nil if it would not look
 }
 
 func (f *preflight) add(check, state, format string, args ...any) {
@@ -57,8 +67,9 @@ func (f *preflight) fail(check string, err error) {
 	f.add(check, stateError, "%s", err.Error())
 }
 
-func (p *program) check(ctx context.Context, _ *cli.Context) error {
-	f := &preflight{program: p}
+// Run does the command.
+func (p *checkCmd) Run(ctx context.Context) error {
+	f := &preflight{program: p.program}
 	f.all(ctx)
 	if err := ctx.Err(); err != nil {
 		return err
@@ -75,55 +86,56 @@ func (p *program) check(ctx context.Context, _ *cli.Context) error {
 
 func (p *program) printFindings(findings []finding, ok bool) error {
 	if p.json {
-		return p.printJSON(struct {
+		return p.stdout.JSON(struct {
 			OK     bool      `json:"ok"`
 			Checks []finding `json:"checks"`
 		}{ok, findings})
 	}
-	t := table{heads: []string{"", "", ""}}
+	t := term.Table{Heads: []string{"", "", ""}}
 	for _, x := range findings {
 		lines := strings.Split(x.Detail, "\n")
-		t.row(x.State, x.Check, lines[0])
+		t.Row(x.State, x.Check, lines[0])
 		for _, more := range lines[1:] {
-			t.row("", "", more)
+			t.Row("", "", more)
 		}
 	}
-	t.write(p.stdout, "")
+	t.Write(p.stdout, "")
 	if ok {
-		p.stdout.line("")
-		p.stdout.say("", "Ready: `"+p.commandLine("run --limit 10")+"` imports the first ten.")
+		p.stdout.Line("")
+		p.stdout.Say("", "Ready: `"+p.commandLine("run --limit 10")+"` imports the first ten.")
 	} else {
-		p.stdout.line("\nNot ready: mend the errors above, then check again.")
+		p.stdout.Line("\nNot ready: fix the errors above, then check again.")
 	}
 	return nil
 }
 
 // all makes every check that the ones before it allow.
 func (f *preflight) all(ctx context.Context) {
-	file, err := loadConfig(f.program.configPath, f.program.lookup)
+	file, err := config.Load(f.program.configPath, f.program.lookup)
 	if err != nil {
 		f.fail("config", err)
 		return
 	}
-	api, apiErr := file.dixa()
-	users, usersErr := file.endUsers()
-	attributes, attributesErr := file.attributes()
-	imports, importsErr := file.importing()
-	src, srcErr := file.source()
-	database, databaseErr := file.databaseURL()
-	if err := errors.Join(apiErr, usersErr, attributesErr, importsErr, srcErr, databaseErr); err != nil {
+	api, apiErr := file.Dixa()
+	empty, emptyErr := file.Empty()
+	users, usersErr := file.EndUsers()
+	attributes, attributesErr := file.Attributes()
+	imports, importsErr := file.Importing()
+	src, srcErr := file.Source()
+	database, databaseErr := file.DatabaseURL()
+	if err := errors.Join(apiErr, emptyErr, usersErr, attributesErr, importsErr, srcErr, databaseErr); err != nil {
 		f.fail("config", err)
 	} else {
-		f.add("config", stateOK, "%s, source %s, end-users by %s", file.path, src.Name, list(users.Match))
+		f.add("config", stateOK, "%s, source %s, end-users by %s", file.Path, src.Name, term.List(users.Match))
 	}
 	organisation := ""
 	if apiErr == nil {
 		organisation = f.dixa(ctx, api, src.Name, attributes, attributesErr == nil)
 	}
-	if databaseErr == nil {
-		f.database(ctx, database, src.Name, api.BaseURL, organisation)
+	if databaseErr == nil && f.database(ctx, database, src.Name, api.BaseURL, organisation) && f.mark != nil && src.Name != "" {
+		f.checkMark(src.Name)
 	}
 	if srcErr == nil {
-		f.source(ctx, src, imports.DatabasePatience)
+		f.source(ctx, src, empty, users, imports.DatabasePatience)
 	}
 }

@@ -5,40 +5,43 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"dixa-import/cmd/dixa-import/internal/advice"
+	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/cmd/dixa-import/internal/term"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/connect"
 	"dixa-import/source"
 )
 
 // database checks that the checkpoint can be reached, has the right schema and is bound to the organisation. A SQLite file
-// that is not there yet is fine: it is not created here, but by the first run.
-func (f *preflight) database(ctx context.Context, databaseURL, name, baseURL, organisation string) {
-	shown := withoutPassword(databaseURL)
-	if path, ok := sqliteFile(databaseURL); ok {
+// that is not there yet is fine: it is not created here, but by the first run. It reports whether what is known of the source is known.
+func (f *preflight) database(ctx context.Context, databaseURL, name, baseURL, organisation string) (readable bool) {
+	shown := connect.Shown(databaseURL)
+	if path, ok := connect.SQLiteFile(databaseURL); ok {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			if folder, err := os.Stat(filepath.Dir(path)); err != nil || !folder.IsDir() {
 				f.add("database", stateError, "%s cannot be created: there is no folder %s; create it, or correct database", shown, filepath.Dir(path))
-				return
+				return false
 			}
 			where := ""
 			if absolute, err := filepath.Abs(path); err == nil && !filepath.IsAbs(path) {
-				where = "\nas " + absolute + "\nHave there been runs already? Then they were made in another working directory."
+				where = "\nas " + absolute + "\nIf there were runs before, they ran in another working directory."
 			}
-			f.add("database", stateOK, "%s is not there yet, the first run creates it%s", shown, where)
-			return
+			f.add("database", stateOK, "%s does not exist yet, the first run creates it%s", shown, where)
+			return true
 		}
 	}
-	store, err := checkpoint.Open(ctx, databaseURL, checkpoint.Options{})
+	store, err := connect.Open(ctx, databaseURL, false)
 	if err != nil {
-		f.fail("database", away(databaseURL, err))
-		return
+		f.fail("database", err)
+		return false
 	}
 	defer func() {
 		if err := store.Close(); err != nil {
@@ -48,21 +51,28 @@ func (f *preflight) database(ctx context.Context, databaseURL, name, baseURL, or
 	err = store.CheckSchema(ctx)
 	var version *checkpoint.SchemaError
 	switch {
-	case isSQLite(databaseURL) && (errors.Is(err, checkpoint.ErrSchemaMissing) || errors.As(err, &version) && version.Have < version.Want):
+	case connect.IsSQLite(databaseURL) && (errors.Is(err, checkpoint.ErrSchemaMissing) || errors.As(err, &version) && version.Have < version.Want):
 		f.add("database", stateOK, "%s, the next run creates or upgrades the tables", shown)
-		return
+		return true
 	case err != nil:
 		f.fail("database", err)
-		return
+		return false
 	}
 	f.add("database", stateOK, "%s", shown)
+	if name != "" {
+		if f.own, err = store.SourceMark(ctx, name); err != nil {
+			f.fail("database", err)
+			return false
+		}
+	}
 	if name != "" && organisation != "" {
 		f.binding(ctx, store, name, checkpoint.Binding{BaseURL: baseURL, Organisation: organisation})
 	}
+	return true
 }
 
 // binding checks that the source is not tied to another organisation.
-func (f *preflight) binding(ctx context.Context, store checkpoint.Store, name string, want checkpoint.Binding) {
+func (f *preflight) binding(ctx context.Context, store *checkpoint.Store, name string, want checkpoint.Binding) {
 	have, err := store.Binding(ctx, name)
 	switch {
 	case err != nil:
@@ -76,46 +86,35 @@ func (f *preflight) binding(ctx context.Context, store checkpoint.Store, name st
 	}
 }
 
-// sqliteFile returns the path in a SQLite URL.
-func sqliteFile(databaseURL string) (string, bool) {
-	if !isSQLite(databaseURL) {
-		return "", false
-	}
-	path := databaseURL[len("sqlite:"):]
-	if strings.HasPrefix(path, "//") {
-		u, err := url.Parse(databaseURL)
-		return u.Path, err == nil
-	}
-	return path, true
-}
-
-// withoutPassword returns a database URL as it may be shown.
-func withoutPassword(databaseURL string) string {
-	if isSQLite(databaseURL) {
-		return databaseURL
-	}
-	u, err := url.Parse(databaseURL)
-	if err != nil {
-		return "postgres"
-	}
-	return fmt.Sprintf("%s://%s%s", u.Scheme, u.Host, u.Path)
-}
-
 // sampleSize is how many records check looks at.
 const sampleSize = 100
 
 // sampleCounts is what the first records of a source look like.
 type sampleCounts struct {
-	good, open, bad int
-	firstBad        string
-	unknown         []string
-	closed          []*source.Transcript
+	good, open, empty, bad int
+	firstBad               string
+	unknown                []string
+	closed                 []*source.Transcript
+}
+
+func (c sampleCounts) read() int { return c.good + c.open + c.empty + c.bad }
+
+// text returns what the records are.
+func (c sampleCounts) text() string {
+	text := fmt.Sprintf("%s read: %d good, %d open", term.Plural(int64(c.read()), "record"), c.good, c.open)
+	if c.empty > 0 {
+		text += fmt.Sprintf(", %d empty", c.empty)
+	}
+	if c.bad > 0 {
+		text += fmt.Sprintf(", %d bad; %s", c.bad, c.firstBad)
+	}
+	return text
 }
 
 // source reads the first records.
-func (f *preflight) source(ctx context.Context, s sourceSettings, patience time.Duration) {
+func (f *preflight) source(ctx context.Context, s config.Source, empty importer.Empty, users config.EndUsers, patience time.Duration) {
 	if slices.Contains(s.Paths, "-") {
-		f.add("source", stateWarning, "standard input is read by a run only: it was not looked at")
+		f.add("source", stateWarning, "only a run reads standard input: it was not checked")
 		return
 	}
 	reader, closeReader, err := f.program.openSource(ctx, s, min(patience, 10*time.Second))
@@ -124,28 +123,50 @@ func (f *preflight) source(ctx context.Context, s sourceSettings, patience time.
 		return
 	}
 	defer closeReader()
-	seen, err := readSample(ctx, reader)
-	n := seen.good + seen.open + seen.bad
+	people := importer.NewPeopleSurvey(importer.Config{Source: s.Name, Match: users.Match, Region: users.Region, Ignore: users.Ignore})
+	seen, err := readSample(ctx, reader, empty, people)
+	n := seen.read()
+	mostly, _ := importer.MostlySkipped(map[string]int64{"open": int64(seen.open), "empty": int64(seen.empty)}, int64(n))
 	switch {
 	case err != nil:
 		f.fail("source", err)
 	case n == 0:
 		f.add("source", stateWarning, "there are no transcripts in it")
-	case seen.good == 0 && seen.open == 0:
-		f.add("source", stateError, "%s read, none can be imported; %s", plural(int64(n), "record"), seen.firstBad)
+	case seen.bad == n:
+		f.add("source", stateError, "%s read, none can be imported; %s", term.Plural(int64(n), "record"), seen.firstBad)
+	case mostly != "":
+		f.add("source", stateWarning, "%s\n%s", seen.text(), advice.MostlyTexts[mostly])
 	case seen.bad > 0:
-		f.add("source", stateWarning, "%s read: %d good, %d open, %d bad; %s", plural(int64(n), "record"), seen.good, seen.open, seen.bad, seen.firstBad)
+		f.add("source", stateWarning, "%s", seen.text())
 	default:
-		f.add("source", stateOK, "%s read: %d good, %d open", plural(int64(n), "record"), seen.good, seen.open)
+		f.add("source", stateOK, "%s", seen.text())
 	}
 	if len(seen.unknown) > 0 {
 		f.add("fields", stateWarning, "not known and ignored: %s", strings.Join(seen.unknown, ", "))
+		if alike := source.Resembling(seen.unknown); len(alike) > 0 {
+			f.add("fields", stateWarning, "likely another spelling: rename %s", strings.Join(alike, ", "))
+		}
 	}
+	f.people(people)
 	if f.attributes != nil && seen.good > 0 {
 		f.values(seen.closed)
 	}
-	if rows, ok := reader.(*source.Postgres); ok {
-		f.query(ctx, rows)
+	for _, found := range reader.Inspect(ctx) {
+		state := stateWarning
+		if found.OK {
+			state = stateOK
+		}
+		f.add(found.Subject, state, "%s", found.Text)
+	}
+}
+
+// people warns of identifiers of end-users that are not used, and of those that may mean nobody.
+func (f *preflight) people(survey *importer.PeopleSurvey) {
+	if text := advice.IgnoredText(survey.Ignored); text != "" {
+		f.add("end-users", stateWarning, "%s", text)
+	}
+	if lines := advice.SharedTexts(survey.Shared, survey.More); len(lines) > 0 {
+		f.add("end-users", stateWarning, "%s", strings.Join(lines, "\n"))
 	}
 }
 
@@ -153,30 +174,15 @@ func (f *preflight) source(ctx context.Context, s sourceSettings, patience time.
 func (f *preflight) values(transcripts []*source.Transcript) {
 	absent, refused := f.attributes.Sample(transcripts)
 	if len(absent) > 0 {
-		f.add("values", stateWarning, "none of the records read has the attribute %s: correct its name under attributes, if others do not have it either",
+		f.add("values", stateWarning, "none of the records read has the attribute %s: correct its name under attributes if no other record has it either",
 			strings.Join(absent, " or "))
 	}
 	for _, x := range refused {
-		f.add("values", stateWarning, "%s of %s could not be set: %s", plural(x.Count, "value"), x.Attribute, x.Reason)
+		f.add("values", stateWarning, "%s of %s could not be set: %s", term.Plural(x.Count, "value"), x.Attribute, x.Reason)
 	}
 }
 
-// query checks what is special about a query.
-func (f *preflight) query(ctx context.Context, rows *source.Postgres) {
-	if unknown := rows.UnknownColumns(); len(unknown) > 0 {
-		f.add("columns", stateWarning, "not known and ignored: %s", strings.Join(unknown, ", "))
-	}
-	switch warning, err := rows.PlanWarning(ctx); {
-	case err != nil:
-		f.add("query", stateWarning, "its plan could not be read: %s", err.Error())
-	case warning != "":
-		f.add("query", stateWarning, "%s", warning)
-	default:
-		f.add("query", stateOK, "every page is read by an index")
-	}
-}
-
-func readSample(ctx context.Context, reader importer.Reader) (seen sampleCounts, err error) {
+func readSample(ctx context.Context, reader source.Reader, empty importer.Empty, people *importer.PeopleSurvey) (seen sampleCounts, err error) {
 	unknown := map[string]bool{}
 	for record, err := range reader.Read(ctx, time.Time{}) {
 		if err != nil {
@@ -186,7 +192,10 @@ func readSample(ctx context.Context, reader importer.Reader) (seen sampleCounts,
 			continue
 		}
 		t, err := record.Transcript()
+		var why *source.RejectError
 		switch {
+		case errors.As(err, &why) && why.Code == source.RejectNoMessages && empty == importer.EmptySkip:
+			seen.empty++
 		case err != nil:
 			if seen.bad++; seen.firstBad == "" {
 				seen.firstBad = fmt.Sprintf("%s: %s", record.Place, err.Error())
@@ -196,6 +205,7 @@ func readSample(ctx context.Context, reader importer.Reader) (seen sampleCounts,
 		default:
 			seen.good++
 			seen.closed = append(seen.closed, t)
+			people.Add(t, record.Place.String())
 		}
 		if t != nil {
 			for _, name := range t.Unknown {
@@ -205,7 +215,7 @@ func readSample(ctx context.Context, reader importer.Reader) (seen sampleCounts,
 				}
 			}
 		}
-		if seen.good+seen.open+seen.bad >= sampleSize {
+		if seen.read() >= sampleSize {
 			break
 		}
 	}

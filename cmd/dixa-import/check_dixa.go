@@ -7,16 +7,19 @@ import (
 	"strings"
 	"time"
 
+	"dixa-import/cmd/dixa-import/internal/advice"
+	"dixa-import/cmd/dixa-import/internal/config"
 	"dixa-import/dixa"
 	"dixa-import/importer"
+	"dixa-import/importer/plan"
 )
 
 // maxSkew is how far the clocks may be apart before check warns: a few seconds are the network's.
 const maxSkew = 5 * time.Second
 
 // dixa checks what needs Dixa, and returns the organisation that a run would tie the source to, "" if the token is no good.
-func (f *preflight) dixa(ctx context.Context, s dixaSettings, source string, attributes []importer.AttributeMapping, mapped bool) string {
-	agent, err := agentID(s)
+func (f *preflight) dixa(ctx context.Context, s config.Dixa, source string, attributes []importer.AttributeMapping, mapped bool) string {
+	agent, err := s.BotUser()
 	if err != nil {
 		f.fail("token", err)
 	} else {
@@ -33,9 +36,12 @@ func (f *preflight) dixa(ctx context.Context, s dixaSettings, source string, att
 		return ""
 	}
 	if skew, known := client.ClockSkew(); known && skew.Abs() > maxSkew {
-		f.add("clock", stateWarning, "this machine's clock is %s off Dixa's: set it, or transcripts may seem to lie in the future", skew.Abs().Round(time.Second))
+		f.add("clock", stateWarning, "this machine's clock is %s off Dixa's: set it, or transcripts may appear to be in the future", skew.Abs().Round(time.Second))
 	} else if known {
 		f.add("clock", stateOK, "agrees with Dixa's")
+	}
+	if s.Mark && source != "" {
+		f.mark = importer.LookForMark(ctx, client, source)
 	}
 	if mapped {
 		f.checkAttributes(ctx, client, attributes)
@@ -48,32 +54,27 @@ func (f *preflight) dixa(ctx context.Context, s dixaSettings, source string, att
 }
 
 // organisation asks which organisation the token belongs to; a token that may not ask is tried on something harmless.
-func (f *preflight) organisation(ctx context.Context, client *dixa.Client, s dixaSettings, source string) (id string, ok bool) {
-	org, err := client.GetOrganization(ctx)
-	if err == nil && org.ID != "" {
-		f.add("dixa", stateOK, "%s accepts the token", s.BaseURL)
-		f.add("organisation", stateOK, "%s", strings.TrimSpace(org.Name+" "+org.ID))
-		return org.ID, true
-	}
-	if err != nil && !refused(err) {
-		f.fail("dixa", advised(err))
-		return "", false
-	}
-	if _, err := client.FindEndUsers(ctx, dixa.ByExternalID, source+"/"); err != nil {
-		f.fail("dixa", advised(err))
+func (f *preflight) organisation(ctx context.Context, client *dixa.Client, s config.Dixa, source string) (id string, ok bool) {
+	org, _, err := plan.OrganisationOf(ctx, client, source)
+	if err != nil {
+		f.fail("dixa", advice.OnAnswer(err))
 		return "", false
 	}
 	f.add("dixa", stateOK, "%s accepts the token", s.BaseURL)
+	if org.ID != "" {
+		f.add("organisation", stateOK, "%s", strings.TrimSpace(org.Name+" "+org.ID))
+		return org.ID, true
+	}
 	id, named := dixa.TokenOrganization(s.Token)
 	if named {
-		f.add("organisation", stateWarning, "the token may not read it; the token itself names %s", id)
+		f.add("organisation", stateWarning, "the token may not read it; the token itself says %s", id)
 	} else {
 		f.add("organisation", stateWarning, "the token may not read it: the source is tied to the bot user instead")
 	}
 	return id, true
 }
 
-// refused says whether the token may not use an operation, or the operation is not there.
+// refused reports whether the token may not use an operation, or the operation is not there.
 func refused(err error) bool {
 	var api *dixa.APIError
 	return errors.As(err, &api) &&
@@ -81,7 +82,7 @@ func refused(err error) bool {
 }
 
 func (f *preflight) checkAttributes(ctx context.Context, client *dixa.Client, mappings []importer.AttributeMapping) {
-	checked, err := importer.CheckAttributes(ctx, client, mappings)
+	checked, err := plan.CheckAttributes(ctx, client, mappings)
 	switch {
 	case err != nil:
 		f.fail("attributes", err)
@@ -89,7 +90,7 @@ func (f *preflight) checkAttributes(ctx context.Context, client *dixa.Client, ma
 	case len(mappings) == 0:
 		f.add("attributes", stateOK, "none are configured")
 	case !checked.Checked:
-		f.add("attributes", stateWarning, "the token may not read them: the UUIDs are used unchecked")
+		f.add("attributes", stateWarning, "the token may not read them: the UUIDs are not checked")
 	default:
 		f.add("attributes", stateOK, "all %d are there", len(mappings))
 	}
@@ -115,7 +116,7 @@ func (f *preflight) webhooks(ctx context.Context, client *dixa.Client) {
 		}
 	}
 	if len(flooded) > 0 {
-		f.add("webhooks", stateWarning, "%s will hear of every import: exclude OperationOrigin ApiImport in their filters", strings.Join(flooded, ", "))
+		f.add("webhooks", stateWarning, "%s will receive every import: exclude OperationOrigin ApiImport in their filters", strings.Join(flooded, ", "))
 		return
 	}
 	f.add("webhooks", stateOK, "none hears of imports")

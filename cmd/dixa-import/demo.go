@@ -13,10 +13,14 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/cmd/dixa-import/internal/report"
+	"dixa-import/cmd/dixa-import/internal/term"
 	"dixa-import/dixa"
 	"dixa-import/dixa/sandbox"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/connect"
 	"dixa-import/source"
 )
 
@@ -26,7 +30,14 @@ const (
 	demoLatency     = 20 * time.Millisecond
 )
 
-func (p *program) demoCommand() *cli.Command {
+// demoCmd is the command demo.
+type demoCmd struct {
+	*program
+	transcripts int
+	rate        float64 // requests a second, 0: unlimited
+}
+
+func demoCommand(p *program) *cli.Command {
 	return &cli.Command{
 		Name:  "demo",
 		Usage: "show a whole import, with a Dixa in memory and made-up transcripts",
@@ -34,30 +45,34 @@ func (p *program) demoCommand() *cli.Command {
 			&cli.IntFlag{Name: "transcripts", Value: demoTranscripts, Usage: "import `N` transcripts"},
 			&cli.Float64Flag{Name: "rate", Value: demoRate, Usage: "requests a second that the sandbox allows, `R`; Dixa allows 10; 0 is unlimited"},
 		},
-		Action: func(c *cli.Context) error { return p.demo(c.Context, c.Int("transcripts"), c.Float64("rate")) },
+		Action: draining(func(c *cli.Context) (command, error) {
+			n, rate := c.Int("transcripts"), c.Float64("rate")
+			switch {
+			case n < demoLeast || n > 1_000_000:
+				return nil, config.Usagef("--transcripts must be from %d to 1000000", demoLeast)
+			case !(rate >= 0 && rate <= 1e6):
+				return nil, config.Usagef("--rate must be from 0 up")
+			}
+			return &demoCmd{p, n, rate}, nil
+		}),
 	}
 }
 
-func (p *program) demo(ctx context.Context, n int, rate float64) (err error) {
-	if n < demoLeast || n > 1_000_000 {
-		return usagef("--transcripts must be from %d to 1000000", demoLeast)
-	}
-	if !(rate >= 0 && rate <= 1e6) {
-		return usagef("--rate must be from 0 up")
-	}
+// Run does the command.
+func (p *demoCmd) Run(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "dixa-import-demo-")
 	if err != nil {
 		return fmt.Errorf("make a folder for the demo: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "transcripts.jsonl")
-	if err := makeDemoFile(path, n); err != nil {
+	if err := makeDemoFile(path, p.transcripts); err != nil {
 		return err
 	}
 	// The client asks for one request less in ten than the sandbox allows, as a real run should.
 	// Its bucket grows with the rate: it holds as many milliseconds of requests as Dixa's.
-	options := sandbox.Options{Rate: rate, Burst: max(defaultBurst, int(0.4*rate))}
-	if rate > 0 {
+	options := sandbox.Options{Rate: p.rate, Burst: max(config.DefaultBurst, int(0.4*p.rate))}
+	if p.rate > 0 {
 		options.Latency = demoLatency
 	}
 	server := sandbox.New(options)
@@ -67,9 +82,9 @@ func (p *program) demo(ctx context.Context, n int, rate float64) (err error) {
 	}
 	stop := serve(listener, server)
 	defer func() { err = errors.Join(err, stop()) }()
-	p.demoIntroduction(n, rate)
-	s := dixaSettings{BaseURL: "http://" + listener.Addr().String(), Token: server.Token(), AgentID: sandbox.DefaultAgentID,
-		Rate: rate * 0.9, Burst: defaultBurst, Timeout: defaultTimeout}
+	p.demoIntroduction()
+	s := config.Dixa{BaseURL: "http://" + listener.Addr().String(), Token: server.Token(), AgentID: sandbox.DefaultAgentID,
+		Rate: p.rate * 0.9, Burst: config.DefaultBurst, Timeout: config.DefaultTimeout}
 	summary, totals, err := p.demoRun(ctx, s, path, "sqlite:"+filepath.Join(dir, "demo.db"))
 	switch {
 	case err != nil:
@@ -77,7 +92,7 @@ func (p *program) demo(ctx context.Context, n int, rate float64) (err error) {
 	case summary.Run == 0:
 		return p.stoppedBefore(summary.Reason)
 	}
-	if err := p.printSummary(runResult{Summary: summary, totals: totals}); err != nil {
+	if err := p.printSummary(report.Result{Summary: summary, Totals: totals}); err != nil {
 		return err
 	}
 	if summary.Outcome == importer.OutcomeStopped {
@@ -98,18 +113,18 @@ func makeDemoFile(path string, n int) error {
 }
 
 // demoRun imports the transcripts as the command run would.
-func (p *program) demoRun(ctx context.Context, s dixaSettings, path, database string) (_ importer.Summary, _ []checkpoint.Total, err error) {
+func (p *demoCmd) demoRun(ctx context.Context, s config.Dixa, path, database string) (_ importer.Summary, _ []checkpoint.Total, err error) {
 	var none importer.Summary
 	reader, err := source.OpenJSONL(source.JSONLConfig{Paths: []string{path}})
 	if err != nil {
 		return none, nil, err
 	}
-	client, err := p.newClient(s, defaultMaxAttempts, 0, nil)
+	client, err := p.newClient(s, config.DefaultMaxAttempts, 0, nil)
 	if err != nil {
 		return none, nil, err
 	}
 	defer client.Close()
-	store, err := openCheckpoint(ctx, database, createCheckpoint)
+	store, err := connect.Checkpoint(ctx, database, connect.Create)
 	if err != nil {
 		return none, nil, err
 	}
@@ -117,8 +132,8 @@ func (p *program) demoRun(ctx context.Context, s dixaSettings, path, database st
 	organisation, _ := dixa.TokenOrganization(s.Token)
 	summary, err := p.work(ctx, importer.Config{
 		Source: "demo", Reader: reader, Store: store, API: client, BaseURL: s.BaseURL, AgentID: s.AgentID,
-		TokenOrganization: organisation, Region: defaultRegion, Rate: s.Rate, RequestTimeout: s.Timeout,
-		Settle: 2 * time.Second, Logger: p.demoLog(),
+		TokenOrganization: organisation, Region: config.DefaultRegion, Rate: s.Rate, RequestTimeout: s.Timeout,
+		Settle: 2 * time.Second, Mark: true, Logger: p.demoLog(),
 		Attributes: []importer.AttributeMapping{
 			{Name: "order_number", Attribute: "order_number"},
 			{Name: "contact_reason", Attribute: "contact_reason"},
@@ -133,7 +148,7 @@ func (p *program) demoRun(ctx context.Context, s dixaSettings, path, database st
 }
 
 // demoLog leaves the output of the demo to its own words; --log-level debug brings the rest back.
-func (p *program) demoLog() *slog.Logger {
+func (p *demoCmd) demoLog() *slog.Logger {
 	if p.log.Enabled(context.Background(), slog.LevelDebug) {
 		return p.log
 	}
@@ -154,19 +169,19 @@ func serve(listener net.Listener, handler http.Handler) (stop func() error) {
 	}
 }
 
-func (p *program) demoIntroduction(n int, rate float64) {
+func (p *demoCmd) demoIntroduction() {
 	if p.json {
 		return
 	}
 	limit := "without a rate limit"
-	if rate > 0 {
-		limit = fmt.Sprintf("at %g requests a second (Dixa allows 10)", rate)
+	if p.rate > 0 {
+		limit = fmt.Sprintf("at %g requests a second (Dixa allows 10)", p.rate)
 	}
-	p.stdout.printf("Importing %s made-up transcripts into a Dixa in memory, %s ...\n\n", thousands(int64(n)), limit)
+	p.stdout.Printf("Importing %s made-up transcripts into a Dixa in memory, %s ...\n\n", term.Thousands(int64(p.transcripts)), limit)
 }
 
-func (p *program) demoConclusion(server *sandbox.Server) {
-	p.stdout.printf(`
+func (p *demoCmd) demoConclusion(server *sandbox.Server) {
+	p.stdout.Printf(`
 This is how it should be: four of the transcripts are special.
   demo-%05d  nobody is known: it has an end-user of its own
   demo-%05d  an attachment that Dixa cannot use: imported, and recorded as partial
@@ -181,7 +196,7 @@ Next
   3. dixa-import check
   4. dixa-import run --limit 10, look at them in Dixa, then dixa-import run
 `, demoAnonymous+1, demoPartial+1, demoRejected+1, demoStillOpen+1,
-		plural(int64(len(server.Conversations())), "conversation"), plural(int64(len(server.EndUsers())), "end-user"),
+		term.Plural(int64(len(server.Conversations())), "conversation"), term.Plural(int64(len(server.EndUsers())), "end-user"),
 		noneOr(len(server.Duplicates())))
 }
 
@@ -189,5 +204,5 @@ func noneOr(n int) string {
 	if n == 0 {
 		return "none is there"
 	}
-	return plural(int64(n), "transcript") + " are there"
+	return term.Plural(int64(n), "transcript") + " are there"
 }

@@ -2,12 +2,12 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"time"
 
+	"dixa-import/cmd/dixa-import/internal/term"
 	"dixa-import/dixa/sandbox"
 )
 
@@ -75,8 +75,7 @@ var (
 func writeDemo(w io.Writer, n int) error {
 	out := bufio.NewWriter(w)
 	random := rand.New(rand.NewPCG(demoSeed, 1))
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
+	enc := term.NewEncoder(out)
 	begin := time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)
 	customers := max(1, n/demoPerCustomer)
 	for i := range n {

@@ -12,16 +12,30 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"dixa-import/cmd/dixa-import/internal/advice"
+	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/cmd/dixa-import/internal/report"
+	"dixa-import/cmd/dixa-import/internal/term"
 	"dixa-import/dixa"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/connect"
+	"dixa-import/importer/plan"
 	"dixa-import/source"
 )
 
-func (p *program) explainCommand() *cli.Command {
+// explainCmd is the command explain.
+type explainCmd struct {
+	*program
+	id     string
+	online bool     // ask Dixa for the conversation
+	jsonl  []string // files in the place of the source
+}
+
+func explainCommand(p *program) *cli.Command {
 	return &cli.Command{
 		Name:      "explain",
-		Usage:     "tell one transcript's whole story",
+		Usage:     "show everything about one transcript",
 		ArgsUsage: "ID",
 		Args:      true,
 		Description: "What the checkpoint knows, the source record, what is sent to Dixa, and what comes next. It shows what " +
@@ -30,7 +44,12 @@ func (p *program) explainCommand() *cli.Command {
 			&cli.BoolFlag{Name: "online", Usage: "ask Dixa for the conversation as it is now"},
 			jsonlFlag("take the record from `PATH` instead of the configured source; may be repeated"),
 		},
-		Action: action(p.explain),
+		Action: action(func(c *cli.Context) (command, error) {
+			if c.Args().Len() != 1 {
+				return nil, config.Usagef("explain needs the id of one transcript")
+			}
+			return &explainCmd{p, c.Args().First(), c.Bool("online"), textsOf(c, "jsonl")}, nil
+		}),
 	}
 }
 
@@ -47,7 +66,7 @@ type explanationJSON struct {
 	// Request is the body of the import, Attributes what is set afterwards, by the names of the configuration.
 	Request    *dixa.ConversationImport       `json:"request"`
 	Attributes map[string]dixa.AttributeValue `json:"attributes"`
-	Next       importer.Next                  `json:"next"`
+	Next       plan.Next                      `json:"next"`
 	Advice     string                         `json:"advice,omitempty"`
 	Commands   []string                       `json:"commands"`
 	Dixa       *dixa.Conversation             `json:"dixa,omitempty"`
@@ -57,7 +76,7 @@ type explanationJSON struct {
 type foundJSON struct {
 	Place       string            `json:"place"`
 	ContentHash string            `json:"content_hash"`
-	Changed     bool              `json:"changed"` // since the version that the checkpoint knows
+	Changed     bool              `json:"changed"` // since the version in the checkpoint
 	Open        bool              `json:"open"`
 	RejectCode  source.RejectCode `json:"reject_code,omitempty"`
 	Reason      string            `json:"reason,omitempty"`
@@ -65,35 +84,34 @@ type foundJSON struct {
 	Raw         string            `json:"raw"`
 }
 
-func (p *program) explain(ctx context.Context, c *cli.Context) (err error) {
-	if c.Args().Len() != 1 {
-		return usagef("explain needs the id of one transcript")
-	}
-	file, err := loadConfig(p.configPath, p.lookup)
+// Run does the command.
+func (p *explainCmd) Run(ctx context.Context) (err error) {
+	file, err := config.Load(p.configPath, p.lookup)
 	if err != nil {
 		return err
 	}
-	overrideSource(file, c)
-	url, databaseErr := file.databaseURL()
-	src, sourceErr := file.source()
-	users, usersErr := file.endUsers()
-	attributes, attributesErr := file.attributes()
-	imports, importsErr := file.importing()
-	api, apiErr := file.dixa()
-	if !c.Bool("online") {
+	file.Override(config.Overrides{JSONL: p.jsonl})
+	url, databaseErr := file.DatabaseURL()
+	src, sourceErr := file.Source()
+	empty, emptyErr := file.Empty()
+	users, usersErr := file.EndUsers()
+	attributes, attributesErr := file.Attributes()
+	imports, importsErr := file.Importing()
+	api, apiErr := file.Dixa()
+	if !p.online {
 		apiErr = nil // what is sent can be shown without a token
 	}
-	if err := errors.Join(databaseErr, sourceErr, usersErr, attributesErr, importsErr, apiErr); err != nil {
+	if err := errors.Join(databaseErr, sourceErr, emptyErr, usersErr, attributesErr, importsErr, apiErr); err != nil {
 		return err
 	}
-	store, err := readCheckpoint(ctx, url)
+	store, err := connect.Checkpoint(ctx, url, connect.Read)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	config := importer.Config{Source: src.Name, Store: store, AgentID: "<bot user>", Match: users.Match, Region: users.Region,
-		Anonymous: users.Anonymous, Attributes: attributes}
-	if agent, err := agentID(api); err == nil {
+		Empty: empty, Anonymous: users.Anonymous, AnonymousName: users.AnonymousName, Ignore: users.Ignore, Attributes: attributes}
+	if agent, err := api.BotUser(); err == nil {
 		config.AgentID = agent
 	}
 	reader, closeReader, err := p.openSource(ctx, src, imports.DatabasePatience)
@@ -103,72 +121,66 @@ func (p *program) explain(ctx context.Context, c *cli.Context) (err error) {
 		defer closeReader()
 		config.Reader = reader
 	}
-	id := c.Args().First()
-	e, err := importer.Explain(ctx, config, id)
+	id := p.id
+	e, err := plan.Explain(ctx, config, id)
 	if errors.Is(err, source.ErrCannotReread) {
 		p.log.Warn("the source cannot be asked", "error", err.Error())
 		config.Reader = nil
-		e, err = importer.Explain(ctx, config, id)
+		e, err = plan.Explain(ctx, config, id)
 	}
-	if place := placeOf(config.Reader, id); place != "" && errors.Is(err, importer.ErrUnknownTranscript) {
-		id = place
-		e, err = importer.Explain(ctx, config, id)
+	if config.Reader != nil && errors.Is(err, plan.ErrUnknownTranscript) {
+		if place := config.Reader.ResolvePlace(id); place != "" {
+			id = place
+			e, err = plan.Explain(ctx, config, id)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("source %s: transcript %s: %w", src.Name, id, err)
 	}
-	out := p.explanation(src.Name, id, file.conversationURL(), e)
-	if c.Bool("online") && e.Row.ConversationID != 0 {
+	out := p.explanation(src.Name, id, file.ConversationURL(), e)
+	if p.online && e.Row.ConversationID != 0 {
 		if out.Dixa, err = p.askFor(ctx, api, e.Row.ConversationID); err != nil {
 			return err
 		}
 	}
 	if p.json {
-		return p.printJSON(out)
+		return p.stdout.JSON(out)
 	}
 	return p.printExplanation(out, e)
 }
 
-// placeOf returns the place in the source that a shortened one means, "" if it means none.
-func placeOf(reader importer.Reader, id string) string {
-	if files, ok := reader.(*source.JSONL); ok {
-		return files.Place(id)
-	}
-	return ""
-}
-
 // askFor reads a conversation from Dixa.
-func (p *program) askFor(ctx context.Context, api dixaSettings, id int64) (*dixa.Conversation, error) {
+func (p *explainCmd) askFor(ctx context.Context, api config.Dixa, id int64) (*dixa.Conversation, error) {
 	client, err := p.newClient(api, 1, 1, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
 	conversation, err := client.GetConversation(ctx, id)
-	return &conversation, advised(err)
+	return &conversation, advice.OnAnswer(err)
 }
 
-func (p *program) explanation(name, id, url string, e importer.Explanation) explanationJSON {
+func (p *explainCmd) explanation(name, id, url string, e plan.Explanation) explanationJSON {
 	row := e.Row
 	row.ID = id
 	out := explanationJSON{transcriptJSON: newTranscriptJSON(name, row, e.Partial), Known: e.Known, ClosedAt: row.ClosedAt,
 		ImportedAt: row.ImportedAt, CreatedAt: row.CreatedAt, Request: e.Request, Attributes: e.Attributes, Next: e.Next, Commands: []string{}}
 	if row.ConversationID != 0 {
-		out.URL = link("", url, row.ConversationID)
+		out.URL = report.Link("", url, row.ConversationID)
 	}
-	found := cureOf(row.Status, row.ErrorCode, row.Error)
-	if out.Meaning = found.means; out.Meaning == "" {
-		out.Meaning = meaningOf(row)
+	found := advice.For(row)
+	if out.Meaning = found.Means; out.Meaning == "" {
+		out.Meaning = advice.MeaningOf(row)
 	}
-	out.Advice = found.advice
+	out.Advice = found.Advice
 	for _, partial := range e.Partial {
-		if c := partialCures[partial.Kind]; row.Status == checkpoint.Partial && out.Advice == "" {
-			out.Advice = c.advice
-			found.goesOn = c.goesOn
+		if c := advice.Partial[partial.Kind]; row.Status == checkpoint.Partial && out.Advice == "" {
+			out.Advice = c.Advice
+			found.GoesOn = c.GoesOn
 		}
 	}
 	if e.Record != nil {
-		r := &foundJSON{Place: e.Record.Place.String(), ContentHash: e.Record.Hash.String(), Changed: e.Changed, Open: e.Next == importer.NextSkips && e.Record.Open,
+		r := &foundJSON{Place: e.Record.Place.String(), ContentHash: e.Record.Hash.String(), Changed: e.Changed, Open: e.Next == plan.NextSkips && e.Record.Open,
 			Unknown: []string{}, Raw: string(e.Record.Raw())}
 		if e.Rejected != nil {
 			r.RejectCode, r.Reason = e.Rejected.Code, e.Rejected.Reason
@@ -178,59 +190,12 @@ func (p *program) explanation(name, id, url string, e importer.Explanation) expl
 		}
 		out.Record = r
 	}
-	out.Commands = p.commandsFor(row, e, found.goesOn)
+	out.Commands = advice.CommandsFor(p.commandLine, row, e, found.GoesOn)
 	return out
 }
 
-// commandsFor are the command lines that go on with a transcript.
-func (p *program) commandsFor(row checkpoint.Row, e importer.Explanation, goesOn next) []string {
-	retry := p.commandLine("retry --id " + shellQuoted(row.ID))
-	switch {
-	case e.Next == importer.NextWaits:
-	case e.Next != importer.NextIgnores && e.Next != importer.NextSkips && e.Next != importer.NextRejects:
-		return []string{p.commandLine("run")}
-	case row.Status == checkpoint.InDoubt:
-		return []string{retry, retry + " --resend", retry + " --drop", retry + " --conversation N"}
-	case row.Status == checkpoint.Rejected:
-		return []string{retry + " --drop"}
-	case row.Status == checkpoint.Failed && e.Record != nil, row.Status == checkpoint.Partial && goesOn == byRetry:
-		return []string{retry}
-	}
-	return []string{}
-}
-
-// meaningOf says in words what a status without an error means.
-func meaningOf(row checkpoint.Row) string {
-	switch row.Status {
-	case checkpoint.Complete:
-		return "it is in Dixa, and nothing is missing"
-	case checkpoint.Partial:
-		return "it is in Dixa, with a problem"
-	case checkpoint.Imported:
-		return "it is in Dixa, its attributes are not set yet"
-	case checkpoint.Sending:
-		return "an import request may be on its way"
-	case checkpoint.Pending:
-		return "it is known and was not sent"
-	case checkpoint.Skipped:
-		return map[string]string{"mended": "the record goes on as another transcript", "open": "the chat was still open", "anonymous": "nobody is known in it, which the configuration skips",
-			"dropped": "a person decided not to import it"}[row.ErrorCode]
-	}
-	return "nothing is known of it yet"
-}
-
-var nextTexts = map[importer.Next]string{
-	importer.NextImports:    "the next run imports it",
-	importer.NextReconciles: "the next run looks in Dixa whether it arrived, and sends it if it did not",
-	importer.NextFinishes:   "the next run sets its attributes",
-	importer.NextRejects:    "the next run rejects it again, until the record is mended",
-	importer.NextSkips:      "the next run skips it",
-	importer.NextIgnores:    "the next run leaves it as it is",
-	importer.NextWaits:      "a run works on it at this moment",
-}
-
-func (p *program) printExplanation(out explanationJSON, e importer.Explanation) error {
-	p.stdout.printf("%s / %s\n", out.Source, out.TranscriptID)
+func (p *explainCmd) printExplanation(out explanationJSON, e plan.Explanation) error {
+	p.stdout.Printf("%s / %s\n", out.Source, out.TranscriptID)
 	p.explainCheckpoint(out, e.Row)
 	p.explainRecord(out, e)
 	if out.Dixa != nil {
@@ -245,10 +210,21 @@ func (p *program) printExplanation(out explanationJSON, e importer.Explanation) 
 		}
 	}
 	p.section("Next")
-	p.detail("", nextTexts[out.Next])
+	next := advice.NextTexts[out.Next]
+	if out.Next == plan.NextIgnores && (out.Status == checkpoint.Rejected || out.Status == checkpoint.Failed) {
+		next += ", until the record is corrected"
+	}
+	p.detail("", next)
 	p.detail("what to do", out.Advice)
 	for i, command := range out.Commands {
-		p.stdout.command("  "+padded([]string{"command", "or"}[min(i, 1)], 14), command)
+		head := "command"
+		if i > 0 {
+			head = "or"
+		}
+		if i > 0 && strings.Contains(out.Commands[i-1], "--format transcripts > ") {
+			head = "and then"
+		}
+		p.stdout.Command("  "+term.Padded(head, 14), command)
 	}
 	for _, part := range []struct {
 		head  string
@@ -259,14 +235,14 @@ func (p *program) printExplanation(out explanationJSON, e importer.Explanation) 
 			continue
 		}
 		p.section(part.head)
-		if err := p.printJSON(part.value); err != nil {
+		if err := p.stdout.JSON(part.value); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *program) explainCheckpoint(out explanationJSON, row checkpoint.Row) {
+func (p *explainCmd) explainCheckpoint(out explanationJSON, row checkpoint.Row) {
 	p.section("Checkpoint")
 	if !out.Known {
 		p.detail("", out.Meaning)
@@ -277,7 +253,7 @@ func (p *program) explainCheckpoint(out explanationJSON, row checkpoint.Row) {
 		status += ", " + out.ErrorCode
 	}
 	p.detail("status", status+": "+out.Meaning)
-	p.detail("error", out.Error)
+	p.detail("error", advice.Fact(row))
 	for _, text := range partialTexts(out.transcriptJSON) {
 		p.detail("partial error", text)
 	}
@@ -297,23 +273,26 @@ func (p *program) explainCheckpoint(out explanationJSON, row checkpoint.Row) {
 	}
 }
 
-func (p *program) explainRecord(out explanationJSON, e importer.Explanation) {
+func (p *explainCmd) explainRecord(out explanationJSON, e plan.Explanation) {
 	p.section("Source")
 	if out.Record == nil {
-		p.detail("", "the source does not hold it, or could not be asked")
+		p.detail("", "the source does not have it, or could not be read")
 		return
 	}
 	p.detail("place", out.Record.Place)
-	content := "the version that the checkpoint knows"
+	content := "the version in the checkpoint"
 	switch {
 	case !out.Known:
 		content = "not known to the checkpoint"
 	case out.Record.Changed:
-		content = "changed since the version that the checkpoint knows"
+		content = "changed since the version in the checkpoint"
 	}
 	p.detail("content", content+" ("+out.Record.ContentHash[:12]+")")
 	if out.Record.RejectCode != "" {
 		p.detail("rejected", string(out.Record.RejectCode)+": "+out.Record.Reason)
+	}
+	if e.Empty {
+		p.detail("empty", "there is no message to send")
 	}
 	if t := e.Transcript; t != nil && !t.ClosedAt.IsZero() {
 		p.detail("closed", t.ClosedAt.Format("2006-01-02 15:04:05.000")+" UTC")
@@ -324,12 +303,12 @@ func (p *program) explainRecord(out explanationJSON, e importer.Explanation) {
 	p.detail("ignored", strings.Join(slices.Clone(out.Record.Unknown), ", "))
 }
 
-func (p *program) section(name string) { p.stdout.printf("\n%s\n", name) }
+func (p *explainCmd) section(name string) { p.stdout.Printf("\n%s\n", name) }
 
 // detail writes a line of a section, or nothing where there is nothing to say.
-func (p *program) detail(name, text string) {
+func (p *explainCmd) detail(name, text string) {
 	if text == "" {
 		return
 	}
-	p.stdout.say("  "+padded(name, 14), text)
+	p.stdout.Say("  "+term.Padded(name, 14), text)
 }

@@ -5,29 +5,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
+	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/cmd/dixa-import/internal/report"
+	"dixa-import/cmd/dixa-import/internal/term"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/connect"
 )
 
-func (p *program) forgetCommand() *cli.Command {
+// forgetCmd is the command forget.
+type forgetCmd struct {
+	*program
+	externalIDs, emails, phones []string
+	yes                         bool // do not ask
+}
+
+func forgetCommand(p *program) *cli.Command {
 	return &cli.Command{
 		Name:  "forget",
 		Usage: "remove a person from the checkpoint",
-		Description: "It removes every identifier of the end-users that these identifiers belong to, and on their transcripts who it " +
-			"was and what Dixa said of errors. What is in Dixa and in the source stays, and is named.",
+		Description: "It removes all identifiers of the end-users found by these identifiers, and from their transcripts who the end-user " +
+			"was and what Dixa answered. What is in Dixa and in the source stays, and is listed.",
 		Flags: []cli.Flag{
 			&cli.GenericFlag{Name: "email", Value: &texts{}, Usage: "the person with the email address `X`; may be repeated"},
 			&cli.GenericFlag{Name: "phone", Value: &texts{}, Usage: "the person with the phone number `X`; may be repeated"},
 			&cli.GenericFlag{Name: "external-id", Value: &texts{}, Usage: "the person with the external id `X`; may be repeated"},
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
 		},
-		Action: action(p.forget),
+		Action: action(func(c *cli.Context) (command, error) {
+			return &forgetCmd{p, textsOf(c, "external-id"), textsOf(c, "email"), textsOf(c, "phone"), c.Bool("yes")}, nil
+		}),
 	}
 }
 
@@ -46,24 +57,25 @@ type forgottenOneJSON struct {
 	URL            string            `json:"url,omitempty"`
 }
 
-func (p *program) forget(ctx context.Context, c *cli.Context) (err error) {
-	file, err := loadConfig(p.configPath, p.lookup)
+// Run does the command.
+func (p *forgetCmd) Run(ctx context.Context) (err error) {
+	file, err := config.Load(p.configPath, p.lookup)
 	if err != nil {
 		return err
 	}
-	url, databaseErr := file.databaseURL()
-	users, usersErr := file.endUsers()
+	url, databaseErr := file.DatabaseURL()
+	users, usersErr := file.EndUsers()
 	if err := errors.Join(databaseErr, usersErr); err != nil {
 		return err
 	}
-	ids, unreadable := importer.Identifiers(textsOf(c, "external-id"), textsOf(c, "email"), textsOf(c, "phone"), users.Region)
+	ids, unreadable := importer.Identifiers(p.externalIDs, p.emails, p.phones, users.Region)
 	switch {
 	case len(unreadable) > 0:
-		return usagef("an identifier is no %s that an import would have used: correct it", unreadable[0])
+		return config.Usagef("an identifier is not a %s that an import would use: correct it", unreadable[0])
 	case len(ids) == 0:
-		return usagef("forget needs at least one of --email, --phone and --external-id")
+		return config.Usagef("forget needs at least one of --email, --phone and --external-id")
 	}
-	store, err := readCheckpoint(ctx, url)
+	store, err := connect.Checkpoint(ctx, url, connect.Read)
 	if err != nil {
 		return err
 	}
@@ -75,7 +87,7 @@ func (p *program) forget(ctx context.Context, c *cli.Context) (err error) {
 	if err := unfinished(theirs); err != nil {
 		return err
 	}
-	if !c.Bool("yes") {
+	if !p.yes {
 		if sure, err := p.confirm(ctx, len(endUsers), len(theirs)); err != nil || !sure {
 			return err
 		}
@@ -87,7 +99,7 @@ func (p *program) forget(ctx context.Context, c *cli.Context) (err error) {
 	if len(forgotten) > len(endUsers) {
 		endUsers = forgotten // somebody was found meanwhile
 	}
-	return p.printForgotten(removed, endUsers, theirs, file.conversationURL())
+	return p.printForgotten(removed, endUsers, theirs, file.ConversationURL())
 }
 
 // unfinished is why a person cannot be forgotten yet: a transcript that is still to be worked on needs its end-user, and the
@@ -104,21 +116,21 @@ func unfinished(theirs []checkpoint.OfPerson) error {
 		return nil
 	}
 	return fmt.Errorf("%s of this person %s not finished, so nothing was removed: let `dixa-import run` finish them, or settle them with "+
-		"`dixa-import retry`, and forget the person then (%s)", plural(int64(len(ids)), "transcript"),
-		map[bool]string{true: "is", false: "are"}[len(ids) == 1], some(ids))
+		"`dixa-import retry`, and forget the person then (%s)", term.Plural(int64(len(ids)), "transcript"),
+		map[bool]string{true: "is", false: "are"}[len(ids) == 1], term.Some(ids))
 }
 
 // confirm asks whether to go on. Where nobody can answer, --yes is needed.
-func (p *program) confirm(ctx context.Context, endUsers, transcripts int) (bool, error) {
-	if f, ok := p.stdin.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-		return false, usagef("standard input is no terminal, so nobody can be asked: pass --yes")
+func (p *forgetCmd) confirm(ctx context.Context, endUsers, transcripts int) (bool, error) {
+	if !term.IsTerminal(p.stdin) {
+		return false, config.Usagef("standard input is not a terminal, so there is no one to confirm: pass --yes")
 	}
 	return p.asked(ctx, fmt.Sprintf("Forget %s with %s in the checkpoint? Type yes: ",
-		plural(int64(endUsers), "end-user"), plural(int64(transcripts), "transcript")))
+		term.Plural(int64(endUsers), "end-user"), term.Plural(int64(transcripts), "transcript")))
 }
 
-// asked puts a question and says whether the answer is yes.
-func (p *program) asked(ctx context.Context, question string) (bool, error) {
+// asked puts a question and reports whether the answer is yes.
+func (p *forgetCmd) asked(ctx context.Context, question string) (bool, error) {
 	if _, err := fmt.Fprint(p.console, question); err != nil {
 		return false, err
 	}
@@ -135,44 +147,44 @@ func (p *program) asked(ctx context.Context, question string) (bool, error) {
 			return true, nil
 		}
 	}
-	p.stdout.line("Nothing was removed.")
+	p.stdout.Line("Nothing was removed.")
 	return false, nil
 }
 
 const conversationsShown = 50
 
-func (p *program) printForgotten(removed int64, endUsers []string, theirs []checkpoint.OfPerson, url string) error {
+func (p *forgetCmd) printForgotten(removed int64, endUsers []string, theirs []checkpoint.OfPerson, url string) error {
 	out := forgottenJSON{Identifiers: removed, EndUsers: append([]string{}, endUsers...), Transcripts: []forgottenOneJSON{}}
 	var conversations []forgottenOneJSON
 	for _, t := range theirs {
-		one := forgottenOneJSON{t.Source, t.ID, t.Status, t.ConversationID, link("", url, t.ConversationID)}
+		one := forgottenOneJSON{t.Source, t.ID, t.Status, t.ConversationID, report.Link("", url, t.ConversationID)}
 		out.Transcripts = append(out.Transcripts, one)
 		if t.ConversationID != 0 {
 			conversations = append(conversations, one)
 		}
 	}
 	if p.json {
-		return p.printJSON(out)
+		return p.stdout.JSON(out)
 	}
 	if removed == 0 && len(endUsers) == 0 {
-		p.stdout.line("The checkpoint knows nobody by these identifiers: nothing was removed.")
+		p.stdout.Line("No end-user in the checkpoint has these identifiers: nothing was removed.")
 		return nil
 	}
-	p.stdout.say("", fmt.Sprintf("Removed from the checkpoint: %s of %s, and from %s whose it was.", plural(removed, "identifier"),
-		plural(int64(len(endUsers)), "end-user"), plural(int64(len(theirs)), "transcript")))
-	p.stdout.line("\nWhat remains in Dixa, whose own erasure must be asked for there:")
+	p.stdout.Say("", fmt.Sprintf("Removed from the checkpoint: %s of %s, and the end-user of %s.", term.Plural(removed, "identifier"),
+		term.Plural(int64(len(endUsers)), "end-user"), term.Plural(int64(len(theirs)), "transcript")))
+	p.stdout.Line("\nWhat remains in Dixa, and must be erased there:")
 	for _, id := range endUsers {
-		p.stdout.line("  end-user " + id)
+		p.stdout.Line("  end-user " + id)
 	}
 	for i, one := range conversations {
 		if i == conversationsShown {
-			p.stdout.printf("  and %s more\n", plural(int64(len(conversations)-i), "conversation"))
+			p.stdout.Printf("  and %s more\n", term.Plural(int64(len(conversations)-i), "conversation"))
 			break
 		}
-		p.stdout.printf("  conversation %d%s\n", one.ConversationID, link("  ", url, one.ConversationID))
+		p.stdout.Printf("  conversation %d%s\n", one.ConversationID, report.Link("  ", url, one.ConversationID))
 	}
-	p.stdout.line("")
-	p.stdout.say("", "What remains in the source: its records. As long as the person is in them, a run of one that is new or "+
-		"has failed looks the person up again.")
+	p.stdout.Line("")
+	p.stdout.Say("", "What remains in the source: its records. As long as the person is in them, a run that imports a new or changed one "+
+		"looks the person up again.")
 	return nil
 }

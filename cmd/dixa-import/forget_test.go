@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"dixa-import/cmd/dixa-import/internal/term"
 )
 
 func TestOnlyYesMeansYes(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]bool{"yes\n": true, "\tyes\n": true, "y\n": false, "no\n": false, "": false} {
 		var out, console bytes.Buffer
-		p := &program{stdin: strings.NewReader(answer), stdout: &output{w: &out}, console: newConsole(&console)}
+		p := &forgetCmd{program: &program{stdin: strings.NewReader(answer), stdout: term.NewOutput(&out), console: term.NewConsole(&console)}}
 		got, err := p.asked(t.Context(), "Sure? ")
 		if err != nil || got != want || console.String() != "Sure? " {
 			t.Errorf("%q: %v, %v, asked %q", answer, got, err, console.String())

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	_ "time/tzdata" // for source.time_zone where the system has none, such as in a container from scratch
+
+	"dixa-import/cmd/dixa-import/internal/term"
 )
 
 func main() {
@@ -23,7 +26,7 @@ const gcPercent = 70
 func execute() int {
 	err := run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if text := message(err); text != "" {
-		fmt.Fprintln(os.Stderr, onTerminal(os.Stderr, "dixa-import: "+text))
+		fmt.Fprintln(os.Stderr, term.OnTerminal(os.Stderr, "dixa-import: "+text))
 	}
 	return exitCode(err)
 }

@@ -6,29 +6,34 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"dixa-import/importer/checkpoint"
+	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/importer/connect"
 )
 
-func (p *program) migrateCommand() *cli.Command {
+// migrateCmd is the command migrate.
+type migrateCmd struct{ *program }
+
+func migrateCommand(p *program) *cli.Command {
 	return &cli.Command{
 		Name:   "migrate",
 		Usage:  "create or upgrade the checkpoint schema (run does it by itself on SQLite)",
-		Action: action(p.migrate),
+		Action: action(func(*cli.Context) (command, error) { return &migrateCmd{p}, nil }),
 	}
 }
 
-func (p *program) migrate(ctx context.Context, _ *cli.Context) (err error) {
-	file, err := loadConfig(p.configPath, p.lookup)
+// Run does the command.
+func (p *migrateCmd) Run(ctx context.Context) (err error) {
+	file, err := config.Load(p.configPath, p.lookup)
 	if err != nil {
 		return err
 	}
-	url, err := file.databaseURL()
+	url, err := file.DatabaseURL()
 	if err != nil {
 		return err
 	}
-	store, err := checkpoint.Open(ctx, url, checkpoint.Options{Create: true})
+	store, err := connect.Open(ctx, url, true)
 	if err != nil {
-		return away(url, err)
+		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	from, to, err := store.Migrate(ctx)
@@ -36,18 +41,18 @@ func (p *program) migrate(ctx context.Context, _ *cli.Context) (err error) {
 		return err
 	}
 	if p.json {
-		return p.printJSON(struct {
+		return p.stdout.JSON(struct {
 			From int64 `json:"from"`
 			To   int64 `json:"to"`
 		}{from, to})
 	}
 	switch from {
 	case to:
-		p.stdout.printf("The checkpoint schema has version %d already: nothing to do.\n", to)
+		p.stdout.Printf("The checkpoint schema has version %d already: nothing to do.\n", to)
 	case 0:
-		p.stdout.printf("The checkpoint schema was created, version %d.\n", to)
+		p.stdout.Printf("The checkpoint schema was created, version %d.\n", to)
 	default:
-		p.stdout.printf("The checkpoint schema was upgraded from version %d to %d.\n", from, to)
+		p.stdout.Printf("The checkpoint schema was upgraded from version %d to %d.\n", from, to)
 	}
 	return nil
 }

@@ -6,20 +6,17 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"dixa-import/cmd/dixa-import/internal/term"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/plan"
 )
 
-// plan says what a run would do.
-func (p *program) plan(ctx context.Context, c *cli.Context) (err error) {
-	if c.IsSet("show") && c.Int("show") < 1 {
-		return usagef("--show must be at least 1")
-	}
+// plan prints what a run would do.
+func (p *runCmd) plan(ctx context.Context) (err error) {
 	ctx, stopped := interruptible(ctx)
 	defer stopped()
-	j, err := p.openRun(ctx, c)
+	j, err := p.open(ctx)
 	if j != nil {
 		defer func() { err = errors.Join(err, j.Close()) }()
 	}
@@ -29,7 +26,7 @@ func (p *program) plan(ctx context.Context, c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	planner, err := importer.NewPlanner(j.config, c.Int("show"))
+	planner, err := plan.New(j.config, p.show)
 	if err != nil {
 		return err
 	}
@@ -42,10 +39,10 @@ func (p *program) plan(ctx context.Context, c *cli.Context) (err error) {
 	case err != nil:
 		return err
 	}
-	report := planReport{Plan: plan, source: j.config.Source, known: j.config.Store != nil, finish: time.Now().Add(plan.Duration).UTC(),
-		limit: c.Duration("for")}
+	report := planReport{Plan: plan, source: j.config.Source, takes: j.config.Reconcile, known: j.config.Store != nil, finish: time.Now().Add(plan.Duration).UTC(),
+		limit: p.stopAfter}
 	if p.json {
-		err = p.printJSON(report.json())
+		err = p.stdout.JSON(report.json())
 	} else {
 		p.printPlan(report)
 	}
@@ -56,12 +53,12 @@ func (p *program) plan(ctx context.Context, c *cli.Context) (err error) {
 }
 
 // watchPlan shows how far the reading for a plan is.
-func (p *program) watchPlan(progress func() importer.PlanProgress) (stop func()) {
-	part := func(now importer.PlanProgress) (float64, bool) {
+func (p *runCmd) watchPlan(progress func() plan.Progress) (stop func()) {
+	part := func(now plan.Progress) (float64, bool) {
 		return float64(now.Source.Done) / float64(max(now.Source.Total, 1)), now.Source.Total > 0
 	}
-	if !p.console.terminal() {
-		return p.every(logInterval, func() {
+	if !p.console.Terminal() {
+		return p.console.Every(term.LogInterval, func() {
 			now := progress()
 			args := []any{"read", now.Read, "end_users_looked_up", now.LookedUp}
 			if f, ok := part(now); ok {
@@ -70,22 +67,23 @@ func (p *program) watchPlan(progress func() importer.PlanProgress) (stop func())
 			p.log.Info("planning", args...)
 		})
 	}
-	bar := &progressBar{}
-	return p.every(barInterval, func() {
+	bar := &term.Bar{}
+	return p.console.Every(term.BarInterval, func() {
 		now := progress()
-		text := "reading: " + plural(now.Read, "record")
+		text := "reading: " + term.Plural(now.Read, "record")
 		if now.LookedUp > 0 {
 			text = fmt.Sprintf("looking up a sample of the end-users: %d", now.LookedUp)
 		}
 		f, sized := part(now)
-		p.console.redraw(func() { bar.set(p.console, f, sized, []string{text}) })
+		p.console.Redraw(func() { bar.Set(p.console, f, sized, []string{text}) })
 	})
 }
 
-// planReport is a plan with what is to be said about it beside.
+// planReport is a plan with the notes shown beside it.
 type planReport struct {
-	importer.Plan
+	plan.Plan
 	source string
+	takes  bool // a mark that is another checkpoint's would be taken over
 	known  bool // there is a checkpoint
 	finish time.Time
 	limit  time.Duration // of --for, 0 for none
@@ -94,31 +92,36 @@ type planReport struct {
 // planJSON is a plan as --json prints it. Its figures are those of the run that would follow, estimated where they cannot
 // be known: requests, seconds, finish_at, and what is said of end-users beside known and unknown.
 type planJSON struct {
-	Counts         checkpoint.Counts        `json:"counts"`
-	Work           importer.PlanWork        `json:"work"`
-	Changed        int64                    `json:"changed"`
-	FailedBefore   int64                    `json:"failed_before"`
-	RejectedBefore int64                    `json:"rejected_before"`
-	InDoubtBefore  int64                    `json:"in_doubt_before"`
-	Open           int64                    `json:"open"`
-	Rejections     []importer.PlanRejection `json:"rejections"`
-	EndUsers       importer.PlanPeople      `json:"end_users"`
-	RequestsBy     importer.PlanRequests    `json:"requests_by"`
-	Directory      *importer.PlanDirectory  `json:"directory"`
-	Refused        []importer.PlanRefusal   `json:"attribute_values_refused"`
-	Ignored        []string                 `json:"ignored_fields"`
-	Unmapped       []string                 `json:"unmapped_attributes"`
-	Requests       int64                    `json:"requests"`
-	PerSecond      float64                  `json:"requests_per_second"`
-	Seconds        float64                  `json:"seconds"`
-	FinishAt       time.Time                `json:"finish_at"`
-	Show           []importer.Example       `json:"show,omitempty"`
+	Counts             checkpoint.Counts           `json:"counts"`
+	Work               plan.Work                   `json:"work"`
+	Changed            int64                       `json:"changed"`
+	FailedBefore       int64                       `json:"failed_before"`
+	RejectedBefore     int64                       `json:"rejected_before"`
+	InDoubtBefore      int64                       `json:"in_doubt_before"`
+	Open               int64                       `json:"open"`
+	Empty              int64                       `json:"empty"`
+	Rejections         []plan.Rejection            `json:"rejections"`
+	EndUsers           plan.People                 `json:"end_users"`
+	IdentifiersIgnored importer.IgnoredIdentifiers `json:"identifiers_ignored"`
+	IdentifiersShared  []importer.SharedIdentifier `json:"identifiers_shared"`
+	RequestsBy         plan.Requests               `json:"requests_by"`
+	Directory          *plan.Directory             `json:"directory"`
+	Mark               *markJSON                   `json:"mark,omitempty"`
+	Refused            []plan.Refusal              `json:"attribute_values_refused"`
+	Ignored            []string                    `json:"ignored_fields"`
+	Unmapped           []string                    `json:"unmapped_attributes"`
+	Requests           int64                       `json:"requests"`
+	PerSecond          float64                     `json:"requests_per_second"`
+	Seconds            float64                     `json:"seconds"`
+	FinishAt           time.Time                   `json:"finish_at"`
+	Show               []plan.Example              `json:"show,omitempty"`
 }
 
 func (r planReport) json() planJSON {
 	return planJSON{
 		Counts: r.Counts, Work: r.Work, Changed: r.Changed, FailedBefore: r.FailedBefore, RejectedBefore: r.RejectedBefore,
-		InDoubtBefore: r.InDoubt, Open: r.Open, Rejections: listOf(r.Rejections), EndUsers: r.People, RequestsBy: r.Requests, Directory: r.Directory,
+		InDoubtBefore: r.InDoubt, Open: r.Open, Empty: r.Empty, Rejections: listOf(r.Rejections), EndUsers: r.People,
+		IdentifiersIgnored: r.IgnoredIdentifiers, IdentifiersShared: listOf(r.Shared), RequestsBy: r.Requests, Directory: r.Directory, Mark: r.markJSON(),
 		Refused: listOf(r.Refused), Ignored: listOf(r.Ignored), Unmapped: listOf(r.Unmapped), Requests: r.Counts.Requests,
 		PerSecond: r.PerSecond, Seconds: r.Duration.Seconds(), FinishAt: r.finish.Truncate(time.Second), Show: r.Examples,
 	}

@@ -5,11 +5,17 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"dixa-import/cmd/dixa-import/internal/advice"
+	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/cmd/dixa-import/internal/term"
 	"dixa-import/dixa"
 )
 
-func (p *program) queuesCommand() *cli.Command {
-	return &cli.Command{Name: "queues", Usage: "list the queues of the Dixa organisation", Action: action(p.queues)}
+// queuesCmd is the command queues.
+type queuesCmd struct{ *program }
+
+func queuesCommand(p *program) *cli.Command {
+	return &cli.Command{Name: "queues", Usage: "list the queues of the Dixa organisation", Action: action(func(*cli.Context) (command, error) { return &queuesCmd{p}, nil })}
 }
 
 // askAttempts is how often commands that only ask try: few enough to tell a person soon that Dixa is away.
@@ -17,11 +23,11 @@ const askAttempts = 2
 
 // configuredClient returns a client for commands that only ask Dixa.
 func (p *program) configuredClient() (*dixa.Client, error) {
-	file, err := loadConfig(p.configPath, p.lookup)
+	file, err := config.Load(p.configPath, p.lookup)
 	if err != nil {
 		return nil, err
 	}
-	s, err := file.dixa()
+	s, err := file.Dixa()
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +40,8 @@ type queueJSON struct {
 	Default bool   `json:"default"`
 }
 
-func (p *program) queues(ctx context.Context, _ *cli.Context) error {
+// Run does the command.
+func (p *queuesCmd) Run(ctx context.Context) error {
 	client, err := p.configuredClient()
 	if err != nil {
 		return err
@@ -42,22 +49,22 @@ func (p *program) queues(ctx context.Context, _ *cli.Context) error {
 	defer client.Close()
 	queues, err := client.ListQueues(ctx)
 	if err != nil {
-		return advised(err)
+		return advice.OnAnswer(err)
 	}
 	if p.json {
 		out := make([]queueJSON, len(queues))
 		for i, q := range queues {
 			out[i] = queueJSON{q.ID, q.Name, q.IsDefault}
 		}
-		return p.printJSON(out)
+		return p.stdout.JSON(out)
 	}
-	t := table{heads: []string{"ID", "NAME", "DEFAULT"}}
+	t := term.Table{Heads: []string{"ID", "NAME", "DEFAULT"}}
 	for _, q := range queues {
-		t.row(q.ID, q.Name, yes(q.IsDefault))
+		t.Row(q.ID, q.Name, yes(q.IsDefault))
 	}
-	t.write(p.stdout, "")
+	t.Write(p.stdout, "")
 	if len(queues) == 0 {
-		p.stdout.line("The organisation has no queues.")
+		p.stdout.Line("The organisation has no queues.")
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"dixa-import/cmd/dixa-import/internal/term"
 )
 
 // fenced returns the blocks of code of one language in README.md.
@@ -66,7 +68,7 @@ func TestTheFlagsInTheExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := 0
-	app := (&program{stdout: &output{w: os.Stdout}, console: newConsole(os.Stderr)}).app()
+	app := (&program{stdout: term.NewOutput(os.Stdout), console: term.NewConsole(os.Stderr)}).app()
 	for _, line := range regexp.MustCompile(`(?m)(?:^    |ExecStart=/usr/local/bin/|&& \./)dixa-import ([a-z-][^\n>|#]*)`).FindAllStringSubmatch(string(text), -1) {
 		found++
 		if _, err := arrange(app, strings.Fields(line[1])); err != nil {
@@ -112,7 +114,7 @@ func TestTheKubernetesExample(t *testing.T) {
 		if pod.Grace <= 20 {
 			t.Errorf("a run drains for 20 s, and has %d s", pod.Grace)
 		}
-		app := (&program{stdout: &output{w: os.Stdout}, console: newConsole(os.Stderr)}).app()
+		app := (&program{stdout: term.NewOutput(os.Stdout), console: term.NewConsole(os.Stderr)}).app()
 		if _, err := arrange(app, pod.Containers[0].Args); err != nil {
 			t.Errorf("the arguments %q: %v", pod.Containers[0].Args, err)
 		}

@@ -13,28 +13,39 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/cmd/dixa-import/internal/term"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/connect"
 	"dixa-import/source"
 )
 
-func (p *program) retryCommand() *cli.Command {
+// retryCmd is the command retry.
+type retryCmd struct {
+	importing
+	selection importer.Selection
+	named     bool   // --id or --ids-file is given
+	idsFile   string // "": none
+}
+
+func retryCommand(p *program) *cli.Command {
 	return &cli.Command{
 		Name:  "retry",
-		Usage: "run again what failed",
-		Description: "Without a choice: what failed, lacks its attributes, or was left with an error. It repairs: what has a " +
-			"conversation gets only the attributes that are missing. A transcript in doubt is looked for in Dixa once " +
-			"more, or settled as --resend, --drop or --conversation says. --drop is also for what cannot be mended.\n\n" + exitHelp,
+		Usage: "retry what failed",
+		Description: "By default: transcripts that failed, lack their attributes, or were left with an error. A transcript that has a " +
+			"conversation only gets its missing attributes. A transcript in doubt is looked up in Dixa once " +
+			"more, or settled as --resend, --drop or --conversation says. --drop is also for what cannot be corrected.\n\n" + exitHelp,
 		Flags: append([]cli.Flag{
 			&cli.GenericFlag{Name: "status", Value: &texts{split: true}, Usage: "only transcripts of `STATUS`, such as failed or in_doubt; several with commas or repeated"},
 			&cli.GenericFlag{Name: "code", Value: &texts{split: true}, Usage: "only those with the error `CODE`, such as refused; several with commas or repeated"},
 			&cli.GenericFlag{Name: "id", Value: &texts{}, Usage: "only the transcript `ID`; may be repeated"},
 			&cli.StringFlag{Name: "ids-file", Usage: "only the transcripts named in `FILE`, one id a line; - is standard input"},
 			&cli.BoolFlag{Name: "resend", Usage: "in doubt: it is not in Dixa, send it"},
-			&cli.BoolFlag{Name: "drop", Usage: "in doubt, failed or rejected, as chosen: it is not to be in Dixa, skip it for good"},
+			&cli.BoolFlag{Name: "drop", Usage: "in doubt, failed or rejected: skip the selected transcripts permanently"},
 			&cli.Int64Flag{Name: "conversation", Usage: "in doubt: it is conversation `N`; for exactly one --id", DefaultText: "none"},
 		}, paceFlags()...),
-		Action: func(c *cli.Context) error { return p.make(c.Context, c, p.openRetry) },
+		Action: draining(p.readRetry),
 	}
 }
 
@@ -70,13 +81,32 @@ func textsOf(c *cli.Context, name string) []string {
 	return nil
 }
 
-// openRetry opens what the command retry works with.
-func (p *program) openRetry(ctx context.Context, c *cli.Context) (_ *job, err error) {
-	selection, err := p.selection(c)
+// readRetry reads the flags of the command retry.
+func (p *program) readRetry(c *cli.Context) (command, error) {
+	r := &retryCmd{selection: importer.Selection{Codes: codesOf(c), IDs: textsOf(c, "id")},
+		named: c.IsSet("id") || c.IsSet("ids-file"), idsFile: c.String("ids-file")}
+	var err error
+	r.selection.Statuses, err = statusesOf(c, func(s checkpoint.Status) bool { return s != checkpoint.Complete && s != checkpoint.Skipped }, "cannot be retried")
 	if err != nil {
 		return nil, err
 	}
-	j, err := p.openJob(ctx, c, existingCheckpoint)
+	if err := decide(c, &r.selection); err != nil {
+		return nil, err
+	}
+	pace, err := paceOf(c)
+	r.importing = importing{program: p, pace: pace, open: r.open}
+	return r, err
+}
+
+// Run does the command.
+func (p *retryCmd) Run(ctx context.Context) error { return p.do(ctx) }
+
+// open opens what the command works with.
+func (p *retryCmd) open(ctx context.Context) (_ *job, err error) {
+	if err := p.addIDs(); err != nil {
+		return nil, err
+	}
+	j, err := p.openJob(ctx, p.pace, connect.Update)
 	if err != nil {
 		return nil, err
 	}
@@ -85,39 +115,48 @@ func (p *program) openRetry(ctx context.Context, c *cli.Context) (_ *job, err er
 			err = errors.Join(err, j.Close())
 		}
 	}()
-	if files, ok := j.config.Reader.(*source.JSONL); ok && !files.Rereadable() {
+	if !j.config.Reader.Rereadable() {
 		return nil, fmt.Errorf("source.jsonl: %w, so that retry can look transcripts up in it", source.ErrCannotReread)
 	}
-	if len(selection.IDs) > 0 {
-		if err := p.findNamed(ctx, j, selection.IDs); err != nil {
+	if len(p.selection.IDs) > 0 {
+		if err := p.findNamed(ctx, j, p.selection.IDs); err != nil {
 			return nil, err
 		}
 	}
-	j.config.Command, j.config.Retry = "retry", &selection
+	j.config.Command, j.config.Retry = "retry", &p.selection
 	return j, nil
 }
 
-// selection reads the flags that choose transcripts and decide about them.
-func (p *program) selection(c *cli.Context) (importer.Selection, error) {
-	s := importer.Selection{Codes: textsOf(c, "code"), IDs: textsOf(c, "id")}
-	var err error
-	s.Statuses, err = statusesOf(c, func(s checkpoint.Status) bool { return s != checkpoint.Complete && s != checkpoint.Skipped }, "cannot be retried")
-	if err != nil {
-		return s, err
-	}
-	if c.IsSet("ids-file") {
-		ids, err := p.readIDs(c.String("ids-file"))
+// addIDs adds those of --ids-file to those of --id.
+func (p *retryCmd) addIDs() error {
+	s := &p.selection
+	if p.idsFile != "" {
+		ids, err := p.readIDs(p.idsFile)
 		if err != nil {
-			return s, err
+			return err
 		}
 		s.IDs = append(s.IDs, ids...)
 	}
 	slices.Sort(s.IDs)
 	s.IDs = slices.Compact(s.IDs)
-	if len(s.IDs) == 0 && (c.IsSet("id") || c.IsSet("ids-file")) {
-		return s, usagef("--id and --ids-file name no transcript")
+	switch {
+	case len(s.IDs) == 0 && p.named:
+		return config.Usagef("--id and --ids-file name no transcript")
+	case s.Decision == importer.Adopt && (len(s.IDs) != 1 || s.Conversation < 1):
+		return config.Usagef("--conversation needs the number of a conversation and exactly one --id")
 	}
-	return s, decide(c, &s)
+	return nil
+}
+
+// codesOf reads the flag --code. The former name of a code means the present one.
+func codesOf(c *cli.Context) []string {
+	codes := textsOf(c, "code")
+	for i := range codes {
+		if codes[i] == "mended" {
+			codes[i] = "corrected"
+		}
+	}
+	return codes
 }
 
 // decide reads the flags that settle transcripts in doubt.
@@ -138,11 +177,9 @@ func decide(c *cli.Context, s *importer.Selection) error {
 	others := slices.ContainsFunc(s.Statuses, func(status checkpoint.Status) bool { return !slices.Contains(fit, status) })
 	switch {
 	case n > 1:
-		return usagef("--resend, --drop and --conversation exclude each other: keep one")
+		return config.Usagef("--resend, --drop and --conversation exclude each other: keep one")
 	case n == 1 && others:
-		return usagef("--resend and --conversation are for transcripts that are in_doubt, --drop also for failed and rejected ones: leave the other --status out")
-	case s.Decision == importer.Adopt && (len(s.IDs) != 1 || s.Conversation < 1):
-		return usagef("--conversation needs the number of a conversation and exactly one --id")
+		return config.Usagef("--resend and --conversation are for transcripts that are in_doubt, --drop also for failed and rejected ones: leave the other --status out")
 	}
 	return nil
 }
@@ -153,9 +190,9 @@ func statusesOf(c *cli.Context, fit func(checkpoint.Status) bool, why string) (s
 		status := checkpoint.Status(name)
 		switch {
 		case !slices.Contains(checkpoint.Statuses, status):
-			return nil, usagef("--status: there is no status %q%s", name, orOneOf(name, statusNames()))
+			return nil, config.Usagef("--status: there is no status %q%s", name, config.OrOneOf(name, statusNames()))
 		case !fit(status):
-			return nil, usagef("--status: transcripts that are %s %s", status, why)
+			return nil, config.Usagef("--status: transcripts that are %s %s", status, why)
 		}
 		statuses = append(statuses, status)
 	}
@@ -168,14 +205,6 @@ func statusNames() []string {
 		names[i] = string(s)
 	}
 	return names
-}
-
-// orOneOf proposes the name that was probably meant, or all of them.
-func orOneOf(name string, names []string) string {
-	if s := didYouMean(name, names); s != "" {
-		return s
-	}
-	return "; there are " + strings.Join(names, ", ")
 }
 
 // readIDs reads a file with one id a line.
@@ -205,12 +234,9 @@ func (p *program) readIDs(path string) ([]string, error) {
 	}
 }
 
-const (
-	lookupBatch = 1000
-	namedShown  = 20 // ids in one message at most
-)
+const lookupBatch = 1000
 
-// findNamed says which of the ids the checkpoint does not know, or which there is nothing to do about. It returns an error
+// findNamed returns which of the ids the checkpoint does not know, or which there is nothing to do about. It returns an error
 // if it knows none. Places that are named without their folders become those that the checkpoint knows.
 func (p *program) findNamed(ctx context.Context, j *job, ids []string) error {
 	var unknown, settled []string
@@ -222,7 +248,7 @@ func (p *program) findNamed(ctx context.Context, j *job, ids []string) error {
 		}
 		var places []string
 		for i, id := range batch {
-			if place := placeOf(j.config.Reader, id); place != "" && place != id && rows[id].Status == "" {
+			if place := j.config.Reader.ResolvePlace(id); place != "" && place != id && rows[id].Status == "" {
 				batch[i] = place
 				places = append(places, place)
 			}
@@ -244,24 +270,14 @@ func (p *program) findNamed(ctx context.Context, j *job, ids []string) error {
 		}
 	}
 	if len(settled) > 0 {
-		p.log.Warn("these are complete or skipped: there is nothing to retry", "count", len(settled), "ids", some(settled))
+		p.log.Warn("these are complete or skipped, so there is nothing to retry", "count", len(settled), "ids", term.Some(settled))
 	}
 	if len(unknown) > 0 {
-		p.log.Warn("the checkpoint does not know these transcripts", "source", j.config.Source, "count", len(unknown), "ids", some(unknown))
+		p.log.Warn("the checkpoint does not know these transcripts", "source", j.config.Source, "count", len(unknown), "ids", term.Some(unknown))
 	}
 	if known == 0 {
-		return fmt.Errorf("source %s: the checkpoint knows none of the transcripts that were named (%s): correct --id or --ids-file, or import them with `dixa-import run`",
-			j.config.Source, some(unknown))
+		return fmt.Errorf("source %s: the checkpoint knows none of the given transcripts (%s): correct --id or --ids-file, or import them with `dixa-import run`",
+			j.config.Source, term.Some(unknown))
 	}
 	return nil
-}
-
-// some writes a list of ids, or how it begins.
-func some(ids []string) string {
-	more := ""
-	if len(ids) > namedShown {
-		more = fmt.Sprintf(" and %d more", len(ids)-namedShown)
-		ids = ids[:namedShown]
-	}
-	return strings.Join(ids, ", ") + more
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -12,32 +13,45 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/cmd/dixa-import/internal/term"
 	"dixa-import/dixa/sandbox"
 )
 
-func (p *program) sandboxCommand() *cli.Command {
+// sandboxCmd is the command sandbox.
+type sandboxCmd struct {
+	*program
+	listen  string // the address
+	options sandbox.Options
+}
+
+func sandboxCommand(p *program) *cli.Command {
 	return &cli.Command{
 		Name:  "sandbox",
 		Usage: "serve a stand-in for the Dixa API, for rehearsals",
 		Description: "It keeps everything in memory and listens on this machine only. GET /_sandbox/state shows what it " +
-			"holds. A fault is OPERATION:KIND[:STATUS][:PROBABILITY], such as import:error_after:502:0.05; operations " +
-			"and kinds are named in an error if one is wrong.",
+			"holds. A fault is OPERATION:KIND[:STATUS][:PROBABILITY][:match=TEXT], such as import:error_after:502:0.05; " +
+			"operations and kinds are named in an error if one is wrong. Without a probability it happens always: " +
+			"patch_attributes:error_before:500. With match= only to requests that hold the text, such as a firewall " +
+			"objects to: import:html_body:403:match=<script>.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8787", Usage: "the `ADDRESS` to listen on, a loopback one"},
 			&cli.Float64Flag{Name: "rate", Value: 10, Usage: "requests a second before a 429, `R`; 0 is unlimited"},
-			&cli.IntFlag{Name: "burst", Value: defaultBurst, Usage: "the capacity `N` of the token bucket"},
+			&cli.IntFlag{Name: "burst", Value: config.DefaultBurst, Usage: "the capacity `N` of the token bucket"},
 			&cli.DurationFlag{Name: "latency", Usage: "how long each answer takes, `D`"},
 			&cli.DurationFlag{Name: "jitter", Usage: "by how much that varies, `D`"},
 			&cli.BoolFlag{Name: "latency-before", Usage: "wait before the rate limit is looked at, as on a slow network"},
 			&cli.DurationFlag{Name: "list-lag", Usage: "how long a new conversation is missing from lists, `D`"},
+			&cli.DurationFlag{Name: "end-user-lag", Usage: "how long a new end-user is missing from look-ups, `D`"},
+			&cli.BoolFlag{Name: "no-external-ids", Usage: "the messages of imported chats come back without their external ids"},
 			&cli.StringSliceFlag{Name: "faults", Usage: "a `FAULT`; may be given several times"},
 			&cli.Uint64Flag{Name: "seed", DefaultText: "another one at each start", Usage: "decides all random choices, `N`"},
 		},
-		Action: action(p.sandbox),
+		Action: action(p.readSandbox),
 	}
 }
 
-func (p *program) sandbox(ctx context.Context, c *cli.Context) error {
+func (p *program) readSandbox(c *cli.Context) (command, error) {
 	seed := c.Uint64("seed")
 	if !c.IsSet("seed") { // so that the ids of two rehearsals are not the same
 		seed = rand.Uint64()
@@ -45,27 +59,36 @@ func (p *program) sandbox(ctx context.Context, c *cli.Context) error {
 	options := sandbox.Options{
 		Rate: c.Float64("rate"), Burst: c.Int("burst"), Latency: c.Duration("latency"), Jitter: c.Duration("jitter"),
 		LatencyBefore: c.Bool("latency-before"),
-		ListLag:       c.Duration("list-lag"), Seed: seed, Log: p.log,
+		ListLag:       c.Duration("list-lag"), EndUserLag: c.Duration("end-user-lag"), NoExternalIDs: c.Bool("no-external-ids"),
+		Seed: seed, Log: p.log,
 	}
-	if !(options.Rate >= 0) || options.Burst < 1 || options.Latency < 0 || options.Jitter < 0 || options.ListLag < 0 {
-		return usagef("--rate, --latency, --jitter and --list-lag must not be negative, and --burst must be at least 1")
+	if !(options.Rate >= 0) || options.Burst < 1 || options.Latency < 0 || options.Jitter < 0 || options.ListLag < 0 || options.EndUserLag < 0 {
+		return nil, config.Usagef("--rate, --latency, --jitter, --list-lag and --end-user-lag must not be negative, and --burst must be at least 1")
 	}
 	for _, f := range c.StringSlice("faults") {
 		fault, err := parseFault(f)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		options.Faults = append(options.Faults, fault)
 	}
 	address := c.String("listen")
 	if !isLoopback(address) {
-		return usagef("--listen must be an address of this machine alone, such as 127.0.0.1:8787: the sandbox has no protection")
+		return nil, config.Usagef("--listen must be an address of this machine alone, such as 127.0.0.1:8787: the sandbox has no protection")
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	return &sandboxCmd{p, address, options}, nil
+}
+
+// Run does the command.
+func (p *sandboxCmd) Run(ctx context.Context) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", p.listen)
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err // it names operation and address once more
+	}
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w: choose a free port with --listen", address, bareNetError(err))
+		return fmt.Errorf("listen on %s: %w: choose a free port with --listen", p.listen, err)
 	}
-	server := sandbox.New(options)
+	server := sandbox.New(p.options)
 	stop := serve(listener, server)
 	if err := p.printSandbox("http://"+listener.Addr().String(), server.Token()); err != nil {
 		return err
@@ -76,14 +99,14 @@ func (p *program) sandbox(ctx context.Context, c *cli.Context) error {
 	return stop()
 }
 
-func (p *program) printSandbox(url, token string) error {
+func (p *sandboxCmd) printSandbox(url, token string) error {
 	if p.json {
-		return p.printJSON(struct {
+		return p.stdout.JSON(struct {
 			BaseURL string `json:"base_url"`
 			Token   string `json:"token"`
 		}{url, token})
 	}
-	p.stdout.printf(`The sandbox serves a Dixa API in memory until it is interrupted.
+	p.stdout.Printf(`The sandbox serves a Dixa API in memory until it is interrupted.
 
   dixa.base_url   %s
   dixa.token      %s
@@ -91,10 +114,10 @@ func (p *program) printSandbox(url, token string) error {
 
 Use a source.name and a database of their own for rehearsals.
 `, url, token, url)
-	return p.stdout.failure()
+	return p.stdout.Failure()
 }
 
-// isLoopback says whether an address to listen on can be reached from this machine only.
+// isLoopback reports whether an address to listen on can be reached from this machine only.
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -116,21 +139,25 @@ var faultOperations = []sandbox.Operation{
 	sandbox.ListAttributes, sandbox.ListQueues, sandbox.GetOrganization, sandbox.ListWebhooks,
 }
 
-// parseFault reads OPERATION:KIND[:STATUS][:PROBABILITY]; the operation any stands for all. A number from 100 up is a
-// status, one up to 1 a probability.
+// parseFault reads OPERATION:KIND[:STATUS][:PROBABILITY][:match=TEXT]; the operation any stands for all. A number from 100 up is a
+// status, one up to 1 a probability. The text may hold colons.
 func parseFault(s string) (sandbox.Fault, error) {
+	s, text, matches := strings.Cut(s, ":match=")
 	parts := strings.Split(s, ":")
 	if len(parts) < 2 || len(parts) > 4 {
-		return sandbox.Fault{}, usagef("--faults must be OPERATION:KIND[:STATUS][:PROBABILITY], such as import:error_after:502:0.05, not %q", s)
+		return sandbox.Fault{}, config.Usagef("--faults must be OPERATION:KIND[:STATUS][:PROBABILITY][:match=TEXT], such as import:error_after:502:0.05, not %q", s)
 	}
 	f := sandbox.Fault{Operation: sandbox.Operation(parts[0]), Kind: sandbox.FaultKind(parts[1])}
 	if f.Operation == "any" {
 		f.Operation = ""
 	} else if !slices.Contains(faultOperations, f.Operation) {
-		return f, usagef("--faults: there is no operation %q; there are any, %s", parts[0], list(faultOperations))
+		return f, config.Usagef("--faults: there is no operation %q; there are any, %s", parts[0], term.List(faultOperations))
 	}
 	if !slices.Contains(faultKinds, f.Kind) {
-		return f, usagef("--faults: there is no kind %q; there are %s", parts[1], list(faultKinds))
+		return f, config.Usagef("--faults: there is no kind %q; there are %s", parts[1], term.List(faultKinds))
+	}
+	if matches {
+		f.Match = sandbox.MatchText(text)
 	}
 	for _, number := range parts[2:] {
 		n, err := strconv.ParseFloat(number, 64)
@@ -140,16 +167,8 @@ func parseFault(s string) (sandbox.Fault, error) {
 		case err == nil && n >= 100 && n <= 599 && n == float64(int(n)) && f.Status == 0:
 			f.Status = int(n)
 		default:
-			return f, usagef("--faults: %q is neither a status from 100 to 599 nor a probability up to 1", number)
+			return f, config.Usagef("--faults: %q is neither a status from 100 to 599 nor a probability up to 1", number)
 		}
 	}
 	return f, nil
-}
-
-func list[T ~string](items []T) string {
-	texts := make([]string, len(items))
-	for i, item := range items {
-		texts[i] = string(item)
-	}
-	return strings.Join(texts, ", ")
 }

@@ -3,12 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,6 +30,13 @@ import (
 type suite struct{ pgtest.M }
 
 func (s suite) Run() int {
+	// The tests wait for processes, pauses and answers more than they compute: more of them run side by side than there are processors.
+	flag.Parse()
+	if at := flag.Lookup("test.parallel"); at.Value.String() == at.DefValue {
+		if err := at.Value.Set("8"); err != nil {
+			panic(err)
+		}
+	}
 	code := s.M.Run()
 	if err := goleak.Find(); code == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -48,18 +59,27 @@ func TestMain(m *testing.M) {
 //	faults [FAULT...]                         sets the faults of that Dixa, FAULT*N for the first N requests; none: it is well
 //	forbid OPERATION [STATUS]                 forbids an operation, or allows it again with the status 0
 //	conversation VARIABLE ID                  sets a variable to the conversation of a transcript
-//	dixa CONVERSATIONS END-USERS              says how many there must be, each transcript once, and no violation of the contract
+//	dixa CONVERSATIONS END-USERS              says how many there must be, marks aside, each transcript once, and no violation of the contract
 //	imports N                                 waits for so many imports to arrive
 //	transcripts FILE N [FIRST]                writes N transcripts
+//	jsonkeys SECTION [OTHER...]               holds the JSON of the last command against a section of JSON.md, and those that it refers to
 //	sql STATEMENT                             runs SQL in the database POSTGRES_URL
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"exits": cmdExits, "interrupted": cmdInterrupted, "sandbox": cmdSandbox, "dixa": cmdDixa, "imports": cmdImports,
-	"faults": cmdFaults, "forbid": cmdForbid, "conversation": cmdConversation, "transcripts": cmdTranscripts, "sql": cmdSQL,
+	"faults": cmdFaults, "forbid": cmdForbid, "conversation": cmdConversation, "transcripts": cmdTranscripts, "sql": cmdSQL, "jsonkeys": cmdJSONKeys,
 }
 
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: scriptCommands, RequireExplicitExec: true, RequireUniqueNames: true})
+	docs, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", Cmds: scriptCommands, RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("DOCS", docs)
+			return nil
+		}})
 }
 
 func TestScriptsOnPostgres(t *testing.T) {
@@ -164,7 +184,8 @@ func cmdDixa(ts *testscript.TestScript, _ bool, args []string) {
 	if got := strconv.Itoa(len(d.Conversations())); got != args[0] {
 		ts.Fatalf("%s conversations, want %s", got, args[0])
 	}
-	if got := strconv.Itoa(len(d.EndUsers())); got != args[1] {
+	people := slices.DeleteFunc(d.EndUsers(), func(u sandbox.EndUser) bool { return strings.HasPrefix(u.ExternalID, "dixa-import/") })
+	if got := strconv.Itoa(len(people)); got != args[1] {
 		ts.Fatalf("%s end-users, want %s", got, args[1])
 	}
 	if twice := d.Duplicates(); len(twice) > 0 {
@@ -308,4 +329,78 @@ func cmdSQL(ts *testscript.TestScript, _ bool, args []string) {
 	defer func() { _ = conn.Close(ctx) }()
 	_, err = conn.Exec(ctx, strings.Join(args, " "))
 	ts.Check(err)
+}
+
+// keysOfOthers are members whose own keys are not fields: names, codes, or what Dixa calls things.
+var keysOfOthers = map[string]bool{"request": true, "import": true, "attributes": true, "dixa": true, "skipped": true, "causes": true, "kinds": true}
+
+// cmdJSONKeys holds the keys of the JSON on the standard output of the last command against what JSON.md says of the command: its section.
+func cmdJSONKeys(ts *testscript.TestScript, _ bool, args []string) {
+	page, err := os.ReadFile(filepath.Join(ts.Getenv("DOCS"), "JSON.md"))
+	ts.Check(err)
+	_, section, found := strings.Cut(string(page), "\n## "+args[0]+"\n")
+	if !found {
+		ts.Fatalf("JSON.md has no section %s", args[0])
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, also := range args[1:] { // sections that this one refers to
+		_, text, _ := strings.Cut(string(page), "\n## "+also+"\n")
+		text, _, _ = strings.Cut(text, "\n## ")
+		section += text
+	}
+	lines := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	n := 0
+	for ; lines.More(); n++ {
+		var value any
+		ts.Check(lines.Decode(&value))
+		for _, key := range unknownKeys(value, section) {
+			ts.Fatalf("JSON.md says nothing of the field %q under %s", key, args[0])
+		}
+	}
+	if n == 0 {
+		ts.Fatalf("there is no JSON")
+	}
+}
+
+// unknownKeys are the keys in a JSON value that a text does not have between backquotes.
+func unknownKeys(value any, text string) (unknown []string) {
+	switch x := value.(type) {
+	case []any:
+		for _, v := range x {
+			unknown = append(unknown, unknownKeys(v, text)...)
+		}
+	case map[string]any:
+		for key, v := range x {
+			if !strings.Contains(text, "`"+key+"`") {
+				unknown = append(unknown, key)
+			}
+			object, is := v.(map[string]any)
+			switch {
+			case is && key == "problems": // by source
+				unknown = append(unknown, unknownKeys(slices.Collect(maps.Values(object)), text)...)
+			case !is || !keysOfOthers[key]:
+				unknown = append(unknown, unknownKeys(v, text)...)
+			}
+		}
+	}
+	return unknown
+}
+
+func TestAKeyThatIsNotDescribedIsFound(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ in, want string }{
+		{`{"a": 1, "GoesOn": 0}`, "GoesOn"},
+		{`[{"a": {"b": [{"c": 1}]}}]`, "c"},
+		{`{"a": null, "skipped": {"x": 1}, "b": "GoesOn"}`, ""},
+		{`{"skipped": {"problems": 1}, "a": {"problems": {"bot": [{"a": 1, "x": 2}]}}}`, "problems x"},
+		{`{"request": {"externalId": 1}, "b": {"a": {}}}`, ""},
+	} {
+		var value any
+		if err := json.Unmarshal([]byte(tt.in), &value); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(unknownKeys(value, "`a` `b` `skipped` `request`"), " "); got != tt.want {
+			t.Errorf("%s: %q is unknown, want %q", tt.in, got, tt.want)
+		}
+	}
 }

@@ -9,42 +9,60 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"dixa-import/importer"
+	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/cmd/dixa-import/internal/term"
+	"dixa-import/importer/connect"
+	"dixa-import/importer/verify"
 )
 
-func (p *program) verifyCommand() *cli.Command {
+// verifyCmd is the command verify.
+type verifyCmd struct {
+	*program
+	pace
+	options verify.Options
+}
+
+func verifyCommand(p *program) *cli.Command {
 	return &cli.Command{
 		Name:  "verify",
 		Usage: "compare what is in Dixa with the source",
 		Description: "It reads each imported conversation back, which takes two requests, and reports what is not as it was " +
-			"imported: never a text, only where. A comparison of all that was stopped goes on where it was.\n\n" +
+			"imported: never a text, only where. For each end-user it lists the conversations once, and reports transcripts that " +
+			"have a second one; --doubles does that alone. A comparison of all that was stopped goes on where it was.\n\n" +
 			"Exit codes: 0 no difference, 3 there are differences, 4 stopped early, 1 it could not be made.",
 		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "doubles", Usage: "only look for transcripts that have two conversations: one request for each end-user"},
 			&cli.IntFlag{Name: "sample", Usage: "compare `N` transcripts chosen at random", DefaultText: "all"},
 			&cli.Uint64Flag{Name: "seed", Usage: "another `N` chooses another sample", Value: 1},
-			&cli.BoolFlag{Name: "restart", Usage: "begin anew, although an earlier comparison was stopped on its way"},
+			&cli.BoolFlag{Name: "restart", Usage: "start over, although an earlier comparison was stopped halfway"},
 			&cli.DurationFlag{Name: "for", Usage: "stop cleanly after `D`, such as 30m or 5h", DefaultText: "no bound"},
 			&cli.Float64Flag{Name: "rate", Usage: "requests a second, `N`; 0 is unlimited", DefaultText: "dixa.rate"},
 			&cli.IntFlag{Name: "workers", Usage: "transcripts at once, `N`; 0 is chosen from the rate", DefaultText: "import.workers"},
-			jsonlFlag("compare the transcripts of `PATH` with their conversations, such as records that were mended; may be repeated"),
+			jsonlFlag("compare the transcripts of `PATH` with their conversations, such as corrected records; may be repeated"),
 		},
-		Action: func(c *cli.Context) error { return p.verify(c.Context, c) },
+		Action: draining(p.readVerify),
 	}
 }
 
-func (p *program) verify(ctx context.Context, c *cli.Context) (err error) {
+func (p *program) readVerify(c *cli.Context) (command, error) {
 	switch {
 	case c.IsSet("sample") && c.Int("sample") < 1:
-		return usagef("--sample must be at least 1")
+		return nil, config.Usagef("--sample must be at least 1")
 	case c.IsSet("seed") && !c.IsSet("sample"):
-		return usagef("--seed chooses a sample: give --sample, too")
+		return nil, config.Usagef("--seed chooses a sample: give --sample, too")
 	case c.IsSet("sample") && c.Bool("restart"):
-		return usagef("--restart is for a comparison of all: leave it or --sample out")
+		return nil, config.Usagef("--restart is for a comparison of all: leave it or --sample out")
 	case c.IsSet("jsonl") && c.Bool("restart"):
-		return usagef("--restart is for a comparison of all: leave it or --jsonl out")
+		return nil, config.Usagef("--restart is for a comparison of all: leave it or --jsonl out")
 	}
+	pace, err := paceOf(c)
+	return &verifyCmd{p, pace, verify.Options{Sample: c.Int("sample"), Seed: c.Uint64("seed"), Restart: c.Bool("restart"), DoublesOnly: c.Bool("doubles")}}, err
+}
+
+// Run does the command.
+func (p *verifyCmd) Run(ctx context.Context) (err error) {
 	opening, stopOpening := interruptible(ctx)
-	j, err := p.openJob(opening, c, existingCheckpoint)
+	j, err := p.openJob(opening, p.pace, connect.Update)
 	interrupted := opening.Err() != nil
 	stopOpening()
 	if j != nil {
@@ -56,17 +74,17 @@ func (p *program) verify(ctx context.Context, c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	out := p.verifyOutput(j.conversationURL)
-	v, err := importer.NewVerifier(j.config, importer.VerifyOptions{Sample: c.Int("sample"), Seed: c.Uint64("seed"),
-		Restart: c.Bool("restart"), Report: out.differing})
+	out := p.verifyOutput(j.conversationURL, p.options.DoublesOnly)
+	p.options.Report = out.differing
+	v, err := verify.New(j.config, p.options)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer p.drainOnSignal(v.Stop, cancel)()
-	if limit := c.Duration("for"); limit > 0 {
-		timer := time.AfterFunc(limit, func() { v.Stop("--for " + short(limit) + " is over") })
+	if p.stopAfter > 0 {
+		timer := time.AfterFunc(p.stopAfter, func() { v.Stop("--for " + term.Short(p.stopAfter) + " is over") })
 		defer timer.Stop()
 	}
 	stop := p.watchVerify(v.Progress)
@@ -80,41 +98,41 @@ func (p *program) verify(ctx context.Context, c *cli.Context) (err error) {
 }
 
 // watchVerify shows how far a comparison is.
-func (p *program) watchVerify(progress func() importer.VerifyProgress) (stop func()) {
-	if !p.console.terminal() {
-		return p.every(logInterval, func() {
-			now, perSecond, left := paceOf(progress())
+func (p *verifyCmd) watchVerify(progress func() verify.Progress) (stop func()) {
+	if !p.console.Terminal() {
+		return p.console.Every(term.LogInterval, func() {
+			now, perSecond, left := speedOf(progress())
 			args := []any{"compared", now.Checked, "of", now.Total, "differing", now.Differing, "per_second", fmt.Sprintf("%.1f", perSecond)}
 			if now.Throttled > 0 {
 				args = append(args, "throttled", now.Throttled)
 			}
 			if left > 0 {
-				args = append(args, "left", roughly(left))
+				args = append(args, "left", term.Roughly(left))
 			}
 			p.log.Info("progress", args...)
 		})
 	}
-	bar := &progressBar{}
-	return p.every(barInterval, func() {
-		now, perSecond, left := paceOf(progress())
-		parts := []string{plural(now.Checked, "transcript")}
+	bar := &term.Bar{}
+	return p.console.Every(term.BarInterval, func() {
+		now, perSecond, left := speedOf(progress())
+		parts := []string{term.Plural(now.Checked, "transcript")}
 		if now.Differing > 0 {
-			parts = append(parts, thousands(now.Differing)+" differ")
+			parts = append(parts, term.Thousands(now.Differing)+" differ")
 		}
 		parts = append(parts, fmt.Sprintf("%.1f/s", perSecond))
 		if left > 0 {
-			parts = append(parts, roughly(left)+" left")
+			parts = append(parts, term.Roughly(left)+" left")
 		}
 		done := 0.0
 		if now.Total > 0 {
 			done = float64(now.Checked) / float64(now.Total)
 		}
-		p.console.redraw(func() { bar.set(p.console, done, now.Total > 0, parts) })
+		p.console.Redraw(func() { bar.Set(p.console, done, now.Total > 0, parts) })
 	})
 }
 
-// paceOf returns the transcripts a second of this comparison, and the time left, 0 if that is not known.
-func paceOf(now importer.VerifyProgress) (_ importer.VerifyProgress, perSecond float64, left time.Duration) {
+// speedOf returns the transcripts a second of this comparison, and the time left, 0 if that is not known.
+func speedOf(now verify.Progress) (_ verify.Progress, perSecond float64, left time.Duration) {
 	if seconds := now.Elapsed.Seconds(); seconds > 0 {
 		perSecond = float64(now.Checked-now.Earlier) / seconds
 	}

@@ -10,7 +10,7 @@ import (
 
 // The scripts also know this command, about the conversation of a transcript of the source bot:
 //
-//	mutate delete_message ID N | swap_texts ID I J | reopen ID | set_attribute ID VALUE | delete ID
+//	mutate delete_message ID N | swap_texts ID I J | reopen ID | set_attribute ID VALUE | delete ID | double ID
 func init() { scriptCommands["mutate"] = cmdMutate }
 
 func cmdMutate(ts *testscript.TestScript, _ bool, args []string) {
@@ -35,6 +35,9 @@ func cmdMutate(ts *testscript.TestScript, _ bool, args []string) {
 		done = d.Reopen(id)
 	case "set_attribute":
 		done = d.SetAttribute(id, sandbox.OrderNumberID, args[2])
+	case "double":
+		c := list[0]
+		done = d.AddConversation(sandbox.Conversation{RequesterID: c.RequesterID, ExternalID: c.ExternalID, CreatedAt: c.CreatedAt, Messages: c.Messages}) != 0
 	case "delete":
 		done = d.DeleteConversation(id)
 	}

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -45,13 +44,14 @@ type jsonFault struct {
 	Probability float64   `json:"probability"`
 	Times       int       `json:"times"`
 	Duration    string    `json:"duration"` // such as "2s"
-	Match       string    `json:"match"`    // a part of the request's body
+	Match       string    `json:"match"`    // a part of the request's body, or of its path and query
+	Message     string    `json:"message"`  // of the error
 }
 
 // adminChange is one change as JSON: {"action": "delete_message", "conversation": 5123456789, "external_id": "bot/t-1:2"}.
 type adminChange struct {
-	// Action is down (status), forbid (operation, status), token (token), remove_agent (agent), add_agent (agent), or one of
-	// these about a conversation: delete_message (external_id), swap_texts (i, j), set_text (i, text), reopen, assign (agent),
+	// Action is down (status), forbid (operation, status), token (token), remove_agent (agent), add_agent (agent),
+	// withhold_external_ids (value: true or false), or one of these about a conversation: delete_message (external_id), swap_texts (i, j), set_text (i, text), reopen, assign (agent),
 	// set_attribute (attribute, value), delete_conversation; or delete_end_user (end_user).
 	Action       string    `json:"action"`
 	Conversation int64     `json:"conversation"`
@@ -135,6 +135,12 @@ func (s *Server) apply(c adminChange) bool {
 		s.AddAgent(c.Agent)
 	case "remove_agent":
 		s.RemoveAgent(c.Agent)
+	case "withhold_external_ids":
+		withheld, ok := c.Value.(bool)
+		if ok {
+			s.WithholdExternalIDs(withheld)
+		}
+		return ok
 	case "delete_message":
 		return s.DeleteMessage(c.Conversation, c.ExternalID)
 	case "swap_texts":
@@ -175,7 +181,8 @@ func attributeValue(v any) (any, bool) {
 }
 
 // ReadFaults reads a JSON list of faults, as POST /_sandbox/faults takes it: objects with name, operation, kind, status, nth,
-// probability, times, duration (such as "2s") and match (a part of the request's body), all but kind optional.
+// probability, times, duration (such as "2s"), message (of the error) and match (a part of the request's body, or of the path and query of
+// one without a body), all but kind optional.
 func ReadFaults(r io.Reader) ([]Fault, error) {
 	var list []jsonFault
 	if err := readJSON(r, &list); err != nil {
@@ -187,7 +194,7 @@ func ReadFaults(r io.Reader) ([]Fault, error) {
 			return nil, fmt.Errorf("fault %d: unknown kind %q", i, f.Kind)
 		}
 		faults[i] = Fault{
-			Name: f.Name, Operation: f.Operation, Kind: f.Kind, Status: f.Status, Nth: f.Nth, Probability: f.Probability, Times: f.Times,
+			Name: f.Name, Operation: f.Operation, Kind: f.Kind, Status: f.Status, Nth: f.Nth, Probability: f.Probability, Times: f.Times, Message: f.Message,
 		}
 		if f.Operation != "" && !f.Operation.Valid() {
 			return nil, fmt.Errorf("fault %d: unknown operation %q", i, f.Operation)
@@ -203,8 +210,7 @@ func ReadFaults(r io.Reader) ([]Fault, error) {
 			faults[i].Duration = d
 		}
 		if f.Match != "" {
-			part := []byte(f.Match)
-			faults[i].Match = func(body []byte) bool { return bytes.Contains(body, part) }
+			faults[i].Match = MatchText(f.Match)
 		}
 	}
 	return faults, nil
@@ -222,16 +228,14 @@ func readJSON(r io.Reader, v any) error {
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	enc := json.NewEncoder(w)
+	enc := newEncoder(w)
 	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
 	_ = enc.Encode(v)
 }
 
 func writeLines[T any](w http.ResponseWriter, list []T) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
+	enc := newEncoder(w)
 	for i := range list {
 		if enc.Encode(list[i]) != nil {
 			return

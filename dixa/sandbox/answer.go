@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"bytes"
-	"encoding/json"
 	"math"
 	"net/http"
 	"strconv"
@@ -31,7 +30,10 @@ const (
 	msgAttachment      = "Invalid attachment url in message. externalId: "
 )
 
-const page502 = "<html>\r\n<head><title>Bad gateway</title></head>\r\n<body><center><h1>Bad gateway</h1></center></body>\r\n</html>\r\n"
+// page is what a gateway or a firewall before the API shows.
+func page(title string) []byte {
+	return []byte("<html>\r\n<head><title>" + title + "</title></head>\r\n<body><center><h1>" + title + "</h1></center></body>\r\n</html>\r\n")
+}
 
 // obj is a JSON object of an answer.
 type obj = map[string]any
@@ -59,9 +61,7 @@ const (
 
 func answer(status int, v any) outcome {
 	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	if err := newEncoder(&buf).Encode(v); err != nil {
 		panic("encode an answer: " + err.Error()) // cannot happen: only objects, lists, texts, numbers
 	}
 	return outcome{status: status, body: bytes.TrimSuffix(buf.Bytes(), []byte("\n"))}
@@ -78,7 +78,11 @@ func tooMany(retryAfter time.Duration) outcome {
 }
 
 func gatewayPage(status int) outcome {
-	return outcome{status: status, body: []byte(page502), html: true}
+	title := "Bad gateway"
+	if status < 500 {
+		title = http.StatusText(status)
+	}
+	return outcome{status: status, body: page(title), html: true}
 }
 
 func outage(status int) outcome {

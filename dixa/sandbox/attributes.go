@@ -73,7 +73,7 @@ func (a Attribute) kind() string {
 	return a.Type
 }
 
-// accepts says whether the attribute can have the value, a string or a []string.
+// accepts reports whether the attribute can have the value, a string or a []string.
 func (a Attribute) accepts(v any) bool {
 	if a.Archived || a.Deactivated || a.entityType() != "Conversation" {
 		return false
@@ -87,7 +87,7 @@ func (a Attribute) accepts(v any) bool {
 	return false
 }
 
-// isPath says whether the values lead from the top through options that are active.
+// isPath reports whether the values lead from the top through options that are active.
 func isPath(options []Option, path []string) bool {
 	if len(path) == 0 {
 		return true

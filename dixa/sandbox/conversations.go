@@ -68,11 +68,15 @@ func (s *Server) listMessages(x *exchange) outcome {
 	if !ok {
 		return refused
 	}
+	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.data.byID[id]
 	if !ok {
 		return refuse(http.StatusNotFound, msgNotFound)
+	}
+	if now.Before(c.messagesAt) {
+		return answer(http.StatusOK, obj{"data": []obj{}})
 	}
 	messages := slices.Clone(c.Messages)
 	slices.SortFunc(messages, func(a, b Message) int {
@@ -81,6 +85,9 @@ func (s *Server) listMessages(x *exchange) outcome {
 	})
 	data := make([]obj, len(messages))
 	for i := range messages {
+		if s.withheld && messages[i].Type == genericAttributes {
+			messages[i].ExternalID = ""
+		}
 		data[i] = showMessage(&messages[i], (id+int64(i))%2 == 0)
 	}
 	return answer(http.StatusOK, obj{"data": data})

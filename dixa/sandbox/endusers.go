@@ -124,6 +124,50 @@ func (s *Server) createEndUser(x *exchange) outcome {
 	return answer(http.StatusCreated, obj{"data": shown})
 }
 
+// patchEndUser changes the fields that are given. Those by which an end-user is found would need the vendor's rules about
+// who may have them, which are not documented: they are refused.
+func (s *Server) patchEndUser(x *exchange) outcome {
+	id, refused, ok := s.userID(x)
+	if !ok {
+		return refused
+	}
+	v, refused, ok := s.readBody(x)
+	if !ok {
+		return refused
+	}
+	var d decoder
+	var given EndUser
+	if d.object(&v, "body", nil, []string{"displayName", "firstName", "lastName", "middleNames", "avatarUrl"}) {
+		given = d.endUser(&v, "body")
+		if len(v.fields) == 0 {
+			d.note("body changes nothing")
+		}
+	}
+	if refused, ok := s.settle(x, &d); !ok {
+		return refused
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, ok := s.data.userByID[id]
+	if !ok {
+		return refuse(http.StatusNotFound, msgNotFound)
+	}
+	for name, set := range map[string]func(){
+		"displayName": func() { u.DisplayName = given.DisplayName },
+		"firstName":   func() { u.FirstName = given.FirstName },
+		"lastName":    func() { u.LastName = given.LastName },
+		"middleNames": func() { u.MiddleNames = given.MiddleNames },
+		"avatarUrl":   func() { u.AvatarURL = given.AvatarURL },
+	} {
+		if _, there := v.member(name); there {
+			set()
+		}
+	}
+	shown := showEndUser(u.EndUser)
+	shown["customAttributes"] = []obj{}
+	return answer(http.StatusOK, obj{"data": shown})
+}
+
 // createEndUsers is not atomic: each entry succeeds or fails by itself, in order.
 func (s *Server) createEndUsers(x *exchange) outcome {
 	v, refused, ok := s.readBody(x)

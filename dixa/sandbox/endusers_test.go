@@ -129,6 +129,37 @@ func TestCreateEndUser(t *testing.T) {
 	}
 }
 
+func TestPatchEndUser(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		id, body  string
+		status    int
+		want      string // display name
+		violation string
+	}{
+		"a name":        {userID, `{"displayName":"Bo"}`, 200, "Bo", ""},
+		"others":        {userID, `{"firstName":"Ann","lastName":"Lee"}`, 200, "Ann Lee", ""},
+		"nothing":       {userID, `{}`, 200, "Ann Lee", "changes nothing"},
+		"identifiers":   {userID, `{"externalId":"c-43"}`, 400, "Ann Lee", "does not know: externalId"},
+		"a number":      {userID, `{"displayName":1}`, 400, "Ann Lee", "is a number"},
+		"nobody":        {"00000000-0000-4000-8000-000000000000", `{"displayName":"Bo"}`, 404, "Ann Lee", ""},
+		"no UUID":       {"7", `{"displayName":"Bo"}`, 400, "Ann Lee", "not a UUID"},
+		"unknown field": {userID, `{"name":"Bo"}`, 400, "Ann Lee", "does not know: name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t, Options{})
+			r := call(t, s, "PATCH", "/v1/endusers/"+tt.id, tt.body)
+			equal(t, "status", r.status, tt.status)
+			equal(t, "name", s.EndUsers()[0].DisplayName, tt.want)
+			equal(t, "external id", s.EndUsers()[0].ExternalID, "c-42")
+			if bad := fmt.Sprint(s.Violations()); (tt.violation == "") != (s.ViolationCount() == 0) || !strings.Contains(bad, tt.violation) {
+				t.Errorf("violations: %s", bad)
+			}
+		})
+	}
+}
+
 func TestCreateEndUsers(t *testing.T) {
 	t.Parallel()
 	s := setup(t, Options{UniqueExternalID: true})

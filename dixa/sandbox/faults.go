@@ -1,12 +1,14 @@
 package sandbox
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
-// FaultKind says what goes wrong.
+// FaultKind describes what goes wrong.
 type FaultKind string
 
 // The kinds of faults. "Effect" is whatever the request would have done: a fault after the effect leaves the client in
@@ -22,12 +24,12 @@ const (
 	CutBody     FaultKind = "cut_body"     // effect; the connection is reset in the middle of the answer's body
 	EmptyBody   FaultKind = "empty_body"   // effect; the answer's status with an empty body
 	SlowBody    FaultKind = "slow_body"    // effect; the body of the answer trickles over Duration
-	HTMLBody    FaultKind = "html_body"    // no effect; Status (default 502) with a page of HTML
+	HTMLBody    FaultKind = "html_body"    // no effect; Status (default 502) with a page of HTML, as a gateway or, with 403, a firewall shows it
 	HTMLAfter   FaultKind = "html_after"   // effect, then Status (default 502) with a page of HTML
 	Throttle    FaultKind = "throttle"     // no effect; 429, with Retry-After of Duration if that is not 0
 )
 
-// before says whether the fault keeps the request from having its effect.
+// before reports whether the fault keeps the request from having its effect.
 func (k FaultKind) before() bool {
 	switch k {
 	case ErrorBefore, DropBefore, HangBefore, HTMLBody, Throttle:
@@ -36,7 +38,7 @@ func (k FaultKind) before() bool {
 	return false
 }
 
-// Valid says whether there is such a kind of faults.
+// Valid reports whether there is such a kind of faults.
 func (k FaultKind) Valid() bool {
 	switch k {
 	case ErrorAfter, DropAfter, HangAfter, BrokenBody, CutBody, EmptyBody, SlowBody, HTMLAfter:
@@ -52,8 +54,10 @@ type Fault struct {
 	Name      string
 	Operation Operation // "": any
 	Kind      FaultKind
-	Status    int // for kinds with a status of their own
-	// Match chooses among the requests of the operation by their body. nil: all.
+	Status    int    // for kinds with a status of their own
+	Message   string // of ErrorBefore and ErrorAfter; default: that of a server error
+	// Match chooses among the requests of the operation by their body, or, of those without one, by their path and decoded query.
+	// nil: all.
 	Match func(body []byte) bool
 	// Nth makes the fault fire on the n-th request that matches, from 1, counted since the fault was set; with Times above
 	// 1, on the Times-1 after it too. 0: by Probability.
@@ -123,8 +127,9 @@ func (s *Server) fire(x *exchange) *Fault {
 		return nil
 	}
 	matching := make([]bool, len(faults)) // Match is foreign code: not called with the lock held
+	said := x.said()
 	for i, f := range faults {
-		matching[i] = (f.Operation == "" || f.Operation == x.op) && (f.Match == nil || f.Match(x.body))
+		matching[i] = (f.Operation == "" || f.Operation == x.op) && (f.Match == nil || f.Match(said))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,6 +151,24 @@ func (s *Server) fire(x *exchange) *Fault {
 	return &first.Fault
 }
 
+// said is what a fault can match: the body, or the path and the query of a request without one.
+func (x *exchange) said() []byte {
+	if len(x.body) > 0 {
+		return x.body
+	}
+	text := x.request.URL.Path
+	for name, values := range x.request.URL.Query() {
+		text += " " + name + "=" + strings.Join(values, ",")
+	}
+	return []byte(text)
+}
+
+// MatchText returns a Match for requests that hold a text.
+func MatchText(text string) func([]byte) bool {
+	part := []byte(text)
+	return func(said []byte) bool { return bytes.Contains(said, part) }
+}
+
 func (s *Server) wants(f *armedFault) bool {
 	if f.Nth > 0 {
 		return f.seen >= f.Nth && f.seen < f.Nth+max(f.Times, 1)
@@ -163,11 +186,18 @@ func (f *Fault) status(otherwise int) int {
 	return otherwise
 }
 
+func (f *Fault) message() string {
+	if f.Message != "" {
+		return f.Message
+	}
+	return msgServerError
+}
+
 // instead is the outcome of a fault before the effect.
 func (f *Fault) instead() outcome {
 	switch f.Kind {
 	case ErrorBefore:
-		return refuse(f.status(http.StatusInternalServerError), msgServerError)
+		return refuse(f.status(http.StatusInternalServerError), f.message())
 	case HTMLBody:
 		return gatewayPage(f.status(http.StatusBadGateway))
 	case Throttle:
@@ -183,7 +213,7 @@ func (f *Fault) instead() outcome {
 func (f *Fault) after(out outcome) outcome {
 	switch f.Kind {
 	case ErrorAfter:
-		return refuse(f.status(http.StatusInternalServerError), msgServerError)
+		return refuse(f.status(http.StatusInternalServerError), f.message())
 	case HTMLAfter:
 		return gatewayPage(f.status(http.StatusBadGateway))
 	case DropAfter:

@@ -8,8 +8,11 @@ import (
 	"time"
 )
 
-// channelName is the one channel of imports that the sandbox has.
-const channelName = "genericapimessaging"
+// channelName is the one channel of imports that the sandbox has, and genericAttributes the type of its messages' attributes.
+const (
+	channelName       = "genericapimessaging"
+	genericAttributes = "GenericAttributes"
+)
 
 // The hosts of attachments that stand for trouble: of the first, the import is accepted with a partial error; of the
 // second, the import is refused.
@@ -45,7 +48,7 @@ func (s *Server) importConversation(x *exchange) outcome {
 	c := &storedConversation{Conversation: in.conversation}
 	now := time.Now()
 	c.ImportedAt = now.UTC()
-	c.visibleAt = now.Add(s.opts.ListLag)
+	c.visibleAt, c.messagesAt = now.Add(s.opts.ListLag), now.Add(s.opts.MessageLag)
 	c.stateUpdatedAt = c.CreatedAt
 	if !c.ClosedAt.IsZero() {
 		c.stateUpdatedAt = c.ClosedAt
@@ -173,7 +176,7 @@ var (
 func (d *decoder) message(v *value, in *importRequest, m *Message) {
 	const at = "import.messages[]"
 	required := inboundRequired
-	m.Direction, m.Type, m.AuthorID = "Inbound", "GenericAttributes", in.conversation.RequesterID
+	m.Direction, m.Type, m.AuthorID = "Inbound", genericAttributes, in.conversation.RequesterID
 	if v.kind == kindObject && d.enum(v, at, "_type", "InboundImport", "OutboundImport") == "OutboundImport" {
 		required, m.Direction = outboundRequired, "Outbound"
 	}
@@ -252,7 +255,7 @@ func (d *decoder) judgeImport(c *Conversation) {
 	}
 }
 
-// isNth says whether id is "<conversation>:<n>".
+// isNth reports whether id is "<conversation>:<n>".
 func isNth(id, conversation string, n int) bool {
 	rest, ok := strings.CutPrefix(id, conversation)
 	if !ok || rest == "" || rest[0] != ':' {

@@ -3,8 +3,16 @@ package sandbox
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"unicode/utf8"
 )
+
+// newEncoder returns an encoder that writes <, > and & as they are.
+func newEncoder(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc
+}
 
 type kind uint8
 

@@ -15,6 +15,7 @@ const (
 	CreateEndUser     Operation = "create_end_user"    // POST /v1/endusers
 	CreateEndUsers    Operation = "create_end_users"   // POST /v1/endusers/bulk
 	GetEndUser        Operation = "get_end_user"       // GET /v1/endusers/{userId}
+	PatchEndUser      Operation = "patch_end_user"     // PATCH /v1/endusers/{userId}
 	ListConversations Operation = "list_conversations" // GET /v1/endusers/{userId}/conversations
 	GetConversation   Operation = "get_conversation"   // GET /v1/conversations/{conversationId}
 	ListMessages      Operation = "list_messages"      // GET /v1/conversations/{conversationId}/messages
@@ -28,7 +29,7 @@ const (
 	Unknown Operation = "unknown"
 )
 
-// Valid says whether there is such an operation; Unknown is none.
+// Valid reports whether there is such an operation; Unknown is none.
 func (op Operation) Valid() bool { _, ok := handlers[op]; return ok }
 
 var handlers = map[Operation]func(*Server, *exchange) outcome{
@@ -37,6 +38,7 @@ var handlers = map[Operation]func(*Server, *exchange) outcome{
 	CreateEndUser:     (*Server).createEndUser,
 	CreateEndUsers:    (*Server).createEndUsers,
 	GetEndUser:        (*Server).getEndUser,
+	PatchEndUser:      (*Server).patchEndUser,
 	ListConversations: (*Server).listConversations,
 	GetConversation:   (*Server).getConversation,
 	ListMessages:      (*Server).listMessages,
@@ -70,6 +72,8 @@ func route(r *http.Request) (op Operation, id string) {
 		return CreateEndUsers, ""
 	case "GET endusers/{}":
 		return GetEndUser, id
+	case "PATCH endusers/{}":
+		return PatchEndUser, id
 	case "GET endusers/{}/conversations":
 		return ListConversations, id
 	case "POST conversations/import":

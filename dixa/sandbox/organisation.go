@@ -120,7 +120,8 @@ type storedUser struct {
 
 type storedConversation struct {
 	Conversation
-	visibleAt      time.Time
+	visibleAt      time.Time // in lists
+	messagesAt     time.Time
 	stateUpdatedAt time.Time
 }
 

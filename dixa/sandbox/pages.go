@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// pageRequest says which page of a list is wanted.
+// pageRequest describes which page of a list is wanted.
 type pageRequest struct {
 	limit int
 	after int64 // the key of the last entry of the page before

@@ -42,6 +42,10 @@ type Options struct {
 	// EndUserLag is how long a new end-user stays invisible in look-ups and in the list of end-users. It can be got by its
 	// id, and have conversations, at once.
 	EndUserLag time.Duration
+	// MessageLag is how long a new conversation has no messages yet.
+	MessageLag time.Duration
+	// NoExternalIDs makes the messages of imported chats come back without their externalId; see WithholdExternalIDs.
+	NoExternalIDs bool
 	// PageLimit is the page size when the client names none, and the largest: a client that asks for more gets this many.
 	// Default 100.
 	PageLimit int
@@ -146,6 +150,7 @@ type Server struct {
 	token     string
 	agents    map[string]agentKind
 	forbidden map[Operation]int
+	withheld  bool // external ids of messages
 	down      int
 	faults    []*armedFault
 	fired     map[string]int
@@ -165,6 +170,7 @@ func New(opts Options) *Server {
 		token:     opts.Token,
 		agents:    map[string]agentKind{},
 		forbidden: map[Operation]int{},
+		withheld:  opts.NoExternalIDs,
 		fired:     map[string]int{},
 	}
 	for _, id := range append([]string{opts.AgentID}, opts.Agents...) {
@@ -208,8 +214,8 @@ type exchange struct {
 //	POST /_sandbox/reset          see Reset
 //	POST /_sandbox/faults         replaces the faults by a JSON list; see ReadFaults
 //	POST /_sandbox/mutate         changes one thing, such as {"action": "reopen", "conversation": 5123456789}; the actions
-//	                              are down, forbid, token, add_agent, remove_agent, delete_message, swap_texts, set_text,
-//	                              reopen, assign, set_attribute, delete_conversation and delete_end_user
+//	                              are down, forbid, token, add_agent, remove_agent, withhold_external_ids, delete_message,
+//	                              swap_texts, set_text, reopen, assign, set_attribute, delete_conversation and delete_end_user
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, adminPrefix) {
 		s.serveAdmin(w, r)
@@ -321,9 +327,17 @@ func (s *Server) SetDown(status int) {
 	s.down = status
 }
 
+// WithholdExternalIDs begins or ends that the messages of imported chats come back without their externalId. Those of other
+// channels keep it.
+func (s *Server) WithholdExternalIDs(withheld bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.withheld = withheld
+}
+
 // Reset forgets end-users, conversations, counts, recorded requests and violations, ends an outage and replaces the
 // faults by those of the Options. Ids go on where they were, so that none is given twice. The token, the agents, what is
-// forbidden and the attributes stay.
+// forbidden or withheld, and the attributes stay.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	s.data = newOrganisation(s.data.nextID)

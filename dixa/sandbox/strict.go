@@ -12,7 +12,7 @@ import (
 const timeSent = "2006-01-02T15:04:05.000Z"
 
 // decoder turns a JSON value into what an operation needs, strictly. It keeps the first reason to refuse the body, and
-// what is to be noted though the API would accept it.
+// what to note although the API would accept it.
 type decoder struct {
 	refusal string
 	notes   []string
@@ -173,7 +173,7 @@ func (d *decoder) strings(v *value, at, name string) []string {
 	return texts
 }
 
-// isUUID says whether s is a UUID in its usual form of 36 characters.
+// isUUID reports whether s is a UUID in its usual form of 36 characters.
 func isUUID(s string) bool {
 	if len(s) != 36 {
 		return false

@@ -10,12 +10,12 @@ import (
 // codeConversationTaken is the error code of a transcript whose conversation belongs to another transcript already.
 const codeConversationTaken = "conversation_taken"
 
-// sendMark says what a write does to send_before.
+// sendMark describes what a write does to send_before.
 type sendMark int
 
 const (
 	keepSend  sendMark = iota
-	setSend            // to the database's clock plus sendFor
+	setSend            // to the database's clock plus SendIn
 	clearSend          // there is no request
 )
 
@@ -28,10 +28,9 @@ type record struct {
 
 	fresh        bool // it is not in the database yet
 	dirty        bool
-	partialDirty bool // the partial errors are to be replaced by partial
-	found        bool // imported_at is to be set
+	partialDirty bool // replace the partial errors by partial
+	found        bool // set imported_at
 	send         sendMark
-	sendFor      time.Duration
 }
 
 // newRecord returns the record that a first claim creates.
@@ -43,38 +42,48 @@ func newRecord(run int64, req ClaimRequest) *record {
 	}
 }
 
-// claim claims an existing record and returns the number of the claim, or 0. alive holds the runs that are alive.
-func (r *record) claim(run int64, req ClaimRequest, alive map[int64]bool) int64 {
+// known is the row without the times that the database sets itself.
+func (r *record) known() Row {
+	row := r.Row
+	row.ImportedAt, row.CreatedAt, row.UpdatedAt = time.Time{}, time.Time{}, time.Time{}
+	return row
+}
+
+// claim claims an existing record and reports whether the run has it. alive holds the runs that are alive.
+func (r *record) claim(run int64, req ClaimRequest, alive map[int64]bool) bool {
 	if r.ClaimedBy == run && r.Claim == max(req.Seen, 0)+1 {
-		return r.Claim // claimed before; the answer was lost
+		return true // claimed before; the answer was lost
 	}
 	to, ok := claimedAs(r.Status, req.As)
 	if r.Claim != req.Seen || !r.UpdatedAt.Equal(req.SeenAt) || !ok {
-		return 0
+		return false
 	}
 	if r.ClaimedBy != 0 && r.ClaimedBy != run && alive[r.ClaimedBy] {
-		return 0
+		return false
 	}
 	r.dirty = true
 	r.Claim++
 	r.ClaimedBy, r.RunID = run, run
 	r.Status = to
 	if to != Pending {
-		return r.Claim // what is known of the request, or of the conversation, stays
+		return true // what is known of the request, or of the conversation, stays
 	}
-	r.ErrorCode, r.Error = "", ""
+	r.ErrorCode, r.Error, r.Reason = "", "", ""
 	r.ContentHash, r.ClosedAt, r.file = req.ContentHash, req.ClosedAt, req.File
-	r.send = clearSend
+	r.clearSend()
 	r.partial, r.partialDirty = nil, true
-	return r.Claim
+	return true
 }
+
+// clearSend records that there is no request.
+func (r *record) clearSend() { r.send, r.SendIn = clearSend, 0 }
 
 // apply applies a change that checkChanges has accepted.
 func (r *record) apply(run int64, c Change, holders map[int64]string) Result {
 	if c.Event == Found {
 		return r.applyFound(c, holders)
 	}
-	t, _ := TransitionOf(c.Event)
+	t, _ := transitionOf(c.Event)
 	if r.Claim != c.Claim {
 		return Result{}
 	}
@@ -85,7 +94,7 @@ func (r *record) apply(run int64, c Change, holders map[int64]string) Result {
 	if t.Ends && r.ClaimedBy == 0 {
 		return Result{Applied: r.ended(t, c)}
 	}
-	// What does not end the claim may be repeated; a repeated Send must set send_before anew.
+	// What does not end the claim may be repeated; a repeated Send must set send_before again.
 	if r.ClaimedBy != run || !slices.Contains(t.From, r.Status) && (t.Ends || r.Status != to) {
 		return Result{}
 	}
@@ -95,7 +104,7 @@ func (r *record) apply(run int64, c Change, holders map[int64]string) Result {
 	r.dirty = true
 	r.Status, r.RunID = to, run
 	r.EndUserID, r.Attempts = c.EndUserID, c.Attempts
-	r.ErrorCode, r.Error = c.ErrorCode, c.Error
+	r.ErrorCode, r.Error, r.Reason = c.ErrorCode, c.Error, c.Reason
 	r.ContentHash, r.ClosedAt = c.ContentHash, c.ClosedAt
 	r.replacePartial(c.PartialErrors)
 	if r.Status == Complete && len(r.partial) > 0 {
@@ -106,14 +115,14 @@ func (r *record) apply(run int64, c Change, holders map[int64]string) Result {
 	}
 	switch {
 	case c.Event == Send || c.Event == SendAgain:
-		r.send, r.sendFor = setSend, c.SendFor
+		r.send, r.SendIn = setSend, c.SendFor
 	case r.Status != Sending:
-		r.send = clearSend
+		r.clearSend()
 	}
 	return Result{Applied: true}
 }
 
-// ended says whether the record is as the change, which ends the claim, would have left it.
+// ended reports whether the record is as the change, which ends the claim, would have left it.
 func (r *record) ended(t Transition, c Change) bool {
 	status := r.Status == t.To || t.To == Complete && r.Status == Partial
 	if t.To == "" {
@@ -136,17 +145,17 @@ func (r *record) applyFound(c Change, holders map[int64]string) Result {
 		r.EndUserID = c.EndUserID
 	}
 	r.Attempts = max(r.Attempts, c.Attempts)
-	r.send = clearSend
+	r.clearSend()
 	if holder, ok := holders[c.ConversationID]; ok && holder != r.ID {
 		// Sent again it might be there twice, and the conversation cannot be recorded twice: a person has to look.
 		r.Status, r.ClaimedBy = InDoubt, 0
-		r.ErrorCode = codeConversationTaken
-		r.Error = fmt.Sprintf("conversation %d belongs to transcript %q already: look at both in Dixa", c.ConversationID, holder)
+		r.ErrorCode, r.Reason = codeConversationTaken, ""
+		r.Error = fmt.Sprintf("conversation %d belongs to transcript %q already", c.ConversationID, holder)
 		return Result{Holder: holder}
 	}
 	holders[c.ConversationID] = r.ID
 	r.Status, r.ConversationID, r.found = Imported, c.ConversationID, true
-	r.ErrorCode, r.Error = c.ErrorCode, c.Error
+	r.ErrorCode, r.Error, r.Reason = c.ErrorCode, c.Error, c.Reason
 	if c.ContentHash != "" {
 		r.ContentHash = c.ContentHash
 	}
@@ -189,7 +198,7 @@ func (r *record) replacePartial(with []PartialError) {
 	}
 }
 
-// needsPartial says whether one of the changes depends on, or changes, the partial errors recorded.
+// needsPartial reports whether one of the changes depends on, or changes, the partial errors recorded.
 func needsPartial(changes []Change) bool {
 	return slices.ContainsFunc(changes, func(c Change) bool {
 		return c.PartialErrors != nil || c.Event == Found || c.Event == Finish
@@ -213,24 +222,26 @@ func applyAll(records map[string]*record, run int64, changes []Change, holders m
 	for i, c := range changes {
 		if r := records[c.ID]; r != nil {
 			results[i] = r.apply(run, c, holders)
+			results[i].Row = r.known()
 		}
 	}
 	return results, dirtyRecords(records)
 }
 
-// claimAll claims records, adding those that are not there, and returns the numbers of the claims and the records to write.
-func claimAll(records map[string]*record, run int64, requests []ClaimRequest, alive map[int64]bool) ([]int64, []*record) {
-	claims := make([]int64, len(requests))
+// claimAll claims records, adding those that are not there, and returns the rows that the run has and the records to write.
+func claimAll(records map[string]*record, run int64, requests []ClaimRequest, alive map[int64]bool) ([]Row, []*record) {
+	rows := make([]Row, len(requests))
 	for i, req := range requests {
-		switch r := records[req.ID]; {
-		case r != nil:
-			claims[i] = r.claim(run, req, alive)
-		case req.Seen < 0 && (req.As == "" || req.As == Pending):
-			records[req.ID] = newRecord(run, req)
-			claims[i] = 1
+		r := records[req.ID]
+		if r == nil && req.Seen < 0 && (req.As == "" || req.As == Pending) {
+			r = newRecord(run, req)
+			records[req.ID] = r
+		}
+		if r != nil && (r.fresh || r.claim(run, req, alive)) {
+			rows[i] = r.known()
 		}
 	}
-	return claims, dirtyRecords(records)
+	return rows, dirtyRecords(records)
 }
 
 func dirtyRecords(records map[string]*record) []*record {

@@ -8,7 +8,7 @@ type endUserRow struct {
 	reservedBy int64
 }
 
-// reserve decides on the wish to create a person. The person's identifiers are as stored, in the order in which they are
+// reserve decides on the request to create a person. The person's identifiers are as stored, in the order in which they are
 // looked up; rows holds those that are recorded for the organisation, alive the runs that are alive.
 func reserve(person []Identifier, rows map[Identifier]endUserRow, run int64, alive map[int64]bool) Reservation {
 	var held, doubt bool
@@ -63,6 +63,19 @@ func ownerships(users []EndUser) ([]Identifier, map[Identifier]string) {
 	return slices.Compact(ids), owner
 }
 
+// joins reports whether an end-user that was found by the last of its identifiers may have the others as well: nothing is known of it
+// that is another one of their kinds, beside what was seen.
+func joins(user EndUser, known, seen []Identifier) bool {
+	if len(user.Identifiers) == 0 {
+		return true
+	}
+	theirs := append(storedIdentifiers(seen), storedIdentifiers(user.Identifiers)...)
+	stronger := user.Identifiers[:len(user.Identifiers)-1]
+	return !slices.ContainsFunc(known, func(id Identifier) bool {
+		return slices.ContainsFunc(stronger, func(s Identifier) bool { return s.Kind == id.Kind }) && !slices.Contains(theirs, id)
+	})
+}
+
 // byIdentifier returns what was found by stored identifiers by those that were asked for.
 func byIdentifier(ids []Identifier, found map[Identifier]string) map[Identifier]string {
 	for _, id := range ids {
@@ -75,10 +88,3 @@ func byIdentifier(ids []Identifier, found map[Identifier]string) map[Identifier]
 	}
 	return found
 }
-
-const (
-	// forgettable is true of the transcripts that nothing will be done with that needs the end-user.
-	forgettable = `status in ('complete', 'partial', 'failed', 'rejected', 'skipped')`
-	// forgettableMessage is true of the partial errors whose message Dixa wrote.
-	forgettableMessage = `kind not in ('adopted', 'duplicate')`
-)

@@ -3,11 +3,15 @@ package checkpoint
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+
+	"dixa-import/migrations"
 )
 
 const org = "o-1"
@@ -118,7 +122,7 @@ func TestSameIdentifierSavedTwice(t *testing.T) {
 func TestReservationsRace(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		const runs, rounds, people = 4, 25, 6
-		stores := []Store{s}
+		stores := []*Store{s.Store}
 		if !s.sqlite() {
 			stores = append(stores, open(t, s.url))
 		}
@@ -148,7 +152,7 @@ func TestReservationsRace(t *testing.T) {
 }
 
 // reserveOnce wants two persons without a common identifier, and releases what it got.
-func reserveOnce(ctx context.Context, s Store, run int64, random *rand.Rand, owners []atomic.Int64, granted, held *atomic.Int64) error {
+func reserveOnce(ctx context.Context, s *Store, run int64, random *rand.Rand, owners []atomic.Int64, granted, held *atomic.Int64) error {
 	order := random.Perm(len(owners))
 	wanted := [][]int{order[:2], order[2:4]}
 	var persons [][]Identifier
@@ -185,4 +189,134 @@ func reserveOnce(ctx context.Context, s Store, run int64, random *rand.Rand, own
 		}
 	}
 	return nil
+}
+
+func TestJoinEndUser(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		ctx := t.Context()
+		phone, ann, bob, mail := Identifier{Phone, "+45"}, Identifier{ExternalID, "c-1"}, Identifier{ExternalID, "c-2"}, Identifier{Email, "a"}
+		join := func(want bool, seen []Identifier, ids ...Identifier) {
+			t.Helper()
+			joined, err := s.JoinEndUser(ctx, org, EndUser{ID: "u1", Identifiers: ids}, seen)
+			if err != nil || joined != want {
+				t.Errorf("joined: %t, %v, want %t", joined, err, want)
+			}
+		}
+		known := func(want ...Identifier) {
+			t.Helper()
+			ids, err := s.EndUserIdentifiers(ctx, org, "u1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "identifiers", ids, want)
+		}
+		known()
+		join(true, nil, phone)
+		known(phone)
+		join(true, nil, ann, phone)
+		known(ann, phone)
+		join(true, nil, ann, mail, phone)
+		known(mail, ann, phone)
+		join(false, nil, bob, phone)
+		join(false, nil, bob, Identifier{Phone, "+46"})
+		known(mail, ann, phone)
+		join(true, nil, mail, Identifier{Phone, "+46"}) // a weaker one of the same kind is no contradiction
+		join(true, []Identifier{ann}, bob, phone)       // the caller knows better
+		known(mail, ann, bob, phone, Identifier{Phone, "+46"})
+		if ids, err := s.EndUserIdentifiers(ctx, "o-2", "u1"); err != nil || ids != nil {
+			t.Errorf("another organisation knows %v, %v", ids, err)
+		}
+	})
+}
+
+// TestJoinsRace: of several who find one end-user by what they share, one is that end-user.
+func TestJoinsRace(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		stores := []*Store{s.Store}
+		if !s.sqlite() {
+			stores = append(stores, open(t, s.url))
+		}
+		for round := range 10 {
+			var joined atomic.Int64
+			g, ctx := errgroup.WithContext(t.Context())
+			for i := range 6 {
+				user := EndUser{ID: fmt.Sprint("u", round), Identifiers: []Identifier{{ExternalID, fmt.Sprintf("c-%d-%d", round, i)}, {Phone, fmt.Sprint("+45", i%2)}}}
+				g.Go(func() error {
+					ok, err := stores[i%len(stores)].JoinEndUser(ctx, org, user, nil)
+					for Retryable(err) {
+						ok, err = stores[i%len(stores)].JoinEndUser(ctx, org, user, nil)
+					}
+					if ok {
+						joined.Add(1)
+					}
+					return err
+				})
+			}
+			if err := g.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			if n := joined.Load(); n != 1 {
+				t.Errorf("%d joined", n)
+			}
+		}
+	})
+}
+
+// markShared returns what the migration does to the rows that are there.
+func markShared(t testing.TB, sqlite bool) string {
+	t.Helper()
+	files := migrations.Postgres()
+	if sqlite {
+		files = migrations.SQLite()
+	}
+	names, err := fs.Glob(files, "*_shared_identifiers.sql")
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	text, err := fs.ReadFile(files, names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, update, _ := strings.Cut(string(text), "update ")
+	update, _, _ = strings.Cut(update, ";")
+	return "update " + update
+}
+
+// TestIdentifiersThatWereMixedUp: identifiers that earlier versions gave to one end-user although they are several people's lead to
+// nobody, and are still found to be forgotten.
+func TestIdentifiersThatWereMixedUp(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		ctx := t.Context()
+		run := s.start(t)
+		both := []Identifier{{ExternalID, "c-1"}, {ExternalID, "c-2"}}
+		all := append([]Identifier{{Phone, "+45"}}, both...)
+		if err := s.SaveEndUsers(ctx, org, []EndUser{{ID: "u1", Identifiers: all}, {ID: "u2", Identifiers: []Identifier{{ExternalID, "c-3"}}}}); err != nil {
+			t.Fatal(err)
+		}
+		s.sql(t, markShared(t, s.sqlite()))
+		found, err := s.FindEndUsers(ctx, org, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "found", found, map[Identifier]string{{Phone, "+45"}: "u1"})
+		ids, err := s.EndUserIdentifiers(ctx, org, "u1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "known", ids, []Identifier{{Phone, "+45"}})
+		users, _, err := s.FindPerson(ctx, both[:1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "to be forgotten", users, []string{"u1"})
+		equal(t, "reserved", s.reserve(t, run, both[:1]), []Reservation{{Granted: true}})
+		if err := s.SaveEndUsers(ctx, org, []EndUser{{ID: "u3", Identifiers: both}}); err != nil {
+			t.Fatal(err)
+		}
+		found, err = s.FindEndUsers(ctx, org, both)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "certain again", found, map[Identifier]string{both[0]: "u3", both[1]: "u3"})
+	})
 }

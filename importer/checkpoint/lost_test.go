@@ -114,7 +114,7 @@ func TestLostCommits(t *testing.T) {
 		{"bind", func() error { return s.Bind(ctx, bot, Binding{"b", "o"}, false) }},
 		{"claim", func() error {
 			claims, err := s.Claim(ctx, bot, run, []ClaimRequest{{ID: "a", Seen: -1}})
-			if err == nil && claims[0] != 1 {
+			if err == nil && claims[0].Claim != 1 {
 				t.Errorf("claim: %v", claims)
 			}
 			return err
@@ -133,7 +133,7 @@ func TestLostCommits(t *testing.T) {
 		{"found", write(Found)}, {"release", write(Release)},
 		{"claim again", func() error {
 			claims, err := s.Claim(ctx, bot, run, []ClaimRequest{{ID: "a", Seen: 1, SeenAt: s.row(t, "a").UpdatedAt}})
-			if err == nil && claims[0] != 2 {
+			if err == nil && claims[0].Claim != 2 {
 				t.Errorf("claim: %v", claims)
 			}
 			return err
@@ -148,7 +148,7 @@ func TestLostCommits(t *testing.T) {
 			return err
 		}},
 		{"renew", func() error { return s.RenewRun(ctx, run, Beat{Counts: Counts{Read: 1}}) }},
-		{"advance", func() error { _, err := s.AdvanceWatermark(ctx, bot, t0); return err }},
+		{"advance", func() error { _, err := s.AdvanceWatermark(ctx, bot, t0, 0); return err }},
 		{"finish", func() error { return s.FinishRun(ctx, run, "complete", Beat{Counts: Counts{Read: 1}}) }},
 		{"forget", func() error { return s.ForgetEndUser(ctx, org, "u") }},
 	}
@@ -165,7 +165,7 @@ func TestLostCommits(t *testing.T) {
 		}
 	}
 	equal(t, "row", s.row(t, "a"), Row{ID: "a", Status: Imported, ConversationID: 100, EndUserID: "u", Attempts: 1, ErrorCode: "code",
-		Error: "text", ContentHash: "h", ClosedAt: t0, RunID: run, Claim: 2})
+		Error: "text", Reason: "reason", ContentHash: "h", ClosedAt: t0, RunID: run, Claim: 2})
 	equal(t, "partial errors", len(s.partial(t, "a")), 1)
 	runs, err := s.Runs(ctx, bot, 10)
 	if err != nil || len(runs) != 1 || runs[0].Counts.Read != 1 || runs[0].Outcome != "complete" {

@@ -19,7 +19,7 @@ type Options struct {
 // Open opens the checkpoint at a URL: "sqlite:PATH" (as written, or sqlite:///ABSOLUTE/PATH), postgres:// or postgresql://.
 // It connects, so that a wrong URL, a missing file and a database that is away show at once, but does not look at the
 // schema: see Store.Migrate and Store.CheckSchema. No error holds the password of the URL.
-func Open(ctx context.Context, databaseURL string, opts Options) (Store, error) {
+func Open(ctx context.Context, databaseURL string, opts Options) (*Store, error) {
 	scheme, rest, ok := strings.Cut(databaseURL, ":")
 	switch {
 	case ok && strings.EqualFold(scheme, "sqlite"):

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"dixa-import/importer/checkpoint/pgtest"
+	"dixa-import/migrations"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -102,6 +103,10 @@ func TestSchema(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, url := t.Context(), newURL(t)
+			latest, err := migrations.Latest(migrations.SQLite())
+			if also, otherErr := migrations.Latest(migrations.Postgres()); err != nil || otherErr != nil || also != latest {
+				t.Fatalf("the migrations end with %d and %d, %v, %v", latest, also, err, otherErr)
+			}
 			s := open(t, url)
 			if err := s.CheckSchema(ctx); !errors.Is(err, ErrSchemaMissing) {
 				t.Fatalf("empty database: %v", err)
@@ -119,7 +124,7 @@ func TestSchema(t *testing.T) {
 					store = open(t, url)
 				}
 				g.Go(func() error {
-					if _, to, err := store.Migrate(ctx); err != nil || to != 1 {
+					if _, to, err := store.Migrate(ctx); err != nil || to != latest {
 						t.Errorf("migrated to %d: %v", to, err)
 					}
 					return store.CheckSchema(ctx)
@@ -128,15 +133,15 @@ func TestSchema(t *testing.T) {
 			if err := g.Wait(); err != nil {
 				t.Fatal(err)
 			}
-			if from, to, err := s.Migrate(ctx); from != 1 || to != 1 || err != nil {
+			if from, to, err := s.Migrate(ctx); from != latest || to != latest || err != nil {
 				t.Errorf("once more: from %d to %d: %v", from, to, err)
 			}
 			f := &fixture{Store: s, url: url, db: raw(t, url)}
 			truth := map[bool]string{true: "1", false: "true"}[f.sqlite()]
-			f.sql(t, "insert into dixa_import.goose_db_version (version_id, is_applied) values (7, "+truth+")")
-			_, _, err := s.Migrate(ctx)
+			f.sql(t, "insert into dixa_import.goose_db_version (version_id, is_applied) values (77, "+truth+")")
+			_, _, err = s.Migrate(ctx)
 			for what, err := range map[string]error{"check": s.CheckSchema(ctx), "migrate": err} {
-				if newer, ok := errors.AsType[*SchemaError](err); !ok || *newer != (SchemaError{Have: 7, Want: 1}) {
+				if newer, ok := errors.AsType[*SchemaError](err); !ok || *newer != (SchemaError{Have: 77, Want: latest}) {
 					t.Errorf("%s of a newer schema: %v", what, err)
 				}
 			}
@@ -156,7 +161,7 @@ func TestNoSessionState(t *testing.T) {
 	if err := s.FinishRun(t.Context(), run, "complete", Beat{}); err != nil {
 		t.Fatal(err)
 	}
-	pool := s.Store.(*postgresStore).pool
+	pool := s.database.(*postgresStore).pool
 	for query, want := range map[string]string{
 		"select count(*)::text from pg_prepared_statements where name <> ''":                                    "0",
 		"select count(*)::text from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()":            "0",

@@ -56,15 +56,16 @@ func TestSQLitePlans(t *testing.T) {
 		"select unfinished":    {sqliteSelect[selectUnfinished], "transcripts_unfinished (source=? AND transcript_id>?)"},
 		"select attention":     {sqliteSelect[selectAttention], "COVERING INDEX transcripts_attention (source=? AND transcript_id>?)"},
 		"unfinished":           {sqliteUnfinished, "transcripts_unfinished (source=? AND transcript_id>?)"},
-		"watermark":            {sqliteAdvance, "transcripts_unfinished (source=?)"},
-		"give back":            {sqliteGiveBack, "transcripts_unfinished (source=?)"},
-		"clear rejected":       {sqliteClearRejected, "transcripts_file (source=? AND file=?)"},
-		"touch":                {inList(sqliteTouch, 8), "PRIMARY KEY (source=? AND transcript_id=?)"},
+		"watermark":            {advanceWatermark.sqlite, "transcripts_unfinished (source=?)"},
+		"give back":            {giveBack.sqlite, "transcripts_unfinished (source=?)"},
+		"clear rejected":       {clearRejected.sqlite, "transcripts_file (source=? AND file=?)"},
+		"touch":                {touchRejected.sqlite, "PRIMARY KEY (source=? AND transcript_id=?)"},
 		"conversations":        {inList(sqliteConversations, 8), "transcripts_conversation (conversation_id=?"},
 		"conversation holders": {inList(sqliteConversationHolders, 8), "transcripts_conversation (conversation_id=? AND source=?)"},
 		"partial errors":       {inList(sqlitePartial, 8), "PRIMARY KEY (source=? AND transcript_id=?)"},
-		"persons":              {inList(sqlitePersons, 8), "PRIMARY KEY (kind=? AND value=?)"},
-		"forget a person":      {sqliteForgetPerson, "end_users_end_user (end_user_id=?)"},
+		"persons":              {ownerOf.sqlite, "PRIMARY KEY (kind=? AND value=?)"},
+		"of an end-user":       {readIdentifiers.sqlite, "end_users_end_user (end_user_id=?)"},
+		"forget a person":      {forgetPerson.sqlite, "end_users_end_user (end_user_id=?)"},
 	} {
 		n := 0
 		for _, m := range placeholder.FindAllStringSubmatch(test.query, -1) {
@@ -101,7 +102,7 @@ func TestPostgresPlans(t *testing.T) {
 			[]string{"'bot'", "1", "''", "100", "null", "null", "null", "'{a,b}'"}},
 		"select any": {postgresSelect[selectAny], "using transcripts_pkey", []string{"'bot'", "1", "''", "100", "'{complete}'", "null", "null"}},
 		"unfinished": {postgresUnfinished, "transcripts_unfinished", []string{"'bot'", "''", "1", "100"}},
-		"clear":      {postgresClearRejected, "transcripts_file", []string{"'bot'", "'f'", "1"}},
+		"clear":      {clearRejected.postgres, "transcripts_file", []string{"'bot'", "'f'", "1"}},
 	} {
 		query := placeholder.ReplaceAllStringFunc(test.query, func(m string) string {
 			return test.values[m[1]-'1'] + m[2:]

@@ -37,12 +37,10 @@ type postgresStore struct {
 	patience time.Duration
 }
 
-var _ Store = (*postgresStore)(nil)
-
 // quotedValue is what pgx quotes of a URL.
 var quotedValue = regexp.MustCompile(`"[^"]*"`)
 
-func openPostgres(ctx context.Context, databaseURL string) (Store, error) {
+func openPostgres(ctx context.Context, databaseURL string) (*Store, error) {
 	if _, err := url.Parse(databaseURL); err != nil {
 		// The error quotes the URL and the password in it.
 		return nil, errors.New("the Postgres URL cannot be read: characters such as @ / : # % in user or password must be percent-encoded")
@@ -68,7 +66,7 @@ func openPostgres(ctx context.Context, databaseURL string) (Store, error) {
 		pool.Close()
 		return nil, err
 	}
-	return s, nil
+	return &Store{s}, nil
 }
 
 func (s *postgresStore) Close() error {
@@ -81,6 +79,13 @@ func (s *postgresStore) call(ctx context.Context, doing string, f func(ctx conte
 	limited, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	err := f(limited)
+	if Lost(err) && limited.Err() == nil {
+		// A server, a pooler or a firewall hangs up on connections that are idle for long: on the other ones, too.
+		s.pool.Reset()
+		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == idleTooLong { // nothing was done
+			err = f(limited)
+		}
+	}
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
 		err = fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
@@ -177,10 +182,14 @@ func racing(f func() error) (err error) {
 // raced says that a transaction found a unique key taken since it looked, or waited in a circle with others.
 func raced(err *pgconn.PgError) bool { return err.Code == "23505" || err.Code == "40P01" }
 
-// wrapPostgres says what was being done when an error happened, without any value of a row.
+// wrapPostgres returns what was being done when an error happened, without any value of a row.
 func wrapPostgres(doing string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return fmt.Errorf("%s checkpoint: connect to Postgres at %s, database %q: %w", doing, connect.Config.Host,
+			connect.Config.Database, oneLine{connect.Unwrap()})
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
@@ -189,10 +198,6 @@ func wrapPostgres(doing string, err error) error {
 		case pg.Code == "42P01" || pg.Code == "3F000": // undefined_table, invalid_schema_name
 			return fmt.Errorf("%s checkpoint: %w", doing, ErrSchemaMissing)
 		}
-	}
-	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return fmt.Errorf("%s checkpoint: connect to Postgres at %s, database %q: %w", doing, connect.Config.Host,
-			connect.Config.Database, oneLine{connect.Unwrap()})
 	}
 	return fmt.Errorf("%s checkpoint: %w", doing, err)
 }
@@ -293,3 +298,9 @@ func (s *postgresStore) migrate(ctx context.Context) error {
 	_, err = provider.Up(ctx)
 	return err
 }
+
+// Nothing is a run's alone.
+func (s *postgresStore) runEnded(int64) {}
+
+// What a deleted row leaves is up to the server.
+func (s *postgresStore) erase(context.Context) error { return nil }

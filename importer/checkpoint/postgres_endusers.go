@@ -2,10 +2,8 @@ package checkpoint
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // kindsAndValues returns identifiers as two arrays.
@@ -19,7 +17,7 @@ func kindsAndValues(ids []Identifier) (kinds, values []string) {
 // Each identifier is looked up by itself, as postgresAsked does it.
 const postgresFindEndUsers = `select asked_kind, asked_value, end_user_id from unnest($2::text[], $3::text[]) as asked (asked_kind, asked_value)
 	cross join lateral (select end_user_id from dixa_import.end_users where kind = asked_kind and value = asked_value
-		and organisation = $1::text and end_user_id is not null offset 0) as e`
+		and organisation = $1::text and end_user_id is not null and not shared offset 0) as e`
 
 func (s *postgresStore) FindEndUsers(ctx context.Context, organisation string, ids []Identifier) (map[Identifier]string, error) {
 	found := map[Identifier]string{}
@@ -48,9 +46,9 @@ const (
 		select kind, value, $1::text, $2::bigint, now()
 		from unnest($3::text[], $4::text[]) with ordinality as v (kind, value, ordinal) order by ordinal
 		on conflict (kind, value) do update set organisation = e.organisation
-		returning kind, value, organisation, coalesce(end_user_id, ''), coalesce(reserved_by, 0), xmax = 0`
+		returning kind, value, organisation, coalesce(end_user_id, ''), coalesce(reserved_by, 0), shared, xmax = 0`
 	postgresReserve = `update dixa_import.end_users e set end_user_id = null, resolved_at = null, organisation = $1::text,
-		reserved_by = $2::bigint, reserved_at = now()
+		reserved_by = $2::bigint, reserved_at = now(), shared = false
 		from (select place from unnest($3::text[], $4::text[]) as asked (asked_kind, asked_value)
 			cross join lateral (select ctid as place from dixa_import.end_users
 				where kind = asked_kind and value = asked_value offset 0) as l) as v
@@ -71,12 +69,12 @@ func (s *postgresStore) ReserveEndUsers(ctx context.Context, organisation string
 			var id Identifier
 			var row endUserRow
 			var owner string
-			var isNew bool
-			err := r.Scan(&id.Kind, &id.Value, &owner, &row.endUserID, &row.reservedBy, &isNew)
+			var isNew, shared bool
+			err := r.Scan(&id.Kind, &id.Value, &owner, &row.endUserID, &row.reservedBy, &shared, &isNew)
 			switch {
 			case isNew:
 				inserted[id] = true
-			case owner == organisation:
+			case owner == organisation && !shared:
 				rows[id] = row
 			}
 			return err
@@ -120,136 +118,50 @@ const postgresSaveEndUsers = `insert into dixa_import.end_users (kind, value, en
 		select kind, value, end_user_id, now(), $1::text
 		from unnest($2::text[], $3::text[], $4::text[]) with ordinality as v (kind, value, end_user_id, ordinal) order by ordinal
 		on conflict (kind, value) do update set end_user_id = excluded.end_user_id, resolved_at = excluded.resolved_at,
-			organisation = excluded.organisation, reserved_by = null, reserved_at = null`
+			organisation = excluded.organisation, reserved_by = null, reserved_at = null, shared = false`
 
 func (s *postgresStore) SaveEndUsers(ctx context.Context, organisation string, users []EndUser) error {
-	ids, owner := ownerships(users)
-	if len(ids) == 0 {
+	if ids, _ := ownerships(users); len(ids) == 0 {
 		return nil
 	}
+	return s.writing(ctx, "record end-users in", func(b *pgx.Batch) error {
+		queueSaveEndUsers(b, organisation, users)
+		return nil
+	})
+}
+
+func queueSaveEndUsers(b *pgx.Batch, organisation string, users []EndUser) {
+	ids, owner := ownerships(users)
 	kinds, values := kindsAndValues(ids)
 	owners := make([]string, len(ids))
 	for i, id := range ids {
 		owners[i] = owner[id]
 	}
-	return s.writing(ctx, "record end-users in", func(b *pgx.Batch) error {
-		b.Queue(postgresSaveEndUsers, organisation, kinds, values, owners)
+	b.Queue(postgresSaveEndUsers, organisation, kinds, values, owners)
+}
+
+// postgresLockEndUser lets one after the other say whose an end-user is. It is taken before any row, and ends with the transaction.
+const postgresLockEndUser = `select pg_advisory_xact_lock(hashtextextended('dixa_import.end_users ' || $1::text, 0))`
+
+func (s *postgresStore) JoinEndUser(ctx context.Context, organisation string, user EndUser, seen []Identifier) (joined bool, err error) {
+	var known []Identifier
+	err = s.writing(ctx, "record an end-user in", func(b *pgx.Batch) error {
+		known = nil
+		b.Queue(postgresLockEndUser, clean(user.ID))
 		return nil
-	})
-}
-
-const postgresReleaseEndUsers = `delete from dixa_import.end_users e using (
-		select kind, value from dixa_import.end_users
-		where (kind, value) in (select kind, value from unnest($3::text[], $4::text[]) as asked (kind, value))
-			and organisation = $1::text and reserved_by = $2::bigint and end_user_id is null
-		order by kind, value for update) as mine
-	where e.kind = mine.kind and e.value = mine.value`
-
-func (s *postgresStore) ReleaseEndUsers(ctx context.Context, organisation string, run int64, ids []Identifier) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	kinds, values := kindsAndValues(storedIdentifiers(ids))
-	return s.writing(ctx, "release end-users in", func(b *pgx.Batch) error {
-		b.Queue(postgresReleaseEndUsers, organisation, run, kinds, values)
-		return nil
-	})
-}
-
-const postgresForgetEndUser = `delete from dixa_import.end_users where end_user_id = $1::text and organisation = $2::text`
-
-func (s *postgresStore) ForgetEndUser(ctx context.Context, organisation, endUserID string) error {
-	return s.writing(ctx, "forget an end-user in", func(b *pgx.Batch) error {
-		b.Queue(postgresForgetEndUser, clean(endUserID), organisation)
-		return nil
-	})
-}
-
-// forgetPatience is how long it may take to look through all transcripts.
-const forgetPatience = 10 * time.Minute
-
-const (
-	postgresPersons = `select distinct end_user_id from dixa_import.end_users
-		join unnest($1::text[], $2::text[]) as asked (kind, value) using (kind, value)
-		where end_user_id is not null order by end_user_id`
-	// No index serves this: it would cost every import more than it saves the rare request to be forgotten.
-	postgresTranscriptsOf = `select source, transcript_id from dixa_import.transcripts
-		where end_user_id = any($1::text[]) and ` + forgettable
-	postgresForgetTranscripts = `with theirs as (
-			select source, transcript_id from dixa_import.transcripts
-			join unnest($2::text[], $3::text[]) as found (source, transcript_id) using (source, transcript_id)
-			where end_user_id = any($1::text[]) and ` + forgettable + `
-			order by source, transcript_id for update of transcripts
-		), forgotten as (
-			update dixa_import.transcripts t set end_user_id = null, error = null, updated_at = now() from theirs
-			where t.source = theirs.source and t.transcript_id = theirs.transcript_id returning t.source, t.transcript_id
-		) update dixa_import.partial_errors p set message = '' from forgotten
-			where p.source = forgotten.source and p.transcript_id = forgotten.transcript_id and ` + forgettableMessage
-	// A reservation is left to a run that is alive: it is about to create the end-user.
-	postgresForgetIdentifiers = `delete from dixa_import.end_users e using (
-			select kind, value from dixa_import.end_users where end_user_id = any($1::text[])
-				or (kind, value) in (select kind, value from unnest($2::text[], $3::text[]) as asked (kind, value))
-				and end_user_id is null and not exists (select from dixa_import.runs
-					where id = reserved_by and finished_at is null and lease_until > clock_timestamp())
-			order by kind, value for update of end_users) as theirs
-		where e.kind = theirs.kind and e.value = theirs.value`
-)
-
-const postgresOfPersons = `select source, transcript_id, status, coalesce(conversation_id, 0) from dixa_import.transcripts
-	where end_user_id = any($1::text[]) order by source, transcript_id`
-
-func (s *postgresStore) FindPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, transcripts []OfPerson, err error) {
-	endUserIDs, err = s.persons(ctx, ids)
-	if err != nil || len(endUserIDs) == 0 {
-		return endUserIDs, nil, err
-	}
-	patient := postgresStore{pool: s.pool, patience: forgetPatience}
-	err = patient.query(ctx, "read", func(rows pgx.Rows) error {
-		var t OfPerson
-		err := rows.Scan(&t.Source, &t.ID, &t.Status, &t.ConversationID)
-		transcripts = append(transcripts, t)
-		return err
-	}, postgresOfPersons, endUserIDs)
-	return endUserIDs, transcripts, err
-}
-
-// persons returns the end-users that identifiers belong to in any organisation.
-func (s *postgresStore) persons(ctx context.Context, ids []Identifier) (endUserIDs []string, err error) {
-	kinds, values := kindsAndValues(storedIdentifiers(ids))
-	err = s.query(ctx, "read", func(rows pgx.Rows) error {
-		var id string
-		err := rows.Scan(&id)
-		endUserIDs = append(endUserIDs, id)
-		return err
-	}, postgresPersons, kinds, values)
-	return endUserIDs, err
-}
-
-func (s *postgresStore) ForgetPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, removed int64, err error) {
-	kinds, values := kindsAndValues(storedIdentifiers(ids))
-	if endUserIDs, err = s.persons(ctx, ids); err != nil {
-		return nil, 0, err
-	}
-	var sources, transcripts []string
-	if len(endUserIDs) > 0 {
-		patient := postgresStore{pool: s.pool, patience: forgetPatience}
-		err = patient.query(ctx, "read", func(rows pgx.Rows) error {
-			var source, id string
-			err := rows.Scan(&source, &id)
-			sources, transcripts = append(sources, source), append(transcripts, id)
+	}, func(b *pgx.Batch) error {
+		b.Queue(readIdentifiers.postgres, clean(user.ID), organisation).Query(eachRow(func(r pgx.Rows) error {
+			var id Identifier
+			err := r.Scan(&id.Kind, &id.Value)
+			known = append(known, id)
 			return err
-		}, postgresTranscriptsOf, endUserIDs)
-		if err != nil {
-			return endUserIDs, 0, err
+		}))
+		return nil
+	}, func(b *pgx.Batch) error {
+		if joined = joins(user, known, seen); joined {
+			queueSaveEndUsers(b, organisation, []EndUser{user})
 		}
-	}
-	err = s.writing(ctx, "forget a person in", func(b *pgx.Batch) error {
-		b.Queue(postgresForgetTranscripts, endUserIDs, sources, transcripts)
-		b.Queue(postgresForgetIdentifiers, endUserIDs, kinds, values).Exec(func(tag pgconn.CommandTag) error {
-			removed = tag.RowsAffected()
-			return nil
-		})
 		return nil
 	})
-	return endUserIDs, removed, err
+	return joined && err == nil, err
 }

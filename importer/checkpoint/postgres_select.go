@@ -7,7 +7,7 @@ import (
 )
 
 // A condition on a list that is null is true, and Postgres, which plans each statement with its values, drops it.
-const (
+var (
 	postgresSelectColumns = `select ` + postgresRowColumns + `, claimed_by is not null and claimed_by <> $2::bigint and claimed_by in
 		(select id from dixa_import.runs where finished_at is null and lease_until > clock_timestamp())`
 	postgresSelectFrom = postgresSelectColumns + `

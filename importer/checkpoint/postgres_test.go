@@ -19,6 +19,9 @@ import (
 )
 
 func TestOutage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("with -short")
+	}
 	t.Parallel()
 	for name, mode := range map[string]pgtest.Mode{"shut down": pgtest.Fast, "crashed": pgtest.Immediate} {
 		t.Run(name, func(t *testing.T) {
@@ -71,7 +74,7 @@ func TestNoAnswer(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "begin; select from dixa_import.transcripts for update", pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatal(err)
 	}
-	store := s.Store.(*postgresStore)
+	store := s.database.(*postgresStore)
 	store.patience = 50 * time.Millisecond
 	if _, err := s.Write(t.Context(), bot, run, []Change{change("a", 1, GiveUp)}); !Retryable(err) || !errors.Is(err, errNoAnswer) {
 		t.Errorf("no answer: %v", err)
@@ -103,6 +106,9 @@ func TestBindingIsRead(t *testing.T) {
 // TestOutageUnderLoad restarts the cluster in the middle of writes: what was answered is there, and what was repeated was
 // made once.
 func TestOutageUnderLoad(t *testing.T) {
+	if testing.Short() {
+		t.Skip("with -short")
+	}
 	t.Parallel()
 	cluster := pgtest.Cluster(t)
 	s := setup(t, cluster.URL())
@@ -127,12 +133,12 @@ func TestOutageUnderLoad(t *testing.T) {
 		g.Go(func() error {
 			for i := range each {
 				id := fmt.Sprintf("%d-%d", w, i)
-				var claims []int64
+				var claims []Row
 				err := until(func() (err error) {
 					claims, err = s.Claim(ctx, bot, run, []ClaimRequest{{ID: id, Seen: -1}})
 					return err
 				})
-				if err != nil || claims[0] != 1 {
+				if err != nil || claims[0].Claim != 1 {
 					return fmt.Errorf("claims of %s are %v: %w", id, claims, err)
 				}
 				for _, e := range []Event{Send, Found, Finish} {
@@ -199,16 +205,16 @@ func TestClaimsRace(t *testing.T) {
 						return err // also a deadlock
 					}
 					var changes []Change
-					for k, claim := range claims {
+					for k, row := range claims {
 						var j int
 						_, _ = fmt.Sscan(requests[k].ID, &j)
-						if claim == 0 {
+						if row.Claim == 0 {
 							continue
 						}
 						if holder := got[j].Swap(run); holder != 0 && holder != run {
 							return fmt.Errorf("runs %d and %d both got %d", holder, run, j)
 						}
-						changes = append(changes, change(requests[k].ID, claim, Send))
+						changes = append(changes, change(requests[k].ID, row.Claim, Send))
 					}
 					if _, err := store.Write(ctx, bot, run, changes); err != nil {
 						return err
@@ -242,7 +248,7 @@ func TestConversationRace(t *testing.T) {
 	t.Parallel()
 	s := setup(t, pgtest.New(t))
 	run := s.start(t)
-	stores := []Store{s, open(t, s.url)}
+	stores := []*Store{s.Store, open(t, s.url)}
 	for round := range 20 {
 		var taken atomic.Int64
 		var g errgroup.Group
@@ -297,7 +303,7 @@ func TestRetryable(t *testing.T) {
 func TestErrorsHideValues(t *testing.T) {
 	t.Parallel()
 	s := setup(t, pgtest.New(t))
-	err := s.Store.(*postgresStore).query(t.Context(), "read", nil, "select $1::text::int", "ann@example.org")
+	err := s.database.(*postgresStore).query(t.Context(), "read", nil, "select $1::text::int", "ann@example.org")
 	if err == nil || strings.Contains(fmt.Sprintf("%+v", err), "ann") || errors.As(err, new(*pgconn.PgError)) {
 		t.Errorf("the value shows: %v", err)
 	}

@@ -8,38 +8,31 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// postgresRowColumns has times as microseconds since 1970: without a description of the result, which would need a session,
-// it comes as text, and the text of a time depends on the server's DateStyle.
-const postgresRowColumns = `transcript_id, status, coalesce(conversation_id, 0), coalesce(end_user_id, ''), attempts,
-	coalesce(error_code, ''), coalesce(error, ''), coalesce(content_hash, ''), (extract(epoch from closed_at) * 1000000)::bigint,
-	coalesce(run_id, 0), (extract(epoch from imported_at) * 1000000)::bigint, (extract(epoch from created_at) * 1000000)::bigint,
-	(extract(epoch from updated_at) * 1000000)::bigint,
-	(extract(epoch from send_before - clock_timestamp()) * 1000000)::bigint, claim, coalesce(claimed_by, 0), coalesce(file, '')`
+// postgresRowColumns are the columns of a record, and how much of the time is left until send_before.
+var postgresRowColumns = perColumn(columns, 0, column.postgresRead) + `, (extract(epoch from send_before - clock_timestamp()) * 1000000)::bigint`
 
 // scanPostgresRow reads postgresRowColumns.
 func scanPostgresRow(rows pgx.Rows) (*record, error) {
-	var r record
-	var closed, imported, created, updated, sendIn *int64
-	err := rows.Scan(&r.ID, &r.Status, &r.ConversationID, &r.EndUserID, &r.Attempts, &r.ErrorCode, &r.Error, &r.ContentHash,
-		&closed, &r.RunID, &imported, &created, &updated, &sendIn, &r.Claim, &r.ClaimedBy, &r.file)
-	if err != nil {
+	r := &record{}
+	fields := make([]any, len(columns), len(columns)+2)
+	for i, c := range columns {
+		fields[i] = c.of(r)
+		if at, ok := fields[i].(*time.Time); ok {
+			fields[i] = instant{at}
+		}
+	}
+	var sendIn *int64
+	if err := rows.Scan(append(fields, &sendIn)...); err != nil {
 		return nil, err
 	}
-	r.ClosedAt, r.ImportedAt = fromMicros(closed), fromMicros(imported)
-	r.CreatedAt, r.UpdatedAt = fromMicros(created), fromMicros(updated)
+	r.ErrorCode = currentCode(r.ErrorCode)
 	if sendIn != nil {
 		r.SendIn = time.Duration(*sendIn) * time.Microsecond
 	}
-	return &r, nil
+	return r, nil
 }
 
-// fromMicros returns the time so many microseconds after 1970, the zero time for null.
-func fromMicros(n *int64) time.Time {
-	if n == nil {
-		return time.Time{}
-	}
-	return time.UnixMicro(*n).UTC()
-}
+const postgresPrecision = time.Microsecond
 
 // nullTime writes the zero time as null.
 func nullTime(t time.Time) *time.Time {
@@ -59,7 +52,7 @@ const (
 	postgresOneLocked = ` for update) as t`
 )
 
-const (
+var (
 	postgresLookup = `select ` + postgresRowColumns + `, claimed_by is not null and claimed_by <> $3::bigint and claimed_by in
 		(select id from dixa_import.runs where finished_at is null and lease_until > clock_timestamp())` + postgresAsked + postgresOne
 
@@ -110,13 +103,13 @@ func (s *postgresStore) Unfinished(ctx context.Context, source string, run int64
 	return found, err
 }
 
-func (s *postgresStore) Claim(ctx context.Context, source string, run int64, requests []ClaimRequest) ([]int64, error) {
+func (s *postgresStore) Claim(ctx context.Context, source string, run int64, requests []ClaimRequest) ([]Row, error) {
 	if len(requests) == 0 {
 		return nil, nil
 	}
-	requests, _ = cleanRequests(requests)
+	requests, _ = cleanRequests(requests, postgresPrecision)
 	// Those that the checkpoint does not know, which are most, are inserted without another look at it.
-	claims, fresh := claimAll(map[string]*record{}, run, requests, nil)
+	rows, fresh := claimAll(map[string]*record{}, run, requests, nil)
 	inserted := map[string]bool{}
 	if len(fresh) > 0 {
 		err := s.writing(ctx, "claim transcripts in", func(b *pgx.Batch) error {
@@ -135,31 +128,31 @@ func (s *postgresStore) Claim(ctx context.Context, source string, run int64, req
 		}
 	}
 	if len(known) == 0 {
-		return claims, nil
+		return rows, nil
 	}
 	again, err := s.claimKnown(ctx, source, run, known)
-	for j, claim := range again {
-		claims[at[j]] = claim
+	for j, row := range again {
+		rows[at[j]] = row
 	}
-	return claims, err
+	return rows, err
 }
 
 // claimKnown claims transcripts that may be in the checkpoint.
-func (s *postgresStore) claimKnown(ctx context.Context, source string, run int64, requests []ClaimRequest) ([]int64, error) {
+func (s *postgresStore) claimKnown(ctx context.Context, source string, run int64, requests []ClaimRequest) ([]Row, error) {
 	ids := make([]string, len(requests))
 	for i, r := range requests {
 		ids[i] = r.ID
 	}
 	slices.Sort(ids)
 	records, alive, inserted := map[string]*record{}, map[int64]bool{}, map[string]bool{}
-	var claims []int64
+	var rows []Row
 	err := s.writing(ctx, "claim transcripts in", func(b *pgx.Batch) error {
 		queueLock(b, source, ids, records)
 		queueAlive(b, alive)
 		return nil
 	}, func(b *pgx.Batch) error {
 		var dirty []*record
-		claims, dirty = claimAll(records, run, requests, alive)
+		rows, dirty = claimAll(records, run, requests, alive)
 		queueSave(b, source, dirty, inserted)
 		return nil
 	})
@@ -168,10 +161,10 @@ func (s *postgresStore) claimKnown(ctx context.Context, source string, run int64
 	}
 	for i, req := range requests {
 		if records[req.ID] != nil && records[req.ID].fresh && !inserted[req.ID] {
-			claims[i] = 0
+			rows[i] = Row{}
 		}
 	}
-	return claims, nil
+	return rows, nil
 }
 
 const postgresHolders = `select conversation_id, transcript_id from dixa_import.transcripts
@@ -181,12 +174,12 @@ func (s *postgresStore) Write(ctx context.Context, source string, run int64, cha
 	if len(changes) == 0 {
 		return nil, nil
 	}
-	changes, err := checkChanges(changes)
+	changes, err := checkChanges(changes, postgresPrecision)
 	if err != nil {
 		return nil, err
 	}
 	results := make([]Result, len(changes))
-	if err := s.writeUsual(ctx, source, run, usualOnes(changes), results); err != nil {
+	if err := s.writeFastPath(ctx, source, run, onFastPath(changes), results); err != nil {
 		return nil, err
 	}
 	others, at := theOthers(changes, results)
@@ -261,6 +254,18 @@ const postgresConversations = `select conversation_id from dixa_import.transcrip
 	where conversation_id = any($2::bigint[]) and (source = $1::text or source in (select other.source from dixa_import.sources other
 		join dixa_import.sources mine using (base_url, organisation) where mine.source = $1::text))`
 
+func (s *postgresStore) Holders(ctx context.Context, source string, conversations []int64) (map[int64]string, error) {
+	holders := map[int64]string{}
+	err := s.query(ctx, "read", func(rows pgx.Rows) error {
+		var conversation int64
+		var id string
+		err := rows.Scan(&conversation, &id)
+		holders[conversation] = id
+		return err
+	}, postgresHolders, source, conversations)
+	return holders, err
+}
+
 func (s *postgresStore) Conversations(ctx context.Context, source string, ids []int64) (map[int64]bool, error) {
 	held := map[int64]bool{}
 	if len(ids) == 0 {
@@ -273,45 +278,4 @@ func (s *postgresStore) Conversations(ctx context.Context, source string, ids []
 		return err
 	}, postgresConversations, source, ids)
 	return held, err
-}
-
-const postgresClearRejected = `delete from dixa_import.transcripts
-	where source = $1::text and file = $2::text and status = 'rejected'
-		and updated_at < (select started_at from dixa_import.runs where id = $3::bigint)`
-
-func (s *postgresStore) ClearRejected(ctx context.Context, source string, run int64, file string) error {
-	return s.writing(ctx, "clear rejected records in", func(b *pgx.Batch) error {
-		b.Queue(postgresClearRejected, source, clean(file), run)
-		return nil
-	})
-}
-
-const postgresTouch = `update dixa_import.transcripts t set run_id = $3::bigint, updated_at = now()
-	from (select transcript_id from dixa_import.transcripts where source = $1::text and transcript_id = any($2::text[])
-		and status = 'rejected' and file is not null order by transcript_id for update) as met
-	where t.source = $1::text and t.transcript_id = met.transcript_id`
-
-func (s *postgresStore) Touch(ctx context.Context, source string, run int64, ids []string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	return s.writing(ctx, "write", func(b *pgx.Batch) error {
-		b.Queue(postgresTouch, source, cleanIDs(ids), run)
-		return nil
-	})
-}
-
-const postgresTotals = `select source, status, coalesce(error_code, ''), count(*) from dixa_import.transcripts
-	where ($1::text = '' or source = $1::text) and ($2::bigint = 0 or run_id = $2::bigint)
-	group by 1, 2, 3 order by source, status collate "C", coalesce(error_code, '') collate "C"`
-
-func (s *postgresStore) Totals(ctx context.Context, source string, run int64) ([]Total, error) {
-	var totals []Total
-	err := s.query(ctx, "count", func(rows pgx.Rows) error {
-		var t Total
-		err := rows.Scan(&t.Source, &t.Status, &t.ErrorCode, &t.Count)
-		totals = append(totals, t)
-		return err
-	}, postgresTotals, source, run)
-	return totals, err
 }

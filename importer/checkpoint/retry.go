@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,6 +16,9 @@ import (
 // errNoAnswer says that the database did not answer within the time that the store gives it.
 var errNoAnswer = errors.New("the checkpoint database did not answer in time")
 
+// idleTooLong is the SQLSTATE of idle_session_timeout.
+const idleTooLong = "57P05"
+
 // retryableStates are the SQLSTATEs, or their classes, of a database that is away or of a transaction that lost a race.
 var retryableStates = []string{
 	"08",    // connection exceptions, also those that poolers report
@@ -22,14 +26,14 @@ var retryableStates = []string{
 	"57P01", // admin_shutdown
 	"57P02", // crash_shutdown
 	"57P03", // cannot_connect_now
-	"57P05", // idle_session_timeout
+	idleTooLong,
 	"25P03", // idle_in_transaction_session_timeout
 	"25006", // read_only_sql_transaction: a standby, during failover
 	"40001", // serialization_failure
 	"40P01", // deadlock_detected
 }
 
-// Retryable says whether an error of a Store is worth another try: the database is away, or the transaction lost a race.
+// Retryable reports whether an error of a Store is worth another try: the database is away, or the transaction lost a race.
 // Every method may then be called again as it was. A cancelled context is not retryable.
 func Retryable(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrDiskFull) {
@@ -62,4 +66,20 @@ func Retryable(err error) bool {
 		return true
 	}
 	return pgconn.SafeToRetry(err) // such as a connection that was found closed before anything was sent
+}
+
+// Lost reports whether a call failed because its connection had been closed or cut, such as one that was idle for too long for the
+// server or for a pooler: then a fresh connection may serve it at once. A database that cannot be reached, or does not answer, is away.
+func Lost(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return slices.Contains([]string{"57P01", idleTooLong, "08003", "08006", "08P01"}, pg.Code)
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok || err == nil || !Retryable(err) || errors.Is(err, errNoAnswer) {
+		return false
+	}
+	if _, ok := errors.AsType[*sqlite.Error](err); ok {
+		return false
+	}
+	timeout, ok := errors.AsType[net.Error](err)
+	return !ok || !timeout.Timeout()
 }

@@ -105,11 +105,11 @@ func TestWatermark(t *testing.T) {
 		ctx := t.Context()
 		advance := func(upTo, want time.Time) {
 			t.Helper()
-			got, err := s.AdvanceWatermark(ctx, bot, upTo)
+			got, err := s.AdvanceWatermark(ctx, bot, upTo, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
-			stands, err := s.Watermark(ctx, bot)
+			stands, _, err := s.Watermark(ctx, bot)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,8 +148,42 @@ func TestWatermark(t *testing.T) {
 			t.Fatal(err)
 		}
 		advance(minute(20), minute(9))
-		if other, err := s.Watermark(ctx, "other"); err != nil || !other.IsZero() {
+		if other, _, err := s.Watermark(ctx, "other"); err != nil || !other.IsZero() {
 			t.Errorf("watermark of another source: %v, %v", other, err)
+		}
+	})
+}
+
+// A record that was closed in the future must not hide those that are closed until then.
+func TestTheWatermarkIsNeverAheadOfThePresent(t *testing.T) {
+	each(t, func(t *testing.T, s *fixture) {
+		ctx := t.Context()
+		if err := s.Bind(ctx, bot, Binding{"b", "o"}, false); err != nil {
+			t.Fatal(err)
+		}
+		const overlap = time.Hour
+		for _, upTo := range []time.Time{time.Now().Add(20 * time.Hour), time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC),
+			time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), time.Date(33658, 1, 1, 0, 0, 0, 0, time.UTC)} {
+			got, err := s.AdvanceWatermark(ctx, bot, upTo, overlap)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ago := time.Since(got); ago < overlap-time.Minute || ago > overlap+time.Minute {
+				t.Errorf("advanced to %v, the watermark is %v", upTo, got)
+			}
+			if at, ahead, err := s.Watermark(ctx, bot); err != nil || ahead || !at.Equal(got) {
+				t.Errorf("the watermark reads back as %v, %v, %v, want %v", at, ahead, err, got)
+			}
+		}
+		for _, stored := range []string{"9999-12-31T23:59:59.000Z", "33658-09-27T01:46:40.000Z", time.Now().Add(20 * time.Hour).UTC().Format(sqliteTimeLayout)} {
+			s.sql(t, "update dixa_import.sources set watermark = '"+stored+"'")
+			if at, ahead, err := s.Watermark(ctx, bot); err != nil || !ahead || !at.IsZero() {
+				t.Errorf("a stored watermark of %s reads as %v, %v, %v", stored, at, ahead, err)
+			}
+			got, err := s.AdvanceWatermark(ctx, bot, t0, overlap)
+			if err != nil || !got.Equal(t0) {
+				t.Errorf("a stored watermark of %s is advanced to %v, %v, want %v", stored, got, err, t0)
+			}
 		}
 	})
 }
@@ -183,7 +217,7 @@ func TestTotals(t *testing.T) {
 	})
 }
 
-// TestRejectedByPlace reads a file twice; a line was mended between.
+// TestRejectedByPlace reads a file twice; a line was corrected between.
 func TestRejectedByPlace(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		ctx := t.Context()
@@ -193,7 +227,7 @@ func TestRejectedByPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.do(t, run, change(id, claims[0], status))
+			s.do(t, run, change(id, claims[0].Claim, status))
 		}
 		first := s.start(t)
 		for _, id := range []string{"f:1", "f:2", "f:3"} {

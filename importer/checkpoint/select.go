@@ -19,13 +19,13 @@ type Filter struct {
 	Limit int
 }
 
-// selection says how the transcripts of a page are found.
+// selection describes how the transcripts of a page are found.
 type selection int
 
 const (
 	selectAny        selection = iota // among all
 	selectUnfinished                  // among those that are Pending, Sending or Imported
-	selectAttention                   // among those that a person or a later run may mend
+	selectAttention                   // among those that a person or a later run may fix
 	selectIDs                         // by their ids, of which there are no more than selectChunk
 )
 

@@ -35,13 +35,15 @@ var sqliteSizes = []int{1, 8, 64, sqliteChunk}
 type sqliteStore struct {
 	path string
 
-	read      *sql.DB
+	readDB    *sql.DB
 	readStmts statements
 
-	write      *sql.DB
-	conn       *sql.Conn     // the only connection of write
-	turn       chan struct{} // holds a token while conn is in use
+	writeDB    *sql.DB
+	conn       *sql.Conn     // the only connection of writeDB
+	connLock   chan struct{} // holds a token while conn is in use
 	writeStmts statements
+	place      map[string]fs.FileInfo // the files of the database by suffix, from the first write on; the holder of connLock may use it
+	gone       *GoneError             // one of them is not there any more; likewise
 
 	mu     sync.Mutex
 	lock   *flock.Flock
@@ -49,34 +51,32 @@ type sqliteStore struct {
 	runs   map[int64]bool // started here and not finished; while there are any, lock is held
 }
 
-var _ Store = (*sqliteStore)(nil)
-
-func openSQLite(ctx context.Context, path string, opts Options) (_ Store, err error) {
+func openSQLite(ctx context.Context, path string, opts Options) (_ *Store, err error) {
 	if err := prepareFile(path, opts.Create); err != nil {
 		return nil, err
 	}
-	s := &sqliteStore{path: path, turn: make(chan struct{}, 1), runs: map[int64]bool{},
+	s := &sqliteStore{path: path, connLock: make(chan struct{}, 1), runs: map[int64]bool{}, place: map[string]fs.FileInfo{},
 		lock: flock.New(path+".lock", flock.SetPermissions(0o600))}
 	defer func() {
 		if err != nil {
 			err = s.wrap("open", errors.Join(err, s.Close()))
 		}
 	}()
-	if s.write, err = sql.Open("sqlite", sqliteDSN(path, "journal_mode(wal)", "synchronous(full)")); err != nil {
+	if s.writeDB, err = sql.Open("sqlite", sqliteDSN(path, "journal_mode(wal)", "synchronous(full)")); err != nil {
 		return nil, err
 	}
-	s.write.SetMaxOpenConns(1)
-	if s.conn, err = s.write.Conn(ctx); err != nil {
+	s.writeDB.SetMaxOpenConns(1)
+	if s.conn, err = s.writeDB.Conn(ctx); err != nil {
 		return nil, err
 	}
-	if s.read, err = sql.Open("sqlite", sqliteDSN(path, "query_only(1)", "cache_size(-256)")); err != nil {
+	if s.readDB, err = sql.Open("sqlite", sqliteDSN(path, "query_only(1)", "cache_size(-256)")); err != nil {
 		return nil, err
 	}
-	s.read.SetMaxOpenConns(sqliteReaders)
-	s.read.SetMaxIdleConns(sqliteReaders)
-	s.readStmts.prepare = s.read.PrepareContext
+	s.readDB.SetMaxOpenConns(sqliteReaders)
+	s.readDB.SetMaxIdleConns(sqliteReaders)
+	s.readStmts.prepare = s.readDB.PrepareContext
 	s.writeStmts.prepare = s.conn.PrepareContext
-	return s, nil
+	return &Store{s}, nil
 }
 
 // prepareFile makes sure that the file is there. It holds identifiers of customers, so that a new one is the owner's alone;
@@ -91,7 +91,7 @@ func prepareFile(path string, create bool) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("open the SQLite database: %w", err)
 	case !create:
-		return fmt.Errorf("there is no SQLite database %s: the first `dixa-import run` creates it; if there was one, correct the path", path)
+		return fmt.Errorf("there is no SQLite database %s: the first `dixa-import run` creates it; if one exists already, correct the path", path)
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,20 +120,23 @@ func (s *sqliteStore) Close() (err error) {
 
 func (s *sqliteStore) close() error {
 	var errs []error
-	if s.read != nil {
+	if s.readDB != nil {
 		s.readStmts.close()
-		errs = append(errs, s.read.Close())
+		errs = append(errs, s.readDB.Close())
 	}
 	if s.conn != nil {
-		s.turn <- struct{}{}
+		s.connLock <- struct{}{}
 		s.writeStmts.close()
+		if len(s.place) > 0 && s.gone == nil {
+			errs = append(errs, s.checkPlace())
+		}
 		// Another process that reads may keep a part of the log alive; that is no error.
 		_, _ = s.conn.ExecContext(context.Background(), sqliteEmptyLog)
 		errs = append(errs, s.conn.Close())
-		<-s.turn
+		<-s.connLock
 	}
-	if s.write != nil {
-		errs = append(errs, s.write.Close())
+	if s.writeDB != nil {
+		errs = append(errs, s.writeDB.Close())
 	}
 	return errors.Join(append(errs, s.lock.Close())...)
 }
@@ -149,9 +152,9 @@ func (s *sqliteStore) schemaVersion(ctx context.Context) (have, want int64, err 
 		return 0, 0, err
 	}
 	var there bool
-	err = s.read.QueryRowContext(ctx, `select exists (select 1 from sqlite_master where type = 'table' and name = 'goose_db_version')`).Scan(&there)
+	err = s.readDB.QueryRowContext(ctx, `select exists (select 1 from sqlite_master where type = 'table' and name = 'goose_db_version')`).Scan(&there)
 	if err == nil && there {
-		err = s.read.QueryRowContext(ctx, sqliteSchemaVersion).Scan(&have)
+		err = s.readDB.QueryRowContext(ctx, sqliteSchemaVersion).Scan(&have)
 	}
 	return have, want, s.wrap("read the schema version", err)
 }
@@ -226,7 +229,7 @@ func (s *sqliteStore) releaseIfIdle() {
 	}
 }
 
-// wrap says what was being done when a SQLite error happened.
+// wrap returns what was being done when a SQLite error happened.
 func (s *sqliteStore) wrap(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -250,7 +253,10 @@ func sqliteTime(t time.Time) any {
 	return t.UTC().Format(sqliteTimeLayout)
 }
 
-const sqliteTimeLayout = "2006-01-02T15:04:05.000Z"
+const (
+	sqliteTimeLayout = "2006-01-02T15:04:05.000Z"
+	sqlitePrecision  = time.Millisecond
+)
 
 // parseSQLiteTime reads what sqliteTime wrote; "" is the zero time.
 func parseSQLiteTime(s string) (time.Time, error) {

@@ -3,11 +3,10 @@ package checkpoint
 import (
 	"context"
 	"database/sql"
-	"slices"
 )
 
 const sqliteEndUsers = `select value, coalesce(end_user_id, ''), coalesce(reserved_by, 0) from end_users
-	where organisation = ? and kind = ? and value in (in)`
+	where organisation = ? and not shared and kind = ? and value in (in)`
 
 // byKind returns the values of identifiers by their kind.
 func byKind(ids []Identifier) map[IdentifierKind][]string {
@@ -54,7 +53,7 @@ func (s *sqliteStore) FindEndUsers(ctx context.Context, organisation string, ids
 }
 
 const sqliteReserve = `insert into end_users (kind, value, organisation, reserved_by, reserved_at) values (?, ?, ?, ?, ?)
-	on conflict (kind, value) do update set end_user_id = null, resolved_at = null, organisation = excluded.organisation,
+	on conflict (kind, value) do update set end_user_id = null, resolved_at = null, organisation = excluded.organisation, shared = 0,
 		reserved_by = excluded.reserved_by, reserved_at = excluded.reserved_at`
 
 func (s *sqliteStore) ReserveEndUsers(ctx context.Context, organisation string, run int64, persons [][]Identifier) ([]Reservation, error) {
@@ -85,164 +84,56 @@ func (s *sqliteStore) ReserveEndUsers(ctx context.Context, organisation string, 
 
 const sqliteSaveEndUser = `insert into end_users (kind, value, end_user_id, resolved_at, organisation) values (?, ?, ?, ?, ?)
 	on conflict (kind, value) do update set end_user_id = excluded.end_user_id, resolved_at = excluded.resolved_at,
-		organisation = excluded.organisation, reserved_by = null, reserved_at = null`
+		organisation = excluded.organisation, reserved_by = null, reserved_at = null, shared = 0`
 
 func (s *sqliteStore) SaveEndUsers(ctx context.Context, organisation string, users []EndUser) error {
+	if ids, _ := ownerships(users); len(ids) == 0 {
+		return nil
+	}
+	return s.writing(ctx, "record end-users in", func(tx sqliteTx) error { return sqliteSaveEndUsers(tx, organisation, users) })
+}
+
+func sqliteSaveEndUsers(tx sqliteTx, organisation string, users []EndUser) error {
 	ids, owner := ownerships(users)
-	if len(ids) == 0 {
-		return nil
-	}
-	return s.writing(ctx, "record end-users in", func(tx sqliteTx) error {
-		for _, id := range ids {
-			_, err := tx.exec(sqliteSaveEndUser, id.Kind, id.Value, owner[id], sqliteTime(tx.now), organisation)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-const sqliteReleaseEndUser = `delete from end_users
-	where kind = ? and value = ? and organisation = ? and reserved_by = ? and end_user_id is null`
-
-func (s *sqliteStore) ReleaseEndUsers(ctx context.Context, organisation string, run int64, ids []Identifier) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	return s.writing(ctx, "release end-users in", func(tx sqliteTx) error {
-		for _, id := range storedIdentifiers(ids) {
-			if _, err := tx.exec(sqliteReleaseEndUser, id.Kind, id.Value, organisation, run); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-const sqliteForgetEndUser = `delete from end_users where end_user_id = ? and organisation = ?`
-
-func (s *sqliteStore) ForgetEndUser(ctx context.Context, organisation, endUserID string) error {
-	return s.writing(ctx, "forget an end-user in", func(tx sqliteTx) error {
-		_, err := tx.exec(sqliteForgetEndUser, clean(endUserID), organisation)
-		return err
-	})
-}
-
-const (
-	sqlitePersons = `select distinct end_user_id from end_users where kind = ? and end_user_id is not null and value in (in)`
-	// No index serves this: it would cost every import more than it saves the rare request to be forgotten.
-	sqliteTranscriptsOf    = `select source, transcript_id, end_user_id from transcripts where ` + forgettable + ` and end_user_id in (in)`
-	sqliteForgetTranscript = `update transcripts set end_user_id = null, error = null, updated_at = ?
-		where source = ? and transcript_id = ? and end_user_id = ? and ` + forgettable
-	sqliteForgetMessages = `update partial_errors set message = '' where source = ? and transcript_id = ? and ` + forgettableMessage
-	sqliteForgetPerson   = `delete from end_users where end_user_id = ?`
-	// A reservation is left to a run that is alive: it is about to create the end-user.
-	sqliteForgetReservation = `delete from end_users where kind = ? and value = ? and end_user_id is null and not exists
-		(select 1 from runs where id = reserved_by and finished_at is null and lease_until > ?)`
-)
-
-func (s *sqliteStore) ForgetPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, removed int64, err error) {
-	ids = storedIdentifiers(ids)
-	var transcripts [][3]string // source, id and end-user
-	err = s.reading(ctx, "read", func(tx sqliteTx) error {
-		if endUserIDs, err = sqliteReadPersons(tx, ids); err != nil {
+	for _, id := range ids {
+		if _, err := tx.exec(sqliteSaveEndUser, id.Kind, id.Value, owner[id], sqliteTime(tx.now), organisation); err != nil {
 			return err
 		}
-		return queryIn(tx, func(rows *sql.Rows) error {
-			var t [3]string
-			err := rows.Scan(&t[0], &t[1], &t[2])
-			transcripts = append(transcripts, t)
-			return err
-		}, sqliteTranscriptsOf, endUserIDs)
-	})
-	if err != nil {
-		return endUserIDs, 0, err
 	}
-	err = s.writing(ctx, "forget a person in", func(tx sqliteTx) error {
-		for _, t := range transcripts {
-			changed, err := tx.exec(sqliteForgetTranscript, sqliteTime(tx.now), t[0], t[1], t[2])
-			if err == nil && changed > 0 {
-				_, err = tx.exec(sqliteForgetMessages, t[0], t[1])
-			}
-			if err != nil {
-				return err
-			}
-		}
-		removed, err = sqliteForgetIdentifiers(tx, endUserIDs, ids)
-		return err
-	})
-	if err == nil {
-		err = s.rewrite(ctx)
-	}
-	return endUserIDs, removed, err
+	return nil
 }
 
-// rewrite writes the database anew and empties its log: what was deleted, or moved to another place of a page, would stay in the
+func sqliteIdentifiersOf(tx sqliteTx, organisation, endUserID string) (ids []Identifier, err error) {
+	err = tx.query(func(rows *sql.Rows) error {
+		var id Identifier
+		err := rows.Scan(&id.Kind, &id.Value)
+		ids = append(ids, id)
+		return err
+	}, readIdentifiers.sqlite, clean(endUserID), organisation)
+	return ids, err
+}
+
+func (s *sqliteStore) JoinEndUser(ctx context.Context, organisation string, user EndUser, seen []Identifier) (joined bool, err error) {
+	err = s.writing(ctx, "record an end-user in", func(tx sqliteTx) error {
+		known, err := sqliteIdentifiersOf(tx, organisation, user.ID)
+		if joined = err == nil && joins(user, known, seen); !joined {
+			return err
+		}
+		return sqliteSaveEndUsers(tx, organisation, []EndUser{user})
+	})
+	return joined && err == nil, err
+}
+
+// erase rewrites the database and empties its log: what was deleted, or moved to another place of a page, would stay in the
 // file until something else needs the room. It takes as much disk again for a while. A reader in another process may keep
 // the log alive for as long as it reads.
-func (s *sqliteStore) rewrite(ctx context.Context) error {
-	s.turn <- struct{}{}
-	defer func() { <-s.turn }()
+func (s *sqliteStore) erase(ctx context.Context) error {
+	s.connLock <- struct{}{}
+	defer func() { <-s.connLock }()
 	for _, query := range []string{"vacuum", sqliteEmptyLog} {
 		if _, err := s.conn.ExecContext(ctx, query); err != nil {
 			return s.wrap("erase what was deleted from", interrupted(ctx, err))
 		}
 	}
 	return nil
-}
-
-const sqliteOfPersons = `select source, transcript_id, status, coalesce(conversation_id, 0) from transcripts
-	where end_user_id in (in) order by source, transcript_id`
-
-func (s *sqliteStore) FindPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, transcripts []OfPerson, err error) {
-	err = s.reading(ctx, "read", func(tx sqliteTx) error {
-		if endUserIDs, err = sqliteReadPersons(tx, storedIdentifiers(ids)); err != nil {
-			return err
-		}
-		return queryIn(tx, func(rows *sql.Rows) error {
-			var t OfPerson
-			err := rows.Scan(&t.Source, &t.ID, &t.Status, &t.ConversationID)
-			transcripts = append(transcripts, t)
-			return err
-		}, sqliteOfPersons, endUserIDs)
-	})
-	return endUserIDs, transcripts, err
-}
-
-// sqliteReadPersons returns the end-users that identifiers belong to in any organisation, sorted and each once.
-func sqliteReadPersons(tx sqliteTx, ids []Identifier) ([]string, error) {
-	var endUserIDs []string
-	for kind, values := range byKind(ids) {
-		err := queryIn(tx, func(rows *sql.Rows) error {
-			var id string
-			err := rows.Scan(&id)
-			endUserIDs = append(endUserIDs, id)
-			return err
-		}, sqlitePersons, values, kind)
-		if err != nil {
-			return nil, err
-		}
-	}
-	slices.Sort(endUserIDs)
-	return slices.Compact(endUserIDs), nil
-}
-
-// sqliteForgetIdentifiers removes every identifier of the end-users, and these identifiers where they are only reserved.
-func sqliteForgetIdentifiers(tx sqliteTx, endUserIDs []string, ids []Identifier) (removed int64, err error) {
-	for _, user := range endUserIDs {
-		changed, err := tx.exec(sqliteForgetPerson, user)
-		if err != nil {
-			return 0, err
-		}
-		removed += changed
-	}
-	for _, id := range ids {
-		changed, err := tx.exec(sqliteForgetReservation, id.Kind, id.Value, sqliteTime(tx.now))
-		if err != nil {
-			return 0, err
-		}
-		removed += changed
-	}
-	return removed, nil
 }

@@ -11,11 +11,9 @@ import (
 
 // sqliteRow is a row in one column, its fields separated by NUL, which no text in the checkpoint has: reading a column costs
 // about as much as finding the row.
-const sqliteRow = `concat_ws(x'00', transcript_id, status, coalesce(conversation_id, ''), coalesce(end_user_id, ''), attempts,
-	coalesce(error_code, ''), coalesce(error, ''), coalesce(content_hash, ''), coalesce(closed_at, ''), coalesce(run_id, ''),
-	coalesce(imported_at, ''), created_at, updated_at, coalesce(send_before, ''), claim, coalesce(claimed_by, ''), coalesce(file, ''))`
+var sqliteRow = `concat_ws(x'00', ` + perColumn(columns, 0, column.sqliteRead) + `, coalesce(send_before, ''))`
 
-const sqliteRowFields = 17
+var sqliteRowFields = len(columns) + 1
 
 // scanSQLiteRow reads sqliteRow.
 func scanSQLiteRow(rows *sql.Rows, now time.Time) (*record, error) {
@@ -27,27 +25,22 @@ func scanSQLiteRow(rows *sql.Rows, now time.Time) (*record, error) {
 }
 
 func parseSQLiteRow(packed string, now time.Time) (*record, error) {
-	var f [sqliteRowFields]string
-	n := 0
+	r, p, n := &record{}, fieldParser{}, 0
 	for field := range strings.SplitSeq(packed, "\x00") {
-		if n < len(f) {
-			f[n] = field
+		switch {
+		case n < len(columns):
+			columns[n].parse(r, field, &p)
+		case n == len(columns):
+			if sendBefore := p.time(field); !sendBefore.IsZero() {
+				r.SendIn = sendBefore.Sub(now)
+			}
 		}
 		n++
 	}
-	if n != len(f) {
-		return nil, fmt.Errorf("a row has %d fields instead of %d", n, len(f))
+	if n != sqliteRowFields {
+		return nil, fmt.Errorf("a row has %d fields instead of %d", n, sqliteRowFields)
 	}
-	p := fieldParser{}
-	r := &record{
-		Row: Row{ID: f[0], Status: Status(f[1]), ConversationID: p.int(f[2]), EndUserID: f[3], Attempts: int(p.int(f[4])), ErrorCode: f[5],
-			Error: f[6], ContentHash: f[7], ClosedAt: p.time(f[8]), RunID: p.int(f[9]), ImportedAt: p.time(f[10]), CreatedAt: p.time(f[11]),
-			UpdatedAt: p.time(f[12]), Claim: p.int(f[14]), ClaimedBy: p.int(f[15])},
-		file: f[16],
-	}
-	if sendBefore := p.time(f[13]); !sendBefore.IsZero() {
-		r.SendIn = sendBefore.Sub(now)
-	}
+	r.ErrorCode = currentCode(r.ErrorCode)
 	return r, p.err
 }
 

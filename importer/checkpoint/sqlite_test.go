@@ -88,7 +88,7 @@ func TestDiskFull(t *testing.T) {
 	put(t, s, run, "a", Sending, 0)
 	limit := func(pages int) {
 		t.Helper()
-		if _, err := s.Store.(*sqliteStore).conn.ExecContext(t.Context(), fmt.Sprintf("pragma max_page_count = %d", pages)); err != nil {
+		if _, err := s.database.(*sqliteStore).conn.ExecContext(t.Context(), fmt.Sprintf("pragma max_page_count = %d", pages)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -110,7 +110,7 @@ func TestCancelledWrite(t *testing.T) {
 	s := setup(t, "sqlite:"+filepath.Join(t.TempDir(), "checkpoint.db"))
 	run := s.start(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	lite := s.Store.(*sqliteStore)
+	lite := s.database.(*sqliteStore)
 	err := lite.writing(t.Context(), "test", func(sqliteTx) error {
 		cancel()
 		_, err := s.Claim(ctx, bot, run, []ClaimRequest{{ID: "a", Seen: -1}})

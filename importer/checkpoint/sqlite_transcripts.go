@@ -3,10 +3,11 @@ package checkpoint
 import (
 	"context"
 	"database/sql"
+	"fmt"
 )
 
 // sqliteLookup reads rows, of which there must be no more than one for each id.
-const sqliteLookup = `select ` + sqliteRow + ` from transcripts where source = ? and transcript_id in (in)`
+var sqliteLookup = `select ` + sqliteRow + ` from transcripts where source = ? and transcript_id in (in)`
 
 func (s *sqliteStore) Lookup(ctx context.Context, source string, run int64, ids []string) (map[string]Row, error) {
 	found := make(map[string]Row, len(ids))
@@ -31,7 +32,7 @@ func (s *sqliteStore) Lookup(ctx context.Context, source string, run int64, ids 
 }
 
 // Left to itself SQLite reads the whole table rather than a partial index that begins like the primary key.
-const sqliteUnfinished = `select ` + sqliteRow + ` from transcripts indexed by transcripts_unfinished
+var sqliteUnfinished = `select ` + sqliteRow + ` from transcripts indexed by transcripts_unfinished
 	where source = ?1 and transcript_id > ?2 and unfinished and status <> 'pending'
 		and (claimed_by is null or claimed_by <> ?3 and claimed_by not in
 			(select id from runs where finished_at is null and lease_until > ?4))
@@ -51,13 +52,12 @@ func (s *sqliteStore) Unfinished(ctx context.Context, source string, run int64, 
 	return found, err
 }
 
-func (s *sqliteStore) Claim(ctx context.Context, source string, run int64, requests []ClaimRequest) ([]int64, error) {
+func (s *sqliteStore) Claim(ctx context.Context, source string, run int64, requests []ClaimRequest) (rows []Row, err error) {
 	if len(requests) == 0 {
 		return nil, nil
 	}
-	requests, ids := cleanRequests(requests)
-	var claims []int64
-	err := s.writing(ctx, "claim transcripts in", func(tx sqliteTx) error {
+	requests, ids := cleanRequests(requests, sqlitePrecision)
+	err = s.writing(ctx, "claim transcripts in", func(tx sqliteTx) error {
 		alive, err := sqliteAlive(tx)
 		if err != nil {
 			return err
@@ -67,28 +67,28 @@ func (s *sqliteStore) Claim(ctx context.Context, source string, run int64, reque
 			return err
 		}
 		var dirty []*record
-		claims, dirty = claimAll(records, run, requests, alive)
+		rows, dirty = claimAll(records, run, requests, alive)
 		return sqliteSave(tx, source, dirty)
 	})
-	return claims, err
+	return rows, err
 }
 
 func (s *sqliteStore) Write(ctx context.Context, source string, run int64, changes []Change) ([]Result, error) {
 	if len(changes) == 0 {
 		return nil, nil
 	}
-	changes, err := checkChanges(changes)
+	changes, err := checkChanges(changes, sqlitePrecision)
 	if err != nil {
 		return nil, err
 	}
 	results := make([]Result, len(changes))
 	err = s.writing(ctx, "write", func(tx sqliteTx) error {
 		clear(results)
-		for _, c := range usualOnes(changes) {
-			if n, err := sqliteApplyUsual(tx, source, run, c); err != nil {
+		for _, c := range onFastPath(changes) {
+			if n, err := sqliteApplyFastPath(tx, source, run, c); err != nil {
 				return err
 			} else if n == 1 {
-				c.applied(results)
+				c.applied(run, results)
 			}
 		}
 		others, at := theOthers(changes, results)
@@ -107,25 +107,25 @@ func (s *sqliteStore) Write(ctx context.Context, source string, run int64, chang
 	return results, nil
 }
 
-// Each changes only what it must: for a column that is set SQLite writes the indexes anew that have it.
+// Each changes only what it must: for each column that is set, SQLite rewrites the indexes that have it.
 const (
-	sqliteSend = `update transcripts set status = 'sending', run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null,
+	sqliteSend = `update transcripts set status = 'sending', run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null, reason = null,
 		content_hash = ?7, closed_at = ?8, send_before = ?9, updated_at = ?10
 		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'pending'`
 	sqliteFound = `update transcripts set status = ?11, conversation_id = ?9, claimed_by = case when ?11 <> 'complete' then ?4 end,
-		run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null, content_hash = ?7, closed_at = ?8, send_before = null,
+		run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null, reason = null, content_hash = ?7, closed_at = ?8, send_before = null,
 		imported_at = ?10, updated_at = ?10
 		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'sending' and attempts <= ?6
 			and not exists (select 1 from transcripts where conversation_id = ?9 and source = ?1)
 			and (?11 <> 'complete' or not exists (select 1 from partial_errors where source = ?1 and transcript_id = ?2))`
-	sqliteFinish = `update transcripts set status = 'complete', run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null,
+	sqliteFinish = `update transcripts set status = 'complete', run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null, reason = null,
 		content_hash = ?7, closed_at = ?8, claimed_by = null, updated_at = ?9
-		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'imported'
+		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'imported' and +conversation_id = ?10
 			and not exists (select 1 from partial_errors where source = ?1 and transcript_id = ?2)`
 )
 
-// sqliteApplyUsual applies a usual change and returns how many rows it met.
-func sqliteApplyUsual(tx sqliteTx, source string, run int64, c usualChange) (int64, error) {
+// sqliteApplyFastPath applies a fast-path change and returns how many rows it met.
+func sqliteApplyFastPath(tx sqliteTx, source string, run int64, c fastPathChange) (int64, error) {
 	args := []any{source, c.ID, c.Claim, run, c.EndUserID, c.Attempts, c.ContentHash, sqliteTime(c.ClosedAt)}
 	now := sqliteTime(tx.now)
 	switch c.from {
@@ -134,7 +134,7 @@ func sqliteApplyUsual(tx sqliteTx, source string, run int64, c usualChange) (int
 	case Sending:
 		return tx.exec(sqliteFound, append(args, c.ConversationID, now, c.to)...)
 	default:
-		return tx.exec(sqliteFinish, append(args, now)...)
+		return tx.exec(sqliteFinish, append(args, now, c.ConversationID)...)
 	}
 }
 
@@ -172,7 +172,7 @@ func sqliteRecords(tx sqliteTx, source string, ids []string) (map[string]*record
 
 const sqliteLivingRuns = `select id from runs where finished_at is null and lease_until > ?`
 
-// sqliteAlive returns the runs that are alive. Whoever holds the lock has ended the leases of the runs before it.
+// sqliteAlive returns the runs that are alive. The holder of the lock has ended the leases of the runs before it.
 func sqliteAlive(tx sqliteTx) (map[int64]bool, error) {
 	alive := map[int64]bool{}
 	err := tx.query(func(rows *sql.Rows) error {
@@ -199,14 +199,13 @@ func sqliteHolders(tx sqliteTx, source string, conversations []int64) (map[int64
 	return holders, err
 }
 
-const (
-	sqliteInsert = `insert into transcripts (source, transcript_id, status, content_hash, closed_at, run_id, claim, claimed_by, file,
-		created_at, updated_at) values (?1, ?2, ?3, nullif(?4, ''), ?5, ?6, ?7, ?8, nullif(?9, ''), ?10, ?10)`
-	sqliteUpdate = `update transcripts set status = ?3, conversation_id = nullif(?4, 0), end_user_id = nullif(?5, ''), attempts = ?6,
-		error_code = nullif(?7, ''), error = nullif(?8, ''), content_hash = nullif(?9, ''), closed_at = ?10, run_id = ?11, claim = ?12,
-		claimed_by = nullif(?13, 0), file = nullif(?14, ''), send_before = case when ?15 then ?16 else send_before end,
-		imported_at = case when ?17 then ?18 else imported_at end, updated_at = ?18
-		where source = ?1 and transcript_id = ?2`
+var (
+	sqliteInsert = fmt.Sprintf(`insert into transcripts (source, `+perColumn(insertColumns, 0, columnName)+`, created_at, updated_at)
+		values (?1, `+perColumn(insertColumns, 2, sqliteParameter)+`, ?%[1]d, ?%[1]d)`, 2+len(insertColumns))
+	sqliteUpdate = fmt.Sprintf(`update transcripts set `+perColumn(updateColumns[1:], 3, sqliteSet)+`,
+		send_before = case when ?%d then ?%d else send_before end,
+		imported_at = case when ?%d then ?%[4]d else imported_at end, updated_at = ?%[4]d
+		where source = ?1 and transcript_id = ?2`, 2+len(updateColumns), 3+len(updateColumns), 4+len(updateColumns), 5+len(updateColumns))
 )
 
 // sqliteSave writes records.
@@ -215,15 +214,13 @@ func sqliteSave(tx sqliteTx, source string, records []*record) error {
 	for _, r := range records {
 		var err error
 		if r.fresh {
-			_, err = tx.exec(sqliteInsert, source, r.ID, r.Status, r.ContentHash, sqliteTime(r.ClosedAt), r.RunID, r.Claim, r.ClaimedBy,
-				r.file, now)
+			_, err = tx.exec(sqliteInsert, append(append([]any{source}, sqliteValues(insertColumns, r)...), now)...)
 		} else {
 			var sendBefore any
 			if r.send == setSend {
-				sendBefore = sqliteTime(tx.now.Add(r.sendFor))
+				sendBefore = sqliteTime(tx.now.Add(r.SendIn))
 			}
-			_, err = tx.exec(sqliteUpdate, source, r.ID, r.Status, r.ConversationID, r.EndUserID, r.Attempts, r.ErrorCode, r.Error,
-				r.ContentHash, sqliteTime(r.ClosedAt), r.RunID, r.Claim, r.ClaimedBy, r.file, r.send != keepSend, sendBefore, r.found, now)
+			_, err = tx.exec(sqliteUpdate, append(append([]any{source}, sqliteValues(updateColumns, r)...), r.send != keepSend, sendBefore, r.found, now)...)
 		}
 		if err == nil && r.partialDirty {
 			err = sqliteSavePartial(tx, source, r)
@@ -268,11 +265,6 @@ func sqliteLoadPartial(tx sqliteTx, source string, ids []string, records map[str
 	}, sqlitePartial, ids, source)
 }
 
-func (s *sqliteStore) PartialErrors(ctx context.Context, source, id string) ([]PartialError, error) {
-	found, err := s.PartialErrorsOf(ctx, source, []string{id})
-	return found[clean(id)], err
-}
-
 func (s *sqliteStore) PartialErrorsOf(ctx context.Context, source string, ids []string) (map[string][]PartialError, error) {
 	ids = cleanIDs(ids)
 	records := recordsOf(ids)
@@ -282,6 +274,14 @@ func (s *sqliteStore) PartialErrorsOf(ctx context.Context, source string, ids []
 
 const sqliteConversations = `select conversation_id from transcripts where (source = ?1 or source in (select other.source
 	from sources other join sources mine using (base_url, organisation) where mine.source = ?1)) and conversation_id in (in)`
+
+func (s *sqliteStore) Holders(ctx context.Context, source string, conversations []int64) (holders map[int64]string, err error) {
+	err = s.reading(ctx, "read", func(tx sqliteTx) error {
+		holders, err = sqliteHolders(tx, source, conversations)
+		return err
+	})
+	return holders, err
+}
 
 func (s *sqliteStore) Conversations(ctx context.Context, source string, ids []int64) (map[int64]bool, error) {
 	held := map[int64]bool{}
@@ -294,39 +294,4 @@ func (s *sqliteStore) Conversations(ctx context.Context, source string, ids []in
 		}, sqliteConversations, ids, source)
 	})
 	return held, err
-}
-
-const sqliteClearRejected = `delete from transcripts indexed by transcripts_file where source = ? and file = ? and status = 'rejected'
-	and updated_at < (select started_at from runs where id = ?)`
-
-func (s *sqliteStore) ClearRejected(ctx context.Context, source string, run int64, file string) error {
-	return s.writing(ctx, "clear rejected records in", func(tx sqliteTx) error {
-		_, err := tx.exec(sqliteClearRejected, source, clean(file), run)
-		return err
-	})
-}
-
-const sqliteTouch = `update transcripts set run_id = ?, updated_at = ?
-	where source = ? and status = 'rejected' and file is not null and transcript_id in (in)`
-
-func (s *sqliteStore) Touch(ctx context.Context, source string, run int64, ids []string) error {
-	return s.writing(ctx, "write", func(tx sqliteTx) error {
-		return execIn(tx, sqliteTouch, cleanIDs(ids), run, sqliteTime(tx.now), source)
-	})
-}
-
-const sqliteTotals = `select source, status, coalesce(error_code, ''), count(*) from transcripts
-	where (?1 = '' or source = ?1) and (?2 = 0 or run_id = ?2) group by 1, 2, 3 order by 1, 2, 3`
-
-func (s *sqliteStore) Totals(ctx context.Context, source string, run int64) ([]Total, error) {
-	var totals []Total
-	err := s.reading(ctx, "count", func(tx sqliteTx) error {
-		return tx.query(func(rows *sql.Rows) error {
-			var t Total
-			err := rows.Scan(&t.Source, &t.Status, &t.ErrorCode, &t.Count)
-			totals = append(totals, t)
-			return err
-		}, sqliteTotals, source, run)
-	})
-	return totals, err
 }

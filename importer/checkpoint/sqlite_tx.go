@@ -99,18 +99,6 @@ func queryIn[T any](tx sqliteTx, scan func(*sql.Rows) error, query string, list 
 	return nil
 }
 
-// execIn is queryIn for statements without rows.
-func execIn[T any](tx sqliteTx, query string, list []T, args ...any) error {
-	for len(list) > 0 {
-		n := min(len(list), sqliteChunk)
-		if _, err := tx.exec(inList(query, n), appendFilled(args, list[:n])...); err != nil {
-			return err
-		}
-		list = list[n:]
-	}
-	return nil
-}
-
 func inList(query string, n int) string {
 	return strings.Replace(query, "(in)", "(?"+strings.Repeat(",?", listSize(n)-1)+")", 1)
 }
@@ -148,14 +136,24 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// writing runs f in a transaction, which is durable when writing returns.
+// writing runs f in a transaction, which is durable when writing returns. A file that is not in its place any more would keep
+// nothing: then the error is a *GoneError.
 func (s *sqliteStore) writing(ctx context.Context, doing string, f func(tx sqliteTx) error) error {
 	select {
-	case s.turn <- struct{}{}:
+	case s.connLock <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-s.turn }()
+	defer func() { <-s.connLock }()
+	err := s.transact(ctx, doing, f)
+	if gone := s.checkPlace(); gone != nil {
+		return gone
+	}
+	return err
+}
+
+// transact is writing for the holder of connLock.
+func (s *sqliteStore) transact(ctx context.Context, doing string, f func(tx sqliteTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ const (
 // Statuses are all statuses, in the order in which they are shown.
 var Statuses = []Status{Complete, Partial, Imported, Pending, Sending, InDoubt, Failed, Rejected, Skipped}
 
-// HasConversation says whether transcripts of this status have a conversation id.
+// HasConversation reports whether transcripts of this status have a conversation id.
 func (s Status) HasConversation() bool { return s == Imported || s == Complete || s == Partial }
 
 // Event names a step in the life of a claimed transcript.
@@ -50,7 +50,7 @@ const (
 	Reject Event = "reject"
 	// Skip ends a transcript that is not to be imported.
 	Skip Event = "skip"
-	// GiveUp leaves a transcript that could not be reconciled to a person.
+	// GiveUp leaves a transcript to a person: whether it is in Dixa could not be found out.
 	GiveUp Event = "give_up"
 	// Release gives the claim back and leaves the rest to a later run.
 	Release Event = "release"
@@ -63,7 +63,7 @@ type Transition struct {
 	To    Status
 	// Ends says that the claim is given back.
 	Ends bool
-	// Evidence is what whoever records the event must know about the last import request, if a later one may follow it:
+	// Evidence is what the recorder of the event must know about the last import request, if a later one may follow it:
 	// that it made no conversation. It is "" where the event says nothing of the kind.
 	Evidence string
 }
@@ -88,12 +88,12 @@ var Transitions = []Transition{
 	{Event: Fail, From: []Status{Pending, Sending}, To: Failed, Ends: true, Evidence: refusedOrUnwritten + ", or " + lookedForInVain},
 	{Event: Reject, From: []Status{Pending}, To: Rejected, Ends: true},
 	{Event: Skip, From: []Status{Pending}, To: Skipped, Ends: true},
-	{Event: GiveUp, From: []Status{Sending}, To: InDoubt, Ends: true},
+	{Event: GiveUp, From: []Status{Pending, Sending}, To: InDoubt, Ends: true},
 	{Event: Release, From: []Status{Pending, Sending, Imported}, Ends: true},
 }
 
-// TransitionOf returns the transition of an event, and false for an event that is none.
-func TransitionOf(e Event) (Transition, bool) {
+// transitionOf returns the transition of an event, and false for an event that is none.
+func transitionOf(e Event) (Transition, bool) {
 	i := slices.IndexFunc(Transitions, func(t Transition) bool { return t.Event == e })
 	if i < 0 {
 		return Transition{}, false

@@ -11,7 +11,7 @@ import (
 
 // change is one whose fields are those of every other change in these tests, so that its event alone differs.
 func change(id string, claim int64, e Event) Change {
-	c := Change{ID: id, Claim: claim, Event: e, EndUserID: "u", Attempts: 1, ErrorCode: "code", Error: "text", ContentHash: "h", ClosedAt: t0}
+	c := Change{ID: id, Claim: claim, Event: e, EndUserID: "u", Attempts: 1, ErrorCode: "code", Error: "text", Reason: "reason", ContentHash: "h", ClosedAt: t0}
 	if e == Send || e == SendAgain {
 		c.SendFor = time.Minute
 	}
@@ -73,7 +73,7 @@ func TestTransitions(t *testing.T) {
 					if tr.To != "" {
 						want.Status = tr.To
 					}
-					want.EndUserID, want.Attempts, want.ErrorCode, want.Error = c.EndUserID, c.Attempts, c.ErrorCode, c.Error
+					want.EndUserID, want.Attempts, want.ErrorCode, want.Error, want.Reason = c.EndUserID, c.Attempts, c.ErrorCode, c.Error, c.Reason
 					if tr.Event == Found {
 						want.ConversationID = conversation
 					}
@@ -82,7 +82,7 @@ func TestTransitions(t *testing.T) {
 					}
 				case tr.Event == Found, tr.Ends && status == tr.To: // made before
 				case status == tr.To: // made before, and made again
-					want.EndUserID, want.Attempts, want.ErrorCode, want.Error = c.EndUserID, c.Attempts, c.ErrorCode, c.Error
+					want.EndUserID, want.Attempts, want.ErrorCode, want.Error, want.Reason = c.EndUserID, c.Attempts, c.ErrorCode, c.Error, c.Reason
 				case tr.Event == Finish && status == Partial: // made before, and found to be partial
 				default:
 					wantApplied = false
@@ -296,11 +296,11 @@ func TestClaim(t *testing.T) {
 				}
 			default:
 				want.Claim, want.ClaimedBy, want.Held = wantClaim, run, true
-				want.Status, want.ErrorCode, want.Error = Pending, "", ""
+				want.Status, want.ErrorCode, want.Error, want.Reason = Pending, "", "", ""
 				want.ContentHash, want.ClosedAt = "new", at
 			}
 			equal(t, id, after, want)
-			equal(t, "claim of "+id, claims[0], wantClaim)
+			equal(t, "claim of "+id, claims[0].Claim, wantClaim)
 			equal(t, "partial errors of "+id, len(s.partial(t, id)), wantPartial)
 		}
 		equal(t, "claim of what is gone", s.claim(t, run, "gone", 3), int64(0))

@@ -27,7 +27,7 @@ var t0 = time.Date(2026, 11, 19, 8, 0, 0, 0, time.UTC)
 
 // fixture is a store with an empty checkpoint, and a way past it.
 type fixture struct {
-	Store
+	*Store
 	url string
 	db  *sql.DB
 }
@@ -59,7 +59,7 @@ func setup(t testing.TB, url string) *fixture {
 }
 
 // open opens another store of the same checkpoint.
-func open(t testing.TB, url string) Store {
+func open(t testing.TB, url string) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), url, Options{Create: true})
 	if err != nil {
@@ -135,9 +135,13 @@ func (s *fixture) claim(t testing.TB, run int64, id string, seen int64) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return claims[0]
+	if claims[0] != (Row{}) {
+		s.wantRow(t, id, "a claim", claims[0])
+	}
+	return claims[0].Claim
 }
 
+// do writes changes, checks that the rows of the results are those in the database, and returns the results without them.
 func (s *fixture) do(t testing.TB, run int64, changes ...Change) []Result {
 	t.Helper()
 	results, err := s.Write(t.Context(), bot, run, changes)
@@ -147,7 +151,29 @@ func (s *fixture) do(t testing.TB, run int64, changes ...Change) []Result {
 	if len(results) != len(changes) {
 		t.Fatalf("%d results of %d changes", len(results), len(changes))
 	}
+	last := map[string]Row{}
+	for i, c := range changes {
+		last[c.ID] = results[i].Row
+		results[i].Row = Row{}
+	}
+	if len(last) > 100 { // a few show what all would
+		clear(last)
+	}
+	for id, row := range last {
+		s.wantRow(t, id, "a write", row)
+	}
 	return results
+}
+
+// wantRow checks a row that a claim or a write returned.
+func (s *fixture) wantRow(t testing.TB, id, what string, got Row) {
+	t.Helper()
+	want := s.row(t, id)
+	if between := got.SendIn - want.SendIn; between < 0 || between > 20*time.Second {
+		t.Errorf("SendIn of %s after %s: want %v, got %v", id, what, want.SendIn, got.SendIn)
+	}
+	want.Held = false
+	equal(t, fmt.Sprintf("row of %s after %s", id, what), got, want)
 }
 
 func (s *fixture) partial(t testing.TB, id string) []PartialError {
@@ -191,9 +217,9 @@ func TestLife(t *testing.T) {
 
 		c.Event, c.ConversationID, c.PartialErrors = Found, 100, []PartialError{
 			{Kind: KindAttachment, Message: "Invalid attachment url", MessageExternalID: "bot/a:2"}, {Kind: KindAssignment, Message: "not assigned"}}
-		c.ErrorCode, c.Error = "code", "text"
+		c.ErrorCode, c.Error, c.Reason = "code", "text", "reason"
 		equal(t, "found", s.do(t, run, c), []Result{{Applied: true}})
-		want.Status, want.ConversationID, want.ErrorCode, want.Error = Imported, 100, "code", "text"
+		want.Status, want.ConversationID, want.ErrorCode, want.Error, want.Reason = Imported, 100, "code", "text", "reason"
 		equal(t, "imported", s.row(t, "a"), want)
 		equal(t, "partial errors", s.partial(t, "a"), c.PartialErrors)
 		of, err := s.PartialErrorsOf(t.Context(), bot, []string{"b", "a", "a"})
@@ -204,7 +230,7 @@ func TestLife(t *testing.T) {
 
 		c = Change{ID: "a", Claim: claim, Event: FinishPartial, EndUserID: "u", Attempts: 1, ContentHash: "h", ClosedAt: t0}
 		equal(t, "finish", s.do(t, run, c), []Result{{Applied: true}})
-		want.Status, want.ErrorCode, want.Error, want.ClaimedBy, want.Held = Partial, "", "", 0, false
+		want.Status, want.ErrorCode, want.Error, want.Reason, want.ClaimedBy, want.Held = Partial, "", "", "", 0, false
 		got = s.row(t, "a")
 		equal(t, "partial", got, want)
 		equal(t, "partial errors kept", len(s.partial(t, "a")), 2)
@@ -235,9 +261,9 @@ func TestManyAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		var changes []Change
-		for i, claim := range claims {
-			equal(t, "claim", claim, int64(1))
-			c := Change{ID: ids[i], Claim: claim, Event: Send, Attempts: 1, EndUserID: "u" + ids[i]}
+		for i, row := range claims {
+			equal(t, "claim", row.Claim, int64(1))
+			c := Change{ID: ids[i], Claim: row.Claim, Event: Send, Attempts: 1, EndUserID: "u" + ids[i]}
 			found, finish := c, c
 			found.Event, found.ConversationID = Found, int64(1000+i)
 			finish.Event = Finish
@@ -276,7 +302,7 @@ func TestUnstorableText(t *testing.T) {
 		got := s.row(t, id)
 		equal(t, "status", got.Status, Rejected)
 		far := time.UnixMilli(1e15)
-		if claims, err := s.Claim(t.Context(), bot, run, []ClaimRequest{{ID: "far", Seen: -1, ClosedAt: far}}); err != nil || claims[0] != 1 {
+		if claims, err := s.Claim(t.Context(), bot, run, []ClaimRequest{{ID: "far", Seen: -1, ClosedAt: far}}); err != nil || claims[0].Claim != 1 {
 			t.Fatal(claims, err)
 		}
 		s.do(t, run, Change{ID: "far", Claim: 1, Event: Reject, ClosedAt: far, PartialErrors: []PartialError{{Kind: "odd", Message: "m"}}})
@@ -356,7 +382,7 @@ func TestClaimOfWhatWasWrittenSince(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			equal(t, "claim", claims[0], want)
+			equal(t, "claim", claims[0].Claim, want)
 			request.SeenAt = s.row(t, "a").UpdatedAt
 		}
 	})

@@ -60,13 +60,14 @@ func compareIdentifiers(a, b Identifier) int {
 	return strings.Compare(a.Value, b.Value)
 }
 
-// storableTime returns a time, or the zero time for one outside the years that have four digits: a bad transcript may be
-// closed in the year 33658.
-func storableTime(t time.Time) time.Time {
-	if year := t.UTC().Year(); year < 1 || year > 9999 {
+// storableTime returns a time as the database holds it, or the zero time for one outside the years that have four digits: a bad
+// transcript may be closed in the year 33658.
+func storableTime(t time.Time, precision time.Duration) time.Time {
+	t = t.UTC()
+	if year := t.Year(); year < 1 || year > 9999 {
 		return time.Time{}
 	}
-	return t
+	return t.Truncate(precision)
 }
 
 // knownKind returns a kind that the schema allows.
@@ -78,36 +79,36 @@ func knownKind(k PartialErrorKind) PartialErrorKind {
 	return KindOther
 }
 
-// checkChanges refuses changes that no program should make, and returns the others with storable text.
-func checkChanges(changes []Change) ([]Change, error) {
+// checkChanges refuses changes that no program should make, and returns the others as they are stored.
+func checkChanges(changes []Change, precision time.Duration) ([]Change, error) {
 	checked := make([]Change, len(changes))
 	for i, c := range changes {
-		if _, ok := TransitionOf(c.Event); !ok {
+		if _, ok := transitionOf(c.Event); !ok {
 			return nil, fmt.Errorf("unknown event %q of transcript %q", c.Event, c.ID)
 		}
 		if c.Event == Found && c.ConversationID <= 0 {
 			return nil, fmt.Errorf("transcript %q was found without a conversation id", c.ID)
 		}
 		c.ID, c.EndUserID, c.ContentHash = clean(c.ID), clean(c.EndUserID), clean(c.ContentHash)
-		c.ErrorCode, c.Error = clean(c.ErrorCode), clean(c.Error)
+		c.ErrorCode, c.Error, c.Reason = clean(c.ErrorCode), clean(c.Error), clean(c.Reason)
 		if c.PartialErrors != nil {
 			c.PartialErrors = slices.Clone(c.PartialErrors)
 			for j, p := range c.PartialErrors {
 				c.PartialErrors[j] = PartialError{knownKind(p.Kind), clean(p.Message), clean(p.MessageExternalID), clean(p.Attribute)}
 			}
 		}
-		c.ClosedAt = storableTime(c.ClosedAt)
+		c.ClosedAt = storableTime(c.ClosedAt, precision)
 		checked[i] = c
 	}
 	return checked, nil
 }
 
-// cleanRequests returns the requests with storable text, and their ids.
-func cleanRequests(requests []ClaimRequest) ([]ClaimRequest, []string) {
+// cleanRequests returns the requests as they are stored, and their ids.
+func cleanRequests(requests []ClaimRequest, precision time.Duration) ([]ClaimRequest, []string) {
 	cleaned, ids := make([]ClaimRequest, len(requests)), make([]string, len(requests))
 	for i, r := range requests {
 		r.ID, r.ContentHash, r.File = clean(r.ID), clean(r.ContentHash), clean(r.File)
-		r.ClosedAt = storableTime(r.ClosedAt)
+		r.ClosedAt = storableTime(r.ClosedAt, precision)
 		cleaned[i], ids[i] = r, r.ID
 	}
 	slices.Sort(ids)
@@ -154,4 +155,13 @@ func partialOf(records map[string]*record) map[string][]PartialError {
 		}
 	}
 	return found
+}
+
+// currentCode returns the code that an error code has by now. The migration to version 5 has renamed what was recorded; a run of an earlier
+// version that began before that may still record the former name.
+func currentCode(code string) string {
+	if code == "mended" {
+		return "corrected"
+	}
+	return code
 }

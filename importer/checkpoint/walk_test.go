@@ -110,7 +110,7 @@ func TestClaimedAs(t *testing.T) {
 					wantClaim = claim + 1
 					want.Status, want.Claim, want.ClaimedBy, want.Held = ClaimedAs[k].As, wantClaim, run, true
 					if want.Status == Pending {
-						want.ErrorCode, want.Error, want.ContentHash, want.ClosedAt = "", "", "new", t0.Add(time.Hour)
+						want.ErrorCode, want.Error, want.Reason, want.ContentHash, want.ClosedAt = "", "", "", "new", t0.Add(time.Hour)
 						wantPartial = 0
 					}
 				}
@@ -120,7 +120,7 @@ func TestClaimedAs(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					equal(t, "claim of "+id, claims[0], wantClaim)
+					equal(t, "claim of "+id, claims[0].Claim, wantClaim)
 					equal(t, id, s.row(t, id), want)
 				}
 				equal(t, "partial errors of "+id, len(s.partial(t, id)), wantPartial)
@@ -131,7 +131,7 @@ func TestClaimedAs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			equal(t, "claim of a new one as "+string(as), claims[0], want)
+			equal(t, "claim of a new one as "+string(as), claims[0].Claim, want)
 		}
 	})
 }
@@ -143,10 +143,10 @@ func TestRepair(t *testing.T) {
 		as := func(id string, seen int64, as Status) int64 {
 			t.Helper()
 			claims, err := s.Claim(t.Context(), bot, run, []ClaimRequest{{ID: id, Seen: seen, SeenAt: s.row(t, id).UpdatedAt, As: as}})
-			if err != nil || claims[0] == 0 {
+			if err != nil || claims[0].Claim == 0 {
 				t.Fatal(claims, err)
 			}
-			return claims[0]
+			return claims[0].Claim
 		}
 		claim := put(t, s, run, "a", Imported, 7)
 		refused := change("a", claim, FinishPartial)

@@ -36,6 +36,9 @@ var shared struct {
 
 	inMain    atomic.Bool
 	databases atomic.Int64
+
+	prepared   sync.Once
+	prepareErr error
 }
 
 // M runs the tests of a package and then stops the shared cluster. It serves goleak:
@@ -63,6 +66,31 @@ func Main(m *testing.M) int { return M{m}.Run() }
 // New returns the URL of a fresh, empty database. It is dropped, and everybody thrown out of it, when the test ends.
 func New(t testing.TB) string {
 	t.Helper()
+	begin(t)
+	return create(t, "template0")
+}
+
+const prepared = "prepared"
+
+// NewPrepared returns the URL of a fresh database that is a copy of the one that the first call of the process gave to prepare. All calls of a
+// process have the same prepare, which leaves no connection open.
+func NewPrepared(t testing.TB, prepare func(url string) error) string {
+	t.Helper()
+	begin(t)
+	shared.prepared.Do(func() {
+		if shared.prepareErr = shared.server.exec("create database " + prepared + " template template0"); shared.prepareErr == nil {
+			shared.prepareErr = prepare(shared.server.url(prepared))
+		}
+	})
+	if shared.prepareErr != nil {
+		t.Fatalf("pgtest: prepare a database: %v", shared.prepareErr)
+	}
+	return create(t, prepared)
+}
+
+// begin starts the shared cluster.
+func begin(t testing.TB) {
+	t.Helper()
 	if !shared.inMain.Load() {
 		t.Fatal("pgtest.New needs a TestMain that calls pgtest.Main")
 	}
@@ -70,8 +98,12 @@ func New(t testing.TB) string {
 	if shared.err != nil {
 		skipOrFail(t, shared.err)
 	}
+}
+
+func create(t testing.TB, template string) string {
+	t.Helper()
 	name := fmt.Sprintf("test_%d", shared.databases.Add(1))
-	if err := shared.server.exec("create database " + name + " template template0"); err != nil {
+	if err := shared.server.exec("create database " + name + " template " + template); err != nil {
 		t.Fatalf("pgtest: create database: %v", err)
 	}
 	t.Cleanup(func() {

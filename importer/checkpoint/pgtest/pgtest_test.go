@@ -42,12 +42,14 @@ func TestDatabasesAreSeparate(t *testing.T) {
 }
 
 func TestRestartKeepsData(t *testing.T) {
+	if testing.Short() {
+		t.Skip("with -short")
+	}
 	t.Parallel()
+	cluster := pgtest.Cluster(t)
 	for name, mode := range map[string]pgtest.Mode{"fast": pgtest.Fast, "immediate": pgtest.Immediate} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			cluster := pgtest.Cluster(t)
-			if _, err := connect(t, cluster.URL()).Exec(t.Context(), "create table x (); checkpoint", pgx.QueryExecModeSimpleProtocol); err != nil {
+			if _, err := connect(t, cluster.URL()).Exec(t.Context(), "drop table if exists x; create table x (); checkpoint", pgx.QueryExecModeSimpleProtocol); err != nil {
 				t.Fatal(err)
 			}
 			cluster.Stop(mode)
@@ -69,6 +71,9 @@ func TestKilledProcessLeavesNoServer(t *testing.T) {
 	if os.Getenv(childEnv) != "" {
 		_, _ = os.Stdout.WriteString("url " + pgtest.New(t) + "\n")
 		select {}
+	}
+	if testing.Short() {
+		t.Skip("with -short")
 	}
 	t.Parallel()
 	pgtest.New(t) // skips where there is no Postgres

@@ -93,7 +93,7 @@ func (s *server) start() error {
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), "-p", strconv.Itoa(s.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=100",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=64MB")
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=24MB", "-c", "autovacuum=off", "-c", "wal_level=minimal", "-c", "max_wal_senders=0")
 	cmd.Dir = s.dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = attributes(s.as)
@@ -193,7 +193,10 @@ func unprivileged() *account {
 
 // makeDir creates a folder that the account can reach.
 func makeDir(as *account) (string, error) {
-	base := os.TempDir()
+	base := memoryDir()
+	if base == "" {
+		base = os.TempDir()
+	}
 	if as != nil && !reachable(base) {
 		base = "/tmp"
 	}
@@ -210,7 +213,7 @@ func makeDir(as *account) (string, error) {
 	return dir, nil
 }
 
-// reachable says whether everybody may pass through the folder and those above it.
+// reachable reports whether everybody may pass through the folder and those above it.
 func reachable(dir string) bool {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {

@@ -1,23 +1,42 @@
 package pgtest
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 )
 
-// dirPrefix begins the names of our folders.
+// dirPrefix begins the names of our folders; the id of the process that made the folder follows.
 const dirPrefix = "dixa-import-pgtest-"
 
-// staleAfter is longer than any test process lives.
-const staleAfter = 6 * time.Hour
+// staleAfter is longer than most test processes live. A folder in memory should not stay for long.
+const staleAfter = time.Hour
 
 // removeStale removes folders that killed test processes left, as far as that is allowed.
 func removeStale(base string) {
 	dirs, _ := filepath.Glob(filepath.Join(base, dirPrefix+"*"))
 	for _, dir := range dirs {
-		if fi, err := os.Lstat(dir); err == nil && fi.IsDir() && time.Since(fi.ModTime()) > staleAfter {
+		if fi, err := os.Lstat(dir); err == nil && fi.IsDir() && time.Since(fi.ModTime()) > staleAfter && !isInUse(dir) {
 			_ = os.RemoveAll(dir)
 		}
 	}
+}
+
+// isInUse reports whether the process that made the folder may be running.
+func isInUse(dir string) bool {
+	pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), dirPrefix), "-")
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return false
+	}
+	process, err := os.FindProcess(n)
+	if err != nil {
+		return false
+	}
+	err = process.Signal(syscall.Signal(0))
+	return err == nil || errors.Is(err, os.ErrPermission)
 }

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/cmd/dixa-import/internal/progress"
+	"dixa-import/cmd/dixa-import/internal/report"
+	"dixa-import/cmd/dixa-import/internal/term"
+	"dixa-import/dixa"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/connect"
+)
+
+// pace is what the flags of all commands that import say.
+type pace struct {
+	stopAfter time.Duration // 0: no bound
+	overrides config.Overrides
+	again     string // the command with those of its flags that say what is worked on, and how
+}
+
+// paceFlags are the flags of all commands that import.
+func paceFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.DurationFlag{Name: "for", Usage: "stop cleanly after `D`, such as 30m or 5h", DefaultText: "no bound"},
+		&cli.Float64Flag{Name: "rate", Usage: "requests a second, `N`; 0 is unlimited", DefaultText: "dixa.rate"},
+		&cli.IntFlag{Name: "workers", Usage: "transcripts at once, `N`; 0 is chosen from the rate", DefaultText: "import.workers"},
+		&cli.StringFlag{Name: "max-failures", Usage: "stop after so many failed transcripts, `N` or 5%; 0 is never", DefaultText: "import.max_failures"},
+		jsonlFlag("take the transcripts from `PATH` instead of the configured source, such as corrected records; may be repeated"),
+	}
+}
+
+// jsonlFlag is the flag that takes records from other files, under the name of the configured source.
+func jsonlFlag(usage string) cli.Flag {
+	return &cli.GenericFlag{Name: "jsonl", Value: &texts{}, Usage: usage}
+}
+
+// outcomeIdle is the outcome of a run that left the work to another one, as --if-idle wants it.
+const outcomeIdle importer.Outcome = "idle"
+
+// job is everything that a run needs.
+type job struct {
+	config          importer.Config
+	conversationURL string // with {id}, "" if none is configured
+	database        string // as it may be shown
+	canary          *report.Canary
+	close           []func() error
+}
+
+func (j *job) Close() error {
+	var problems []error
+	for i := len(j.close) - 1; i >= 0; i-- {
+		problems = append(problems, j.close[i]())
+	}
+	return errors.Join(problems...)
+}
+
+// importing is what the commands run and retry have in common: both make a run, of what open prepares.
+type importing struct {
+	*program
+	pace
+	ifIdle bool // a run that finds another one at the same SQLite checkpoint does nothing
+	open   func(ctx context.Context) (*job, error)
+}
+
+// do makes a run, and says what became of it.
+func (p *importing) do(ctx context.Context) error {
+	r, err := p.attempt(ctx)
+	var usage *config.UsageError
+	if errors.As(err, &usage) || r.Run == 0 && !p.json { // a reader of JSON needs an object in any case
+		return err
+	}
+	if r.Exit = exitCode(err); r.Exit == exitFailure {
+		r.Outcome, r.Reason = importer.OutcomeAborted, message(err)
+		_, r.Lost = errors.AsType[*importer.LostCheckpointError](err)
+	}
+	printErr := p.printSummary(r)
+	if !p.json {
+		r.PrintNext(p.stdout, p.commandLine)
+	}
+	return cmp.Or(err, printErr)
+}
+
+// attempt makes a run. The result has no Run if it did not come to that.
+func (p *importing) attempt(ctx context.Context) (r report.Result, err error) {
+	opening, stopOpening := interruptible(ctx)
+	j, err := p.open(opening)
+	interrupted := opening.Err() != nil
+	stopOpening()
+	if j != nil {
+		defer func() {
+			closeErr := j.Close()
+			if closeErr != nil && err != nil {
+				p.log.Warn("not everything could be closed", "error", closeErr.Error())
+			}
+			err = cmp.Or(err, closeErr)
+		}()
+	}
+	switch {
+	case interrupted:
+		r.Outcome, r.Reason = importer.OutcomeStopped, "signal"
+		return r, p.stoppedBefore("signal")
+	case err != nil:
+		return r, err
+	}
+	r.Summary, err = p.work(ctx, j.config, p.stopAfter)
+	var lost *importer.LostCheckpointError
+	if errors.As(err, &lost) {
+		err = fmt.Errorf("%s: %w", j.database, err)
+	}
+	var busy *checkpoint.BusyError
+	switch {
+	case p.ifIdle && errors.As(err, &busy):
+		p.log.Info("nothing to do: another run is working", "database", busy.Path)
+		r.Outcome, r.Reason = outcomeIdle, "another run is working"
+		return r, nil
+	case r.Run == 0 && err == nil:
+		return r, p.stoppedBefore(r.Reason)
+	case r.Run == 0:
+		return r, err
+	}
+	r.Files, r.Again = p.overrides.JSONL, p.again
+	r.Canary, r.ConversationURL, r.Retry = j.canary, j.conversationURL, j.config.Retry != nil
+	after := context.WithoutCancel(ctx)
+	var totalsErr, watermarkErr error
+	r.Totals, totalsErr = j.config.Store.Totals(after, j.config.Source, 0)
+	r.Watermark, _, watermarkErr = j.config.Store.Watermark(after, j.config.Source)
+	if standing := errors.Join(totalsErr, watermarkErr); standing != nil {
+		p.log.Warn("the totals could not be read", "error", standing.Error())
+	}
+	return r, cmp.Or(err, ended(r.Outcome))
+}
+
+// stoppedBefore is the end of a run that was stopped before it began.
+func (p *program) stoppedBefore(reason string) error {
+	p.log.Info("stopped before the run began", "reason", reason)
+	return ended(importer.OutcomeStopped)
+}
+
+// work makes a run that signals and --for can stop, and shows how far it is. If it is stopped before it begins, the
+// summary has no Run and a Reason.
+func (p *program) work(ctx context.Context, config importer.Config, limit time.Duration) (importer.Summary, error) {
+	im, err := importer.New(config)
+	if err != nil {
+		return importer.Summary{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var reason atomic.Value
+	stop := func(why string) {
+		reason.CompareAndSwap(nil, why)
+		im.Stop(why)
+	}
+	defer p.drainOnSignal(stop, cancel)()
+	if limit > 0 {
+		timer := time.AfterFunc(limit, func() { stop("--for " + term.Short(limit) + " is over") })
+		defer timer.Stop()
+	}
+	defer progress.Watch(p.console, p.log, im.Progress)()
+	summary, err := im.Run(ctx)
+	if why, ok := reason.Load().(string); ok && summary.Run == 0 {
+		return importer.Summary{Outcome: importer.OutcomeStopped, Reason: why}, nil
+	}
+	return summary, err
+}
+
+// drainOnSignal stops the run at the first SIGINT or SIGTERM and abandons it at the second, until the returned function
+// is called.
+func (p *program) drainOnSignal(stop func(reason string), abandon func()) func() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	quit, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		for n := 0; ; n++ {
+			select {
+			case <-quit:
+				return
+			case s := <-signals:
+				if n > 0 {
+					p.log.Warn("second signal: work in flight is abandoned, the next run reconciles it")
+					abandon()
+					continue
+				}
+				p.log.Info("stopping: work in flight is finished first, a second signal ends it at once", "signal", s.String())
+				stop("signal: " + s.String())
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(quit)
+		<-gone
+	}
+}
+
+// openJob reads the configuration and the flags that all imports have, and opens what they work with.
+func (p *program) openJob(ctx context.Context, pace pace, use connect.Access) (_ *job, err error) {
+	file, err := config.Load(p.configPath, p.lookup)
+	if err != nil {
+		return nil, err
+	}
+	file.Override(pace.overrides)
+	api, apiErr := file.Dixa()
+	src, srcErr := file.Source()
+	empty, emptyErr := file.Empty()
+	users, usersErr := file.EndUsers()
+	attributes, attributesErr := file.Attributes()
+	imports, importsErr := file.Importing()
+	database, databaseErr := file.DatabaseURL()
+	if err := errors.Join(apiErr, databaseErr, srcErr, emptyErr, usersErr, attributesErr, importsErr); err != nil {
+		return nil, err
+	}
+	agent, err := api.BotUser()
+	if err != nil {
+		return nil, err
+	}
+	j := &job{conversationURL: api.ConversationURL, database: connect.Shown(database), config: importer.Config{
+		Source: src.Name, BaseURL: api.BaseURL, AgentID: agent, Match: users.Match, Region: users.Region,
+		Empty: empty, Anonymous: users.Anonymous, AnonymousName: users.AnonymousName, Ignore: users.Ignore, Preload: users.Preload, Mark: api.Mark, Attributes: attributes, Workers: imports.Workers, Rate: api.Rate,
+		RequestTimeout: api.Timeout, MaxAttempts: imports.MaxAttempts, MaxFailures: imports.MaxFailures, Settle: imports.Settle,
+		DatabasePatience: imports.DatabasePatience, Overlap: src.Overlap, Excerpt: len(pace.overrides.JSONL) > 0, Logger: p.log,
+	}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, j.Close())
+		}
+	}()
+	j.config.TokenOrganization, _ = dixa.TokenOrganization(api.Token)
+	reader, closeReader, err := p.openSource(ctx, src, imports.DatabasePatience)
+	if err != nil {
+		return nil, err
+	}
+	j.close = append(j.close, func() error { closeReader(); return nil })
+	j.config.Reader = reader
+	store, err := connect.Checkpoint(ctx, database, use)
+	if err != nil {
+		return nil, err
+	}
+	if store != nil {
+		j.config.Store = store
+		j.close = append(j.close, store.Close)
+	}
+	client, err := p.newClient(api, imports.MaxAttempts, imports.Workers, p.sharedLimiter(store, api))
+	if err != nil {
+		return nil, err
+	}
+	j.close = append(j.close, func() error { client.Close(); return nil })
+	j.config.API = client
+	return j, nil
+}
+
+// paceOf reads the flags of paceFlags.
+func paceOf(c *cli.Context) (pace, error) {
+	p := pace{stopAfter: c.Duration("for"), overrides: config.Overrides{JSONL: textsOf(c, "jsonl")}, again: againOf(c)}
+	if c.IsSet("for") && p.stopAfter <= 0 {
+		return p, config.Usagef("--for must be a duration above zero, such as 30m")
+	}
+	if c.IsSet("rate") {
+		rate := strconv.FormatFloat(c.Float64("rate"), 'g', -1, 64)
+		p.overrides.Rate = &rate
+	}
+	if c.IsSet("workers") {
+		workers := strconv.Itoa(c.Int("workers"))
+		p.overrides.Workers = &workers
+	}
+	if c.IsSet("max-failures") {
+		failures := c.String("max-failures")
+		p.overrides.MaxFailures = &failures
+	}
+	return p, nil
+}
+
+// notAgain are flags that are about one invocation alone.
+var notAgain = []string{"for", "if-idle", "rebind", "workers", "max-failures", "help"}
+
+// againOf returns the command and its flags as they are typed to go on with the same work: a run over other files, or from another time on, would leave it
+// undone.
+func againOf(c *cli.Context) string {
+	out := c.Command.Name
+	for _, flag := range c.Command.Flags {
+		name := flag.Names()[0]
+		if !c.IsSet(name) || slices.Contains(notAgain, name) {
+			continue
+		}
+		switch flag.(type) {
+		case *cli.BoolFlag:
+			if c.Bool(name) {
+				out += " --" + name
+			}
+		case *cli.GenericFlag:
+			for _, text := range textsOf(c, name) {
+				out += " --" + name + " " + term.ShellQuoted(text)
+			}
+		default:
+			out += " --" + name + " " + term.ShellQuoted(fmt.Sprint(c.Value(name)))
+		}
+	}
+	return out
+}

@@ -1,0 +1,169 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+)
+
+// File is the configuration as the file has it; its methods in settings.go give each section its types. Defaults
+// are there, too, and in config.example.yaml for people.
+type File struct {
+	raw    sections
+	Path   string
+	lookup func(string) (string, bool) // of environment variables
+}
+
+// sections are the keys of the file.
+type sections struct {
+	Dixa struct {
+		BaseURL         setting `yaml:"base_url"`
+		Token           setting `yaml:"token"`
+		AgentID         setting `yaml:"agent_id"`
+		Mark            setting `yaml:"mark"`
+		Rate            setting `yaml:"rate"`
+		Burst           setting `yaml:"burst"`
+		Timeout         setting `yaml:"timeout"`
+		ConversationURL setting `yaml:"conversation_url"`
+	} `yaml:"dixa"`
+	Database setting `yaml:"database"`
+	Source   struct {
+		Name     setting       `yaml:"name"`
+		TimeZone setting       `yaml:"time_zone"`
+		JSONL    *jsonlSection `yaml:"jsonl"`
+		Postgres *struct {
+			URL     setting `yaml:"url"`
+			Query   setting `yaml:"query"`
+			Overlap setting `yaml:"overlap"`
+		} `yaml:"postgres"`
+	} `yaml:"source"`
+	Transcripts struct {
+		Empty setting `yaml:"empty"`
+	} `yaml:"transcripts"`
+	EndUsers struct {
+		Match         []setting `yaml:"match"`
+		DefaultRegion setting   `yaml:"default_region"`
+		Anonymous     setting   `yaml:"anonymous"`
+		Preload       setting   `yaml:"preload"`
+		Ignore        []setting `yaml:"ignore"`
+		AnonymousName setting   `yaml:"anonymous_name"`
+	} `yaml:"end_users"`
+	Attributes mappings `yaml:"attributes"`
+	Import     struct {
+		Workers          setting `yaml:"workers"`
+		MaxAttempts      setting `yaml:"max_attempts"`
+		MaxFailures      setting `yaml:"max_failures"`
+		Settle           setting `yaml:"settle"`
+		DatabasePatience setting `yaml:"database_patience"`
+	} `yaml:"import"`
+}
+
+// jsonlSection is the section source.jsonl.
+type jsonlSection struct {
+	Paths    []setting `yaml:"paths"`
+	Records  setting   `yaml:"records"`
+	Encoding setting   `yaml:"encoding"`
+}
+
+// Load reads a configuration file. Its values are looked at when a section is asked for.
+func Load(path string, lookup func(string) (string, bool)) (*File, error) {
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no configuration file %s: copy config.example.yaml to it and fill it in, or name another with --config", path)
+	case err != nil:
+		var pathError *fs.PathError
+		if errors.As(err, &pathError) {
+			err = pathError.Err
+		}
+		return nil, fmt.Errorf("read the configuration %s: %w: name a file that can be read with --config", path, err)
+	}
+	c := &File{Path: path, lookup: lookup}
+	if err := decodeYAML(path, data, &c.raw); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Overrides are flags that stand in for what the file says. Those that were not given are nil.
+type Overrides struct {
+	Rate, Workers, MaxFailures *string
+	JSONL                      []string // paths that replace the configured source, save its name
+}
+
+// Override puts flags in the place of settings.
+func (c *File) Override(o Overrides) {
+	for _, x := range []struct {
+		setting *setting
+		flag    string
+		value   *string
+	}{{&c.raw.Dixa.Rate, "rate", o.Rate}, {&c.raw.Import.Workers, "workers", o.Workers}, {&c.raw.Import.MaxFailures, "max-failures", o.MaxFailures}} {
+		if x.value != nil {
+			x.setting.override(x.flag, *x.value)
+		}
+	}
+	if len(o.JSONL) == 0 {
+		return
+	}
+	if c.raw.Source.Postgres != nil && !c.raw.Source.TimeZone.set { // what came out of it is read as it was
+		c.raw.Source.TimeZone.override("jsonl", time.UTC.String())
+	}
+	c.raw.Source.Postgres, c.raw.Source.JSONL = nil, &jsonlSection{Paths: make([]setting, len(o.JSONL))}
+	for i, path := range o.JSONL {
+		c.raw.Source.JSONL.Paths[i].override("jsonl", path)
+	}
+}
+
+// override replaces a setting by the value of a flag.
+func (s *setting) override(flag, value string) {
+	*s = setting{raw: value, set: true, given: "--" + flag}
+}
+
+// reader gives the settings of a section their values and collects what is wrong with them.
+type reader struct {
+	c        *File
+	problems []error
+}
+
+func (r *reader) fail(s setting, key, format string, args ...any) {
+	problem := fmt.Sprintf(format, args...)
+	if s.given != "" {
+		r.problems = append(r.problems, Usagef("%s: %s", s.given, problem))
+		return
+	}
+	r.problems = append(r.problems, &configError{r.c.Path, s.line, key, problem})
+}
+
+// text returns the value with its variables expanded, or the default where it is absent or empty.
+func (r *reader) text(s setting, key, def string) string {
+	if !s.set {
+		return def
+	}
+	if s.given != "" {
+		return s.raw
+	}
+	value, err := expand(s.raw, r.c.lookup)
+	if err != nil {
+		r.fail(s, key, "%s", err.Error())
+		return def
+	}
+	if strings.TrimSpace(value) == "" {
+		return def
+	}
+	return value
+}
+
+// required is text without a default.
+func (r *reader) required(s setting, key, cure string) string {
+	before := len(r.problems)
+	value := r.text(s, key, "")
+	if value == "" && len(r.problems) == before {
+		r.fail(s, key, "is empty: %s", cure)
+	}
+	return value
+}
+
+func (r *reader) err() error { return errors.Join(r.problems...) }

@@ -1,0 +1,400 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nyaruka/phonenumbers"
+
+	"dixa-import/cmd/dixa-import/internal/term"
+	"dixa-import/dixa"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/connect"
+	"dixa-import/source"
+)
+
+// The defaults of the configuration; config.example.yaml shows them, too.
+const (
+	defaultRate        = 8.0
+	DefaultBurst       = 4
+	DefaultTimeout     = 30 * time.Second
+	defaultDatabase    = "sqlite:dixa-import.db"
+	defaultOverlap     = 24 * time.Hour
+	DefaultRegion      = "DK"
+	DefaultMaxAttempts = 5
+	defaultSettle      = 30 * time.Second
+	defaultPatience    = 5 * time.Minute
+)
+
+// Dixa is the section dixa.
+type Dixa struct {
+	BaseURL         string
+	Token           string
+	AgentID         string // of the configuration, "" if it leaves that to the token
+	Mark            bool   // leave a mark in Dixa that names the checkpoint
+	Rate            float64
+	Burst           int
+	Timeout         time.Duration
+	ConversationURL string
+}
+
+// Dixa reads the section dixa.
+func (c *File) Dixa() (Dixa, error) {
+	r := &reader{c: c}
+	d := c.raw.Dixa
+	s := Dixa{
+		BaseURL: strings.TrimRight(connect.Unwrapped(r.text(d.BaseURL, "dixa.base_url", dixa.DefaultBaseURL)), "/"),
+		Token: connect.Unwrapped(r.required(d.Token, "dixa.token",
+			"give the API token of the bot user, best as ${DIXA_API_TOKEN} (Dixa: Settings > AI agents)")),
+		AgentID:         connect.Unwrapped(r.text(d.AgentID, "dixa.agent_id", "")),
+		Mark:            r.boolean(d.Mark, "dixa.mark", true),
+		Rate:            r.number(d.Rate, "dixa.rate", defaultRate),
+		Burst:           r.integer(d.Burst, "dixa.burst", DefaultBurst, 1),
+		Timeout:         r.duration(d.Timeout, "dixa.timeout", DefaultTimeout, time.Millisecond),
+		ConversationURL: connect.Unwrapped(r.text(d.ConversationURL, "dixa.conversation_url", "")),
+	}
+	if s.AgentID != "" && uuid.Validate(s.AgentID) != nil {
+		r.fail(d.AgentID, "dixa.agent_id", "is not a UUID: give the id of the bot user, such as 7d1f3c52-1f0c-4b52-9c0e-5a4f2f6f9b10")
+	}
+	if s.ConversationURL != "" && !validConversationURL(s.ConversationURL) {
+		r.fail(d.ConversationURL, "dixa.conversation_url",
+			"must be an http(s) address with {id} in it, such as https://acme.dixa.com/conversation/{id}")
+	}
+	if err := acceptable(s.BaseURL, "any"); err != nil {
+		r.fail(d.BaseURL, "dixa.base_url", "%s", err.Error())
+	}
+	if s.Token != "" {
+		if err := acceptable("", s.Token); err != nil {
+			r.fail(d.Token, "dixa.token", "%s", err.Error())
+		}
+	}
+	return s, r.err()
+}
+
+// BotUser returns the bot user: the configured one, else the one that the token names.
+func (s Dixa) BotUser() (string, error) {
+	if s.AgentID != "" {
+		return s.AgentID, nil
+	}
+	if id, ok := dixa.TokenAgentID(s.Token); ok {
+		return id, nil
+	}
+	if strings.Count(s.Token, ".") != 2 {
+		return "", errors.New("the token names no bot user, and it is no JWT, as the tokens of bot users are: copy the whole token into dixa.token, " +
+			"or, for a general API token, set dixa.agent_id to the UUID of the bot user")
+	}
+	return "", errors.New("the token names no bot user: set dixa.agent_id to the UUID of the bot user (the agentId that Dixa showed with the bot's token)")
+}
+
+// acceptable asks the client whether it would take an address and a token.
+func acceptable(baseURL, token string) error {
+	client, err := dixa.New(dixa.Config{BaseURL: baseURL, Token: token})
+	if err == nil {
+		client.Close()
+	}
+	return err
+}
+
+func validConversationURL(s string) bool {
+	u, err := url.Parse(strings.ReplaceAll(s, "{id}", "1"))
+	return err == nil && strings.Contains(s, "{id}") && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
+}
+
+// DatabaseURL is the key database.
+func (c *File) DatabaseURL() (string, error) {
+	r := &reader{c: c}
+	s := connect.Address(r.text(c.raw.Database, "database", ""), connect.ForCheckpoint)
+	if err := connect.CheckAddress(s, connect.ForCheckpoint); s != "" && err != nil {
+		r.fail(c.raw.Database, "database", "%s", err.Error())
+	}
+	return cmp.Or(s, defaultDatabase), r.err()
+}
+
+// Source is the section source: either Paths or Query is set.
+type Source struct {
+	Name     string
+	TimeZone *time.Location // of times without one; nil: the reader's default
+	Paths    []string
+	Records  string
+	Encoding string
+	URL      string
+	Query    string
+	Overlap  time.Duration
+}
+
+var sourceName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
+
+func (r *reader) name() string {
+	s := r.c.raw.Source.Name
+	name := connect.Unwrapped(r.required(s, "source.name", "give the source a name such as support-bot; it becomes part of the ids in Dixa, so do not change it later"))
+	if name != "" && !sourceName.MatchString(name) {
+		r.fail(s, "source.name", "must be 1 to 64 characters of a-z, 0-9, dot, underscore and hyphen, such as support-bot")
+	}
+	return name
+}
+
+// timeZone is the key source.time_zone, nil where it is not set.
+func (r *reader) timeZone() *time.Location {
+	s := r.c.raw.Source.TimeZone
+	name := connect.Unwrapped(r.text(s, "source.time_zone", ""))
+	if name == "" {
+		return nil
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "Local" { // which is another one on every machine
+		r.fail(s, "source.time_zone", "is not a time zone: give its name in the IANA database, such as UTC or Europe/Copenhagen")
+		return nil
+	}
+	return zone
+}
+
+// ConversationURL is the key dixa.conversation_url alone, for commands that need no token; "" where it is missing or unfit.
+func (c *File) ConversationURL() string {
+	if s := connect.Unwrapped((&reader{c: c}).text(c.raw.Dixa.ConversationURL, "dixa.conversation_url", "")); validConversationURL(s) {
+		return s
+	}
+	return ""
+}
+
+// SourceName is the key source.name alone.
+func (c *File) SourceName() (string, error) {
+	r := &reader{c: c}
+	name := r.name()
+	return name, r.err()
+}
+
+// Source reads the section source.
+func (c *File) Source() (Source, error) {
+	r := &reader{c: c}
+	s := Source{Name: r.name(), TimeZone: r.timeZone()}
+	switch {
+	case c.raw.Source.JSONL != nil && c.raw.Source.Postgres != nil:
+		r.fail(c.raw.Source.Postgres.URL, "source", "has both jsonl and postgres: keep one, and give the other a configuration file and a source.name of its own")
+	case c.raw.Source.JSONL != nil:
+		for i, p := range c.raw.Source.JSONL.Paths {
+			key := fmt.Sprintf("source.jsonl.paths[%d]", i)
+			s.Paths = append(s.Paths, r.required(p, key, "name a file, or remove the entry"))
+		}
+		s.Records = r.text(c.raw.Source.JSONL.Records, "source.jsonl.records", "")
+		s.Encoding = r.text(c.raw.Source.JSONL.Encoding, "source.jsonl.encoding", "auto")
+		if err := source.CheckJSONL(s.Records, ""); err != nil {
+			r.fail(c.raw.Source.JSONL.Records, "source.jsonl.records", "%s", err.Error())
+		}
+		if err := source.CheckJSONL("", s.Encoding); err != nil {
+			r.fail(c.raw.Source.JSONL.Encoding, "source.jsonl.encoding", "%s", err.Error())
+		}
+		if len(s.Paths) == 0 {
+			r.fail(setting{}, "source.jsonl.paths", "is empty: name at least one file, such as [transcripts/*.jsonl.gz], or - for standard input")
+		}
+	case c.raw.Source.Postgres != nil:
+		p := c.raw.Source.Postgres
+		s.URL = connect.Address(r.required(p.URL, "source.postgres.url", "give the address of the bot's database, such as ${BOT_DATABASE_URL}"), connect.ForSource)
+		if err := connect.CheckAddress(s.URL, connect.ForSource); s.URL != "" && err != nil {
+			r.fail(p.URL, "source.postgres.url", "%s", err.Error())
+		}
+		s.Query = r.required(p.Query, "source.postgres.query", "give a SELECT of the columns id, closed_at, messages")
+		s.Overlap = r.duration(p.Overlap, "source.postgres.overlap", defaultOverlap, 0)
+	default:
+		r.fail(c.raw.Source.Name, "source", "has neither jsonl nor postgres: say where the transcripts are, as config.example.yaml shows")
+	}
+	return s, r.err()
+}
+
+// Empty is the key transcripts.empty.
+func (c *File) Empty() (importer.Empty, error) {
+	r := &reader{c: c}
+	s := c.raw.Transcripts.Empty
+	empty := importer.Empty(r.text(s, "transcripts.empty", string(importer.EmptySkip)))
+	if empty != importer.EmptySkip && empty != importer.EmptyReject {
+		r.fail(s, "transcripts.empty", "must be skip or reject")
+	}
+	return empty, r.err()
+}
+
+// EndUsers is the section end_users.
+type EndUsers struct {
+	Match     []checkpoint.IdentifierKind
+	Region    string
+	Anonymous importer.Anonymous
+	Preload   bool
+	Ignore    []string
+	// AnonymousName is what an end-user without identifier and name is called.
+	AnonymousName string
+}
+
+// EndUsers reads the section end_users.
+func (c *File) EndUsers() (EndUsers, error) {
+	r := &reader{c: c}
+	kinds := []checkpoint.IdentifierKind{checkpoint.ExternalID, checkpoint.Email, checkpoint.Phone}
+	var s EndUsers
+	for i, m := range c.raw.EndUsers.Match {
+		key := fmt.Sprintf("end_users.match[%d]", i)
+		kind := checkpoint.IdentifierKind(r.required(m, key, "write external_id, email or phone"))
+		switch {
+		case kind == "":
+		case !slices.Contains(kinds, kind):
+			r.fail(m, key, "must be external_id, email or phone%s", DidYouMean(string(kind), []string{"external_id", "email", "phone"}))
+		case slices.Contains(s.Match, kind):
+			r.fail(m, key, "%s is in the list twice: remove one", kind)
+		}
+		s.Match = append(s.Match, kind)
+	}
+	if c.raw.EndUsers.Match == nil {
+		s.Match = kinds
+	} else if len(c.raw.EndUsers.Match) == 0 {
+		r.fail(setting{}, "end_users.match", "is empty: list at least one of external_id, email, phone, or remove the key")
+	}
+	region := c.raw.EndUsers.DefaultRegion
+	if s.Region = strings.ToUpper(r.text(region, "end_users.default_region", DefaultRegion)); !knownRegion(s.Region) {
+		r.fail(region, "end_users.default_region", "is not a country: give two letters such as DK")
+	}
+	anonymous := c.raw.EndUsers.Anonymous
+	s.Anonymous = importer.Anonymous(r.text(anonymous, "end_users.anonymous", string(importer.AnonymousCreate)))
+	if s.Anonymous != importer.AnonymousCreate && s.Anonymous != importer.AnonymousSkip {
+		r.fail(anonymous, "end_users.anonymous", "must be create or skip")
+	}
+	for i, v := range c.raw.EndUsers.Ignore {
+		if value := r.required(v, fmt.Sprintf("end_users.ignore[%d]", i), "write a value that means nobody, or remove it"); value != "" {
+			s.Ignore = append(s.Ignore, value)
+		}
+	}
+	s.AnonymousName = strings.TrimSpace(r.text(c.raw.EndUsers.AnonymousName, "end_users.anonymous_name", importer.DefaultAnonymousName))
+	s.Preload = r.boolean(c.raw.EndUsers.Preload, "end_users.preload", false)
+	return s, r.err()
+}
+
+// knownRegion reports whether phone numbers of a country can be read.
+func knownRegion(region string) bool { return phonenumbers.GetSupportedRegions()[region] }
+
+// Attributes reads the section attributes.
+func (c *File) Attributes() ([]importer.AttributeMapping, error) {
+	r := &reader{c: c}
+	var out []importer.AttributeMapping
+	for _, m := range c.raw.Attributes {
+		key := "attributes." + m.name
+		cure := "give the identifier, label or UUID of an attribute in Dixa; `dixa-import attributes` lists them"
+		at := m.Attribute
+		at.line = max(at.line, m.line)
+		if !m.short {
+			key += ".attribute"
+		}
+		mapped := importer.AttributeMapping{Name: m.name, Attribute: strings.TrimSpace(r.required(at, key, cure))}
+		switch v := m.Value; {
+		case m.short:
+		case !v.set:
+			r.fail(at, "attributes."+m.name+".value", "is missing: give the constant, or write the attribute's name alone")
+		case v.isList:
+			mapped.Constant = &source.Value{List: make([]string, len(v.list))}
+			for i, item := range v.list {
+				mapped.Constant.List[i] = r.required(item, fmt.Sprintf("attributes.%s.value[%d]", m.name, i), "give a string")
+			}
+		default:
+			mapped.Constant = &source.Value{Text: r.text(v.text, "attributes."+m.name+".value", "")}
+		}
+		out = append(out, mapped)
+	}
+	return out, r.err()
+}
+
+// Import is the section import.
+type Import struct {
+	Workers          int
+	MaxAttempts      int
+	MaxFailures      importer.Failures
+	Settle           time.Duration
+	DatabasePatience time.Duration
+}
+
+// Importing reads the section import.
+func (c *File) Importing() (Import, error) {
+	r := &reader{c: c}
+	i := c.raw.Import
+	s := Import{
+		Workers:          r.integer(i.Workers, "import.workers", 0, 0),
+		MaxAttempts:      r.integer(i.MaxAttempts, "import.max_attempts", DefaultMaxAttempts, 1),
+		Settle:           r.duration(i.Settle, "import.settle", defaultSettle, time.Millisecond),
+		DatabasePatience: r.duration(i.DatabasePatience, "import.database_patience", defaultPatience, time.Millisecond),
+	}
+	var err error
+	if s.MaxFailures, err = parseFailures(r.text(i.MaxFailures, "import.max_failures", "0")); err != nil {
+		r.fail(i.MaxFailures, "import.max_failures", "%s", err.Error())
+	}
+	return s, r.err()
+}
+
+// parseFailures reads a number of failures or a percentage such as 5%.
+func parseFailures(s string) (importer.Failures, error) {
+	s = strings.TrimSpace(s)
+	if percent, ok := strings.CutSuffix(s, "%"); ok {
+		p, err := strconv.ParseFloat(strings.TrimSpace(percent), 64)
+		if err != nil || !(p > 0 && p <= 100) {
+			return importer.Failures{}, errors.New("a percentage must be above 0% and at most 100%, such as 5%")
+		}
+		return importer.Failures{Percent: p}, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return importer.Failures{}, errors.New("must be a whole number of failed transcripts, 0 for no limit, or a percentage such as 5%")
+	}
+	return importer.Failures{Count: n}, nil
+}
+
+func (r *reader) number(s setting, key string, def float64) float64 {
+	text := r.text(s, key, "")
+	if text == "" {
+		return def
+	}
+	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || math.IsNaN(n) || n < 0 || n > 1e6 {
+		r.fail(s, key, "must be a number from 0 up, such as %g", def)
+		return def
+	}
+	return n
+}
+
+func (r *reader) integer(s setting, key string, def, least int) int {
+	text := r.text(s, key, "")
+	if text == "" {
+		return def
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil || n < least || n > 1e6 {
+		r.fail(s, key, "must be a whole number from %d up", least)
+		return def
+	}
+	return n
+}
+
+func (r *reader) boolean(s setting, key string, def bool) bool {
+	switch r.text(s, key, strconv.FormatBool(def)) {
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	r.fail(s, key, "must be true or false")
+	return def
+}
+
+func (r *reader) duration(s setting, key string, def, least time.Duration) time.Duration {
+	text := r.text(s, key, "")
+	if text == "" {
+		return def
+	}
+	d, err := time.ParseDuration(strings.TrimSpace(text))
+	if err != nil || d < least {
+		r.fail(s, key, "must be a duration of at least %s, such as %s, with a unit: s, m or h", term.Short(least), term.Short(def))
+		return def
+	}
+	return d
+}

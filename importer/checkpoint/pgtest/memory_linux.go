@@ -1,0 +1,32 @@
+package pgtest
+
+import (
+	"os"
+	"syscall"
+)
+
+const (
+	tmpfsMagic = 0x01021994
+	// memoryNeeded is more than the databases of a package's tests take, some 10 MB each, and their log.
+	memoryNeeded = 4 << 30
+)
+
+// memoryDir is a folder in memory with room for a cluster, "" if there is none. Each database is some 300 files: on a disk, to
+// create and remove them costs more than what the tests do with them. TMPDIR, where it is set, takes precedence.
+func memoryDir() string {
+	const dir = "/dev/shm"
+	var fs syscall.Statfs_t
+	if os.Getenv("TMPDIR") != "" || syscall.Statfs(dir, &fs) != nil || fs.Type != tmpfsMagic || fs.Bavail*uint64(fs.Bsize) < memoryNeeded || !writable(dir) {
+		return ""
+	}
+	return dir
+}
+
+func writable(dir string) bool {
+	f, err := os.CreateTemp(dir, dirPrefix+"*")
+	if err != nil {
+		return false
+	}
+	_ = f.Close()
+	return os.Remove(f.Name()) == nil
+}

@@ -1,0 +1,52 @@
+package checkpoint
+
+import "context"
+
+var (
+	readTotals = both(`select source, status, coalesce(error_code, ''), count(*) from dixa_import.transcripts
+		where ($1::text = '' or source = $1::text) and ($2::bigint = 0 or run_id = $2::bigint)
+		group by 1, 2, 3 order by source, status collate "C", coalesce(error_code, '') collate "C"`)
+	clearRejected = both(`delete from dixa_import.transcripts {indexed by transcripts_file}
+		where source = $1::text and file = $2::text and status = 'rejected'
+			and updated_at < (select started_at from dixa_import.runs where id = $3::bigint)`)
+	touchRejected = apart(`update dixa_import.transcripts t set run_id = $3::bigint, updated_at = {in $4}
+		from (select transcript_id from dixa_import.transcripts where source = $1::text and transcript_id {any $2}
+			and status = 'rejected' and file is not null order by transcript_id for update) as met
+		where t.source = $1::text and t.transcript_id = met.transcript_id`,
+		`update transcripts set run_id = $3, updated_at = {in $4}
+		where source = $1 and status = 'rejected' and file is not null and transcript_id {any $2}`)
+)
+
+// Totals counts the transcripts by status and error code: of a source, or of all where it is "", and of those that a run last worked on,
+// or of all where it is 0.
+func (s *Store) Totals(ctx context.Context, source string, run int64) (list []Total, err error) {
+	read := readTotals.with(source, run)
+	read.row = func(row scanner) error {
+		var t Total
+		err := row.Scan(&t.Source, &t.Status, &t.ErrorCode, &t.Count)
+		list = append(list, t)
+		return err
+	}
+	err = s.read(ctx, "count", read)
+	return list, err
+}
+
+// ClearRejected forgets the rejected records that are known by their place in the file and were neither claimed nor touched since the
+// run began. Other runs may read the file at the same time: what they have met stays, too.
+func (s *Store) ClearRejected(ctx context.Context, source string, run int64, file string) error {
+	return s.write(ctx, "clear rejected records in", clearRejected.with(source, clean(file), run))
+}
+
+// Touch marks rejected records, known by their place, as met by this run now, so that ClearRejected leaves them.
+func (s *Store) Touch(ctx context.Context, source string, run int64, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return s.write(ctx, "write", touchRejected.with(source, cleanIDs(ids), run, present))
+}
+
+// PartialErrors returns the partial errors of a transcript in their order.
+func (s *Store) PartialErrors(ctx context.Context, source, id string) ([]PartialError, error) {
+	found, err := s.PartialErrorsOf(ctx, source, []string{id})
+	return found[clean(id)], err
+}

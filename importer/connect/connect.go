@@ -1,0 +1,100 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+
+	"dixa-import/importer/checkpoint"
+	"dixa-import/source"
+)
+
+// Access describes what a command does with a checkpoint.
+type Access int
+
+// What a command may do with a checkpoint.
+const (
+	Create Access = iota // write; a SQLite file is created where there is none
+	Update               // write
+	Read                 // read
+	Look                 // read; what is not there is nil
+)
+
+// Checkpoint opens the checkpoint. For writing, SQLite is upgraded and Postgres must have been migrated.
+func Checkpoint(ctx context.Context, url string, use Access) (*checkpoint.Store, error) {
+	if path, ok := SQLiteFile(url); ok && use == Look {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+	}
+	store, err := Open(ctx, url, use == Create)
+	if err != nil {
+		return nil, err
+	}
+	if IsSQLite(url) && (use == Create || use == Update) {
+		_, _, err = store.Migrate(ctx)
+	} else {
+		err = store.CheckSchema(ctx)
+	}
+	switch {
+	case errors.Is(err, checkpoint.ErrSchemaMissing) && use == Look:
+		return nil, store.Close()
+	case err != nil:
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
+}
+
+// Open opens the checkpoint at an address, without a look at its schema. Where create is set, a SQLite file is created if there is
+// none. The error says why a Postgres could not be connected to, and what to do.
+func Open(ctx context.Context, url string, create bool) (*checkpoint.Store, error) {
+	store, err := checkpoint.Open(ctx, url, checkpoint.Options{Create: create})
+	if err != nil && !IsSQLite(url) {
+		err = unreachable("database", err)
+	}
+	return store, err
+}
+
+// Source opens a database as the source of the transcripts. The error says why it could not be connected to, and what to do.
+func Source(ctx context.Context, c source.PostgresConfig) (*source.Postgres, error) {
+	rows, err := source.OpenPostgres(ctx, c)
+	if err == nil {
+		return rows, nil
+	}
+	if reason := unreachable("source.postgres.url", err); reason != err { //nolint:errorlint // whether it is the same one
+		return nil, reason
+	}
+	return nil, fmt.Errorf("source.postgres: %w", err)
+}
+
+// IsSQLite reports whether an address is one of SQLite.
+func IsSQLite(url string) bool { return strings.HasPrefix(strings.ToLower(url), "sqlite:") }
+
+// SQLiteFile returns the path in a SQLite URL.
+func SQLiteFile(databaseURL string) (string, bool) {
+	if !IsSQLite(databaseURL) {
+		return "", false
+	}
+	path := databaseURL[len("sqlite:"):]
+	if strings.HasPrefix(path, "//") {
+		u, err := url.Parse(databaseURL)
+		return u.Path, err == nil
+	}
+	return path, true
+}
+
+// Shown returns a database URL as it may be shown.
+func Shown(databaseURL string) string {
+	if IsSQLite(databaseURL) {
+		return databaseURL
+	}
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		return "postgres"
+	}
+	return fmt.Sprintf("%s://%s%s", u.Scheme, u.Host, u.Path)
+}

@@ -1,0 +1,141 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/rules"
+	"dixa-import/importer/internal/session"
+	"dixa-import/source"
+)
+
+// countUncorrected counts a record that is still wrong after its correction.
+func (im *Importer) countUncorrected(rec *source.Record) {
+	im.tally.rejected.Add(1)
+	var bad *source.RejectError
+	if _, err := rec.Transcript(); errors.As(err, &bad) {
+		im.tally.cause(string(bad.Code))
+		im.tally.warnSampled(logCause{"not corrected yet", string(bad.Code)})("not corrected yet", "transcript", rec.Key(), "place", rec.Place.String(), "code", string(bad.Code), "reason", bad.Reason)
+	}
+}
+
+// leavesBad reports whether a retry leaves a transcript as it is because its record is bad: what is in Dixa already, and what a file
+// of corrected records was meant to correct.
+func (im *Importer) leavesBad(row checkpoint.Row, rec *source.Record) bool {
+	if _, err := rec.Transcript(); err == nil || im.s.Retry.Decision != Undecided {
+		return false
+	}
+	return row.Status == checkpoint.Partial || im.s.Excerpt && slices.Contains(unsent, row.Status)
+}
+
+var unsent = []checkpoint.Status{checkpoint.Failed, checkpoint.Rejected, checkpoint.Pending}
+
+// rejectUncorrected counts the bad records in a file of corrections that a retry was to take: those of transcripts that were
+// selected, and those of which nobody can tell whose they are.
+func (im *Importer) rejectUncorrected(sel Selection) error {
+	if !im.s.Excerpt || sel.Decision != Undecided {
+		return nil
+	}
+	im.pipeline.tasks.Wait() // what a good record corrects belongs to this run
+	bad, keys := map[string]*source.Record{}, []string{}
+	for rec, err := range im.s.Reader.Read(im.s.Starting, time.Time{}) {
+		if err != nil {
+			return im.s.StoppedOr(fmt.Errorf("read the source: %w", err))
+		}
+		if _, err := rec.Transcript(); err == nil || rec.EndOfFile {
+			continue
+		}
+		key := rec.Key()
+		if key == rec.Place.String() {
+			im.tally.read.Add(1)
+			im.countUncorrected(rec)
+		} else if bad[key] == nil && (len(sel.IDs) == 0 || slices.Contains(sel.IDs, key)) {
+			rec.Forget()
+			bad[key], keys = rec, append(keys, key)
+		}
+	}
+	for page := range slices.Chunk(keys, fetchPage) {
+		var rows []checkpoint.Row
+		err := im.s.Patiently(im.s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {
+			rows, err = im.s.Store.Select(ctx, im.s.Source, im.s.RunID, checkpoint.Filter{
+				Statuses: im.selected(sel), Codes: sel.Codes, IDs: page, WithPartial: partialKinds(sel)})
+			return err
+		})
+		if err != nil {
+			return im.s.StoppedOr(err)
+		}
+		for _, row := range rows {
+			if rec := bad[row.ID]; row.RunID != im.s.RunID && wants(sel, row) && im.leavesBad(row, rec) {
+				im.tally.read.Add(1)
+				im.countUncorrected(rec)
+			}
+		}
+	}
+	return nil
+}
+
+// replace settles the record that a correction replaces, before the correction may be sent. A run that crashes after that leaves the new
+// one pending, and the same file finishes it. It returns why the new one must not be sent.
+func (p *pipeline) replace(t *task) (*source.RejectError, error) {
+	if t.rec.Original.Key == "" {
+		return nil, nil
+	}
+	for {
+		key, was, err := p.original(p.s.Starting, t.rec)
+		if err != nil {
+			return nil, p.s.StoppedOr(err)
+		}
+		if key == t.key {
+			return nil, nil
+		}
+		known := was.Status != ""
+		if bad := rules.CannotReplace(t.key, checkpoint.Row{}, was); bad != nil || was.ErrorCode == rules.CodeCorrected || !known && t.rec.Original.Place == "" {
+			return bad, nil
+		}
+		if !known { // no other record may correct it under another id
+			was = checkpoint.Row{ID: key, Claim: -1, ContentHash: t.rec.Original.Hash}
+		}
+		if !was.Held && was.ClaimedBy != p.s.RunID {
+			if done, err := p.settleReplaced(was, t.key); done || err != nil {
+				return nil, err
+			}
+		}
+		if !session.Pause(p.s.Starting, pollEvery) { // somebody works on it
+			return nil, session.ErrStopped
+		}
+	}
+}
+
+// original returns the key of what a record corrects, and what the checkpoint knows of that.
+func (p *pipeline) original(ctx context.Context, rec *source.Record) (key string, was checkpoint.Row, err error) {
+	rows, err := p.s.Lookup(ctx, rules.KeysOf(rec)...)
+	if err != nil {
+		return "", was, err
+	}
+	key, was = rules.Original(rec, rows)
+	return key, was, nil
+}
+
+// settleReplaced records as which transcript a record goes on. It says false if somebody else was faster.
+func (p *pipeline) settleReplaced(was checkpoint.Row, id string) (bool, error) {
+	request := checkpoint.ClaimRequest{ID: was.ID, Seen: was.Claim, SeenAt: was.UpdatedAt, ContentHash: was.ContentHash, ClosedAt: was.ClosedAt}
+	rows, err := p.claim([]checkpoint.ClaimRequest{request})
+	if err != nil {
+		return false, err
+	}
+	if rows[0].Claim == 0 {
+		return false, nil
+	}
+	t := newTask(was.ID, nil, rows[0])
+	c := t.change(checkpoint.Skip)
+	c.ErrorCode, c.Error = rules.CodeCorrected, rules.CorrectedAs(id)
+	_, err = p.record(t, c)
+	if errors.Is(err, errLostClaim) {
+		return false, nil
+	}
+	return err == nil, err
+}

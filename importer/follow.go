@@ -1,0 +1,242 @@
+package importer
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"dixa-import/dixa"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/people"
+	"dixa-import/importer/internal/session"
+	"dixa-import/importer/internal/shape"
+)
+
+// followed is an import of which is known when it took effect at the latest.
+type followed struct {
+	name         string // of the transcript, in Dixa
+	conversation int64
+	endUserID    string
+	messages     int       // that were sent, 0 if not known
+	since        time.Time // when the conversation was there
+}
+
+// imported follows an import that Dixa has just answered, if there is something to be learnt from it.
+func (l *learning) imported(t *task, conversation int64) {
+	since := time.Now()
+	if l.enough() {
+		return
+	}
+	l.follow(followed{name: l.s.ExternalID(t.key), conversation: conversation, endUserID: t.row.EndUserID,
+		messages: len(t.transcript.Messages), since: since})
+}
+
+// followEarlier follows what earlier runs imported: this one may have nothing but doubts.
+func (l *learning) followEarlier(ctx context.Context) {
+	for _, k := range l.earlier(ctx) {
+		l.follow(followed{name: l.s.ExternalID(k.ID), conversation: k.ConversationID, endUserID: k.EndUserID, since: time.Now().Add(-k.Age)})
+	}
+}
+
+func (l *learning) earlier(ctx context.Context) (list []checkpoint.KnownImport) {
+	err := l.s.Patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
+		list, err = l.s.Store.LatestImports(ctx, l.s.Source, followAtOnce)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		l.s.Log.Warn("could not read the latest imports", "error", err.Error())
+	}
+	return list
+}
+
+func (l *learning) follow(f followed) {
+	l.mu.Lock()
+	took := l.following.Err() == nil && l.imports.take()
+	l.mu.Unlock()
+	if !took {
+		return
+	}
+	l.tasks.Go(func() {
+		l.followTo(f)
+		l.mu.Lock()
+		l.imports.under--
+		l.mu.Unlock()
+	})
+}
+
+// followTo reads a conversation and looks for it in the list of its end-user's until both are known, ever less often.
+func (l *learning) followTo(f followed) {
+	read, listed, missed := false, false, false
+	recent := time.Since(f.since) <= l.s.LearnPatience // else somebody may have deleted it
+	for pause := l.s.Settle / followEvery; ; pause *= 2 {
+		facts := l.known()
+		if read = read || facts.ExternalIDs != checkpoint.IDsUnknown; !read {
+			read = l.readBack(f)
+		}
+		if !listed {
+			listed = l.lookUpListed(f, &missed)
+		}
+		if read && listed {
+			return
+		}
+		if age := time.Since(f.since); age > l.s.LearnPatience {
+			if missed && !listed && recent {
+				l.neverListed(f, age)
+			}
+			return
+		}
+		if !session.Pause(l.following, pause) {
+			return
+		}
+	}
+}
+
+// neverListed takes down that a conversation that is there was missing from the list for so long.
+func (l *learning) neverListed(f followed, age time.Duration) {
+	if _, err := l.s.API.ListMessages(l.following, f.conversation); err != nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unlisted = max(l.unlisted, age)
+}
+
+// readBack reads the messages of a conversation that is known to be a transcript, and reports whether there is no more to learn from
+// them.
+func (l *learning) readBack(f followed) bool {
+	messages, err := l.s.API.ListMessages(l.following, f.conversation)
+	switch {
+	case session.Denied(err):
+		l.mu.Lock()
+		l.noReading = true
+		l.mu.Unlock()
+		return true
+	case err != nil:
+		return session.HasStatus(err, http.StatusNotFound)
+	}
+	r := shape.ReadingOf(messages)
+	switch {
+	case slices.Contains(r.Names, f.name):
+		l.note(checkpoint.Facts{ExternalIDs: checkpoint.IDsReturned})
+		return true
+	case len(messages) == 0 || len(messages) < f.messages: // they are not all there yet
+		return false
+	}
+	l.note(checkpoint.Facts{ExternalIDs: checkpoint.IDsWithheld})
+	return true
+}
+
+// lookUpListed looks whether a conversation is listed, and reports whether there is no more to learn from that. missed says that a
+// look has not shown it.
+func (l *learning) lookUpListed(f followed, missed *bool) bool {
+	began := time.Now()
+	list, err := l.s.API.ListConversations(l.following, f.endUserID)
+	age := l.lagBetween(f.since, began)
+	switch {
+	case session.Denied(err):
+		l.mu.Lock()
+		l.noLists = true
+		l.mu.Unlock()
+		return true
+	case err != nil:
+		return session.HasStatus(err, http.StatusNotFound)
+	}
+	for _, c := range list {
+		if c.ID != f.conversation {
+			continue
+		}
+		if *missed || age <= l.s.Settle { // else it may have been listed long since
+			l.note(checkpoint.Facts{ListLag: &age})
+		}
+		return true
+	}
+	*missed = true
+	return false
+}
+
+// creationMade is an end-user that was created.
+type creationMade struct {
+	id    string
+	by    checkpoint.Identifier
+	since time.Time
+}
+
+// created takes down an end-user that Dixa has just created, and follows it while somebody has to know how long look-ups lag.
+func (l *learning) created(id string, by checkpoint.Identifier) {
+	l.mu.Lock()
+	l.latest = creationMade{id, by, time.Now()}
+	over := l.lookedOver
+	l.mu.Unlock()
+	if over {
+		l.followCreation()
+	}
+}
+
+// lookOver says that somebody has to know how long look-ups lag.
+func (l *learning) lookOver() {
+	l.mu.Lock()
+	l.lookedOver = true
+	l.mu.Unlock()
+	l.followCreation()
+}
+
+// followCreation looks the end-user up that was created last until it is found, if it is not known how long that takes.
+func (l *learning) followCreation() {
+	l.mu.Lock()
+	made := l.latest
+	took := made.id != "" && l.facts.LookUpLag == nil && l.following.Err() == nil && l.creations.take()
+	if took {
+		l.latest = creationMade{}
+	}
+	l.mu.Unlock()
+	if !took {
+		return
+	}
+	l.tasks.Go(func() {
+		defer func() {
+			l.mu.Lock()
+			l.creations.under--
+			l.mu.Unlock()
+		}()
+		missed := false
+		for pause := l.s.Settle / followEvery; time.Since(made.since) <= l.s.LearnPatience && l.known().LookUpLag == nil; pause *= 2 {
+			began := time.Now()
+			users, err := l.s.API.FindEndUsers(l.following, people.LookUpBy[made.by.Kind], made.by.Value)
+			age := l.lagBetween(made.since, began)
+			if err == nil && slices.ContainsFunc(people.OwnersOf(users, made.by), func(e dixa.EndUser) bool { return e.ID == made.id }) {
+				if missed || age <= l.s.Settle {
+					l.note(checkpoint.Facts{LookUpLag: &age})
+				}
+				return
+			}
+			missed = missed || err == nil
+			if session.Denied(err) || !session.Pause(l.following, pause) {
+				return
+			}
+		}
+	})
+}
+
+// stillReturned reports whether external ids are returned, as is known: once in a run a conversation that is known is asked.
+func (l *learning) stillReturned(ctx context.Context) bool {
+	if l.known().ExternalIDs != checkpoint.IDsReturned {
+		return false
+	}
+	l.asked.Do(func() {
+		l.mu.Lock()
+		confirmed := l.confirmed
+		l.mu.Unlock()
+		if confirmed {
+			return
+		}
+		for _, k := range l.earlier(ctx) {
+			if l.readBack(followed{name: l.s.ExternalID(k.ID), conversation: k.ConversationID, messages: 1}) {
+				return
+			}
+		}
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.confirmed && l.facts.ExternalIDs == checkpoint.IDsReturned
+}

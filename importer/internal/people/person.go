@@ -1,0 +1,128 @@
+package people
+
+import (
+	"net/mail"
+	"slices"
+	"strings"
+
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/session"
+	"dixa-import/source"
+)
+
+// Matcher reads the identifiers of people and tells people apart by them. It is safe for concurrent use.
+type Matcher struct {
+	cfg     session.Config
+	ignored map[checkpoint.Identifier]bool // values that mean nobody, because the configuration says so
+}
+
+// NewMatcher returns a Matcher. Of the configuration, which has its defaults, it uses Source, Match, Region, Ignore and AnonymousName.
+func NewMatcher(cfg session.Config) *Matcher {
+	return &Matcher{cfg: cfg, ignored: ignoredValues(cfg.Ignore, cfg.Region)}
+}
+
+// Person is an end-user as a transcript describes it, with the identifiers that can be used.
+type Person struct {
+	IDs       []checkpoint.Identifier // by which it is looked up, the strongest first; empty in the zero value alone
+	Also      []checkpoint.Identifier // others, for its creation and when Dixa says that it exists
+	Name      string
+	Anonymous bool    // its only identifier is made from the transcript's id
+	Ignored   Ignored // values of the transcript that were not used
+}
+
+// Person reads the end-user of a transcript. Values that mean nobody, and those that cannot be read as an address or a number, are not used.
+// A person without any identifier gets one that is made from the transcript's id.
+func (m *Matcher) Person(t *source.Transcript) Person {
+	p := Person{Name: readName(t.EndUser.Name)}
+	values := map[checkpoint.IdentifierKind]string{}
+	for kind, raw := range map[checkpoint.IdentifierKind]string{
+		checkpoint.ExternalID: t.EndUser.ExternalID, checkpoint.Email: t.EndUser.Email, checkpoint.Phone: t.EndUser.Phone,
+	} {
+		c := m.identifier(kind, raw)
+		values[kind] = c.value
+		p.Ignored.Add(c.ignored)
+		if p.Name == "" {
+			p.Name = readName(c.name)
+		}
+	}
+	for _, kind := range m.cfg.Match {
+		if v := values[kind]; v != "" {
+			p.IDs = append(p.IDs, checkpoint.Identifier{Kind: kind, Value: v})
+			delete(values, kind)
+		}
+	}
+	if len(p.IDs) == 0 {
+		p.Anonymous = true
+		p.IDs = []checkpoint.Identifier{{Kind: checkpoint.ExternalID, Value: m.cfg.Source + "/" + t.ID}}
+		if p.Name == "" {
+			p.Name = m.cfg.AnonymousName
+		}
+		return p
+	}
+	for _, kind := range []checkpoint.IdentifierKind{checkpoint.ExternalID, checkpoint.Email, checkpoint.Phone} {
+		if v := values[kind]; v != "" {
+			p.Also = append(p.Also, checkpoint.Identifier{Kind: kind, Value: v})
+		}
+	}
+	return p
+}
+
+// Anonymous reports whether a transcript has no identifier of its end-user that can be used.
+func (m *Matcher) Anonymous(t *source.Transcript) bool { return m.Person(t).Anonymous }
+
+// readName returns the name of a person, "" for a word that programs write where there is none.
+func readName(s string) string {
+	s = trimmed(s)
+	if bare := lettersAndDigits(strings.ToLower(s)); noName[bare] || isTemplate(s) {
+		return ""
+	}
+	return s
+}
+
+// noName are values of names that nobody filled in, letters and digits alone. "" is among them: a name has letters or digits.
+var noName = map[string]bool{"": true, "undefined": true, "null": true, "none": true, "nil": true, "nan": true, "na": true,
+	"undefinedundefined": true, "nullnull": true, "nonenone": true}
+
+// All returns all identifiers of a person, those of the look-up first.
+func (p Person) All() []checkpoint.Identifier {
+	return append(append(make([]checkpoint.Identifier, 0, len(p.IDs)+len(p.Also)), p.IDs...), p.Also...)
+}
+
+// Identifiers returns identifiers of a person as the checkpoint knows them, and the kinds of those that cannot be read: an external id is
+// taken as it is written, email addresses and phone numbers as in transcripts, in the given region. Values that mean nobody in a transcript
+// are identifiers here, and so is an address as earlier versions wrote it: the checkpoint may have it.
+func Identifiers(externalIDs, emails, phones []string, region string) (ids []checkpoint.Identifier, unreadable []checkpoint.IdentifierKind) {
+	add := func(kind checkpoint.IdentifierKind, values ...string) {
+		known := false
+		for _, v := range values {
+			if v == "" {
+				continue
+			}
+			known = true
+			if id := (checkpoint.Identifier{Kind: kind, Value: v}); !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+		if !known {
+			unreadable = append(unreadable, kind)
+		}
+	}
+	for _, id := range externalIDs {
+		add(checkpoint.ExternalID, strings.TrimSpace(id), readExternalID(id))
+	}
+	for _, email := range emails {
+		var values []string
+		for _, m := range readEmails(email) {
+			values = append(values, m.address)
+		}
+		written := strings.ToLower(strings.TrimSpace(email))
+		if a, err := mail.ParseAddress(written); err == nil && a.Address == written && !strings.ContainsAny(written, " \"") {
+			values = append(values, written)
+		}
+		add(checkpoint.Email, values...)
+	}
+	for _, phone := range phones {
+		add(checkpoint.Phone, readPhones(phone, region)...)
+	}
+	return ids, unreadable
+}

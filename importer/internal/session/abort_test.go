@@ -1,0 +1,43 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestTheEndIsSaidOnce: by the first of many workers, and not at all in a run that was stopped before.
+func TestTheEndIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		workers int
+		stopped bool
+		want    int
+	}{{1, false, 1}, {32, false, 1}, {32, true, 0}} {
+		var log bytes.Buffer
+		s := &Session{Log: slog.New(slog.NewTextHandler(&log, nil))}
+		end := s.Begin(t.Context())
+		if tt.stopped {
+			s.Stop("enough")
+		}
+		var all sync.WaitGroup
+		for i := range tt.workers {
+			all.Go(func() { s.Abort(fmt.Errorf("reason %d", i)) })
+		}
+		all.Wait()
+		cause := context.Cause(s.Starting)
+		end()
+		if n := strings.Count(log.String(), "the run cannot go on"); n != tt.want {
+			t.Errorf("%+v: it is said %d times", tt, n)
+		}
+		var stop *StopError
+		if tt.stopped != errors.As(cause, &stop) || !tt.stopped && !strings.Contains(log.String(), `"`+cause.Error()+`"`) {
+			t.Errorf("%+v: the cause is %v, the log %s", tt, cause, log.String())
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+
+	"dixa-import/dixa"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/rules"
+	"dixa-import/importer/internal/shape"
+	"dixa-import/source"
+)
+
+// API is what the engine asks of Dixa; *dixa.Client is one.
+type API interface {
+	GetOrganization(ctx context.Context) (dixa.Organization, error)
+	ListAttributes(ctx context.Context) ([]dixa.AttributeDefinition, error)
+	FindEndUsers(ctx context.Context, kind dixa.IdentifierKind, value string) ([]dixa.EndUser, error)
+	GetEndUser(ctx context.Context, id string) (dixa.EndUser, error)
+	RenameEndUser(ctx context.Context, id, displayName string) (dixa.EndUser, error)
+	ListEndUsers(ctx context.Context, pageLimit int) iter.Seq2[[]dixa.EndUser, error]
+	CreateEndUser(ctx context.Context, u dixa.NewEndUser,
+		before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)) (dixa.EndUser, error)
+	CreateEndUsers(ctx context.Context, users []dixa.NewEndUser,
+		before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)) ([]dixa.BulkResult, error)
+	ListConversations(ctx context.Context, endUserID string) ([]dixa.Conversation, error)
+	GetConversation(ctx context.Context, id int64) (dixa.Conversation, error)
+	ListMessages(ctx context.Context, conversationID int64) ([]dixa.Message, error)
+	ImportConversation(ctx context.Context, in dixa.ConversationImport,
+		before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)) (dixa.ImportResult, error)
+	PatchAttributes(ctx context.Context, conversationID int64, values map[string]dixa.AttributeValue) error
+	Stats() dixa.Stats
+	Rests() []dixa.Rest
+}
+
+// DefaultAnonymousName is the default of Config.AnonymousName.
+const DefaultAnonymousName = "Anonymous visitor"
+
+// Config describes what a run does. Source, Reader, Store, API, BaseURL and AgentID are required.
+type Config struct {
+	Source string // the namespace of the transcripts' ids, [a-z0-9._-]{1,64}
+	Reader source.Reader
+	Store  Store
+	API    API
+
+	BaseURL string // of the API, for the binding of the source
+	AgentID string // the bot's UUID: author of its messages, assignee and closer
+	// TokenOrganization is the organisation that the token itself names, for tokens that may not ask for it; "" if none.
+	TokenOrganization string
+
+	Command       string                      // recorded with the run; default "run"
+	Match         []checkpoint.IdentifierKind // order of look-up; default external id, email, phone
+	Region        string                      // for phone numbers without a country code, such as DK; default: such numbers are unreadable
+	Ignore        []string                    // values of identifiers that mean nobody, beside those that always do
+	Anonymous     Anonymous                   // default AnonymousCreate
+	AnonymousName string                      // of an end-user without any identifier whose record gives no name; default DefaultAnonymousName
+	Mark          bool                        // leave a mark in Dixa that names the checkpoint, and send only while it names this one
+	Empty         Empty                       // default EmptySkip
+	Preload       bool                        // list all end-users of Dixa once instead of looking people up one by one
+	Attributes    []shape.Mapping
+
+	Workers          int           // transcripts at once; default: four for each request a second, from 8 to 256; 64 without a rate
+	Rate             float64       // requests a second that the API's limiter allows; 0: no limit. Only used to choose Workers
+	RequestTimeout   time.Duration // of one request, as the API client was told; default 30s
+	MaxAttempts      int           // import requests for one transcript; default 5
+	MaxFailures      Failures      // default: never stop
+	Settle           time.Duration // how long a transcript in doubt is looked for; default 30s
+	DatabasePatience time.Duration // how long to wait for a checkpoint that is away; default 5m
+	DrainTimeout     time.Duration // how long work in flight may take after Stop; default 20s
+	HeldPatience     time.Duration // how long a transcript waits for another run that is creating its end-user; default 5m
+	// LearnPatience is how long imports are followed, to find out how long lists lag, and how long doubts wait for that; default
+	// ten minutes.
+	LearnPatience time.Duration
+	// SendWindow is how far ahead of the database's clock send_before is set; default 4s. A request that has not begun after
+	// half of it does not begin: the run that takes the transcript over relies on that.
+	SendWindow time.Duration
+
+	Limit     int64         // work on so many transcripts at most; 0: all
+	Since     time.Time     // read from here instead of the watermark
+	Full      bool          // ignore the watermark
+	Overlap   time.Duration // read from so long before the watermark
+	Reconcile bool          // look in Dixa before every send: for a checkpoint that lost its last commits
+	Retry     *Selection    // not nil: work on these transcripts instead of reading the source
+	Excerpt   bool          // Reader holds only some of the source's records, such as corrected ones: leave what it does not hold alone
+	Rebind    bool          // tie the source to this organisation even if it was tied to another
+
+	// OnImported, if set, is told of every transcript that this run completes and of its conversation, from several goroutines.
+	OnImported func(id string, conversation int64)
+
+	Logger *slog.Logger // default: discard
+}
+
+// Anonymous decides what happens to transcripts without any usable identifier of the end-user.
+type Anonymous string
+
+// The choices for anonymous transcripts.
+const (
+	AnonymousCreate Anonymous = "create" // an end-user of its own for each
+	AnonymousSkip   Anonymous = "skip"
+)
+
+// Empty decides what happens to chats in which there is no message to send.
+type Empty string
+
+// The choices for empty chats.
+const (
+	EmptySkip   Empty = "skip"   // they are counted
+	EmptyReject Empty = "reject" // they are rejected as no_messages
+)
+
+// Failures is a bound on failed transcripts: a number, or a percentage of those worked on. The zero value is no bound.
+type Failures struct {
+	Count   int64
+	Percent float64
+}
+
+// Exceeded reports whether failed out of worked is too many. A percentage needs twenty transcripts to mean anything.
+func (f Failures) Exceeded(failed, worked int64) bool {
+	if f.Count > 0 && failed >= f.Count {
+		return true
+	}
+	return f.Percent > 0 && worked >= 20 && float64(failed)*100 >= f.Percent*float64(worked)
+}
+
+// WithDefaults returns the Config with its defaults filled in.
+func (c Config) WithDefaults() Config {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&c.RequestTimeout, 30*time.Second)
+	set(&c.Settle, 30*time.Second)
+	set(&c.DatabasePatience, 5*time.Minute)
+	set(&c.DrainTimeout, 20*time.Second)
+	set(&c.HeldPatience, 5*time.Minute)
+	set(&c.LearnPatience, 10*time.Minute)
+	set(&c.SendWindow, 4*time.Second)
+	if c.Command == "" {
+		c.Command = "run"
+	}
+	if len(c.Match) == 0 {
+		c.Match = []checkpoint.IdentifierKind{checkpoint.ExternalID, checkpoint.Email, checkpoint.Phone}
+	}
+	if c.Anonymous == "" {
+		c.Anonymous = AnonymousCreate
+	}
+	if c.AnonymousName == "" {
+		c.AnonymousName = DefaultAnonymousName
+	}
+	if c.Empty == "" {
+		c.Empty = EmptySkip
+	}
+	if c.MaxAttempts == 0 {
+		c.MaxAttempts = 5
+	}
+	if c.Workers == 0 {
+		c.Workers = 64
+		if c.Rate > 0 {
+			c.Workers = min(max(int(4*c.Rate), 8), 256)
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Bot is whose conversations a command works on.
+func (c Config) Bot() shape.Bot { return shape.Bot{Source: c.Source, AgentID: c.AgentID} }
+
+// Policy is by which rules a command judges records. run is the number of the run, 0 if it is none, and anonymous reports whether a
+// transcript has no identifier of its end-user.
+func (c Config) Policy(run int64, anonymous func(*source.Transcript) bool) rules.Policy {
+	p := rules.Policy{RejectEmpty: c.Empty == EmptyReject, Excerpt: c.Excerpt, Run: run}
+	if c.Anonymous == AnonymousSkip {
+		p.SkipsPerson = anonymous
+	}
+	return p
+}
+
+// Validate returns the first problem of a Config that has its defaults.
+func (c Config) Validate() error {
+	switch {
+	case c.Source == "":
+		return errors.New("importer: Source is required")
+	case c.Reader == nil || c.Store == nil || c.API == nil:
+		return errors.New("importer: Reader, Store and API are required")
+	case c.AgentID == "":
+		return errors.New("importer: AgentID is required")
+	case c.Retry != nil && c.Retry.Validate() != nil:
+		return c.Retry.Validate()
+	case c.Anonymous != AnonymousCreate && c.Anonymous != AnonymousSkip:
+		return fmt.Errorf("importer: Anonymous is %q, want create or skip", c.Anonymous)
+	case c.Empty != EmptySkip && c.Empty != EmptyReject:
+		return fmt.Errorf("importer: Empty is %q, want skip or reject", c.Empty)
+	}
+	return nil
+}
+
+// Outcome is how a run, or a comparison, ended.
+type Outcome string
+
+// The outcomes of a run.
+const (
+	OutcomeOK         Outcome = "ok"         // all of the run's transcripts are imported
+	OutcomeIncomplete Outcome = "incomplete" // it ran to the end, but some failed, were rejected, are in doubt or lack their attributes
+	OutcomeStopped    Outcome = "stopped"    // it stopped early; the next run continues
+	OutcomeAborted    Outcome = "aborted"    // it could not go on; a person must act
+)

@@ -1,0 +1,278 @@
+package importer
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/session"
+)
+
+const (
+	followAtOnce = 3  // imports that are followed at a time, while they can teach something
+	followMost   = 8  // imports and as many creations that a run follows in all
+	followEvery  = 20 // in so many parts of Settle a followed import is looked at first; then after twice as long each time
+	// carefully is how many times Settle a transcript is looked for while it is not known how long lists lag.
+	carefully = 4
+)
+
+// learning is what is known of how Dixa answers for the organisation, and how it is found out: the first imports are read back,
+// and looked for in lists, beside the work on other transcripts. See checkpoint.Facts.
+type learning struct {
+	s          *session.Session
+	moreToCome func() bool     // reports whether other transcripts are on their way
+	waiting    atomic.Int64    // transcripts that wait for what will be learnt
+	following  context.Context // ends when there is no more following: with stop, or with Session.Starting
+	unfollow   context.CancelFunc
+	tasks      sync.WaitGroup
+	recall     sync.Once // what earlier runs imported
+	asked      sync.Once // whether external ids are still returned
+
+	mu        sync.Mutex
+	facts     checkpoint.Facts
+	imports   followers
+	creations followers
+	// latest is the end-user that was created last and is not followed, and lookedOver that somebody has to know how long
+	// look-ups lag.
+	latest     creationMade
+	lookedOver bool
+	noLists    bool          // the token may not list conversations
+	noReading  bool          // the token may not read messages
+	unlisted   time.Duration // the longest that an import was missing from the list when following it ended
+	told       time.Duration // the lag that was logged
+	refreshed  time.Time
+	confirmed  bool // external ids are returned, as this run has seen
+}
+
+// followers counts those who follow imports, or creations.
+type followers struct{ under, begun int }
+
+// take takes a place among them, if there is one.
+func (f *followers) take() bool {
+	if f.under >= followAtOnce || f.begun >= followMost {
+		return false
+	}
+	f.under++
+	f.begun++
+	return true
+}
+
+func newLearning(s *session.Session, moreToCome func() bool) *learning {
+	l := &learning{s: s, moreToCome: moreToCome}
+	l.following, l.unfollow = context.WithCancel(s.Starting)
+	return l
+}
+
+// refresh takes over what other runs have found out, unless that was done just now: many may wait.
+func (l *learning) refresh(ctx context.Context) error {
+	l.mu.Lock()
+	fresh := !l.refreshed.IsZero() && time.Since(l.refreshed) < l.every()/2
+	l.refreshed = time.Now()
+	l.mu.Unlock()
+	if fresh {
+		return nil
+	}
+	var facts checkpoint.Facts
+	err := l.s.Patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
+		facts, err = l.s.Store.Facts(ctx, l.s.Binding())
+		return err
+	})
+	if err == nil {
+		l.merge(facts)
+	}
+	return err
+}
+
+func (l *learning) merge(f checkpoint.Facts) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f.ExternalIDs != checkpoint.IDsUnknown {
+		l.facts.ExternalIDs = f.ExternalIDs
+	}
+	l.facts.ListLag = longer(l.facts.ListLag, f.ListLag)
+	l.facts.LookUpLag = longer(l.facts.LookUpLag, f.LookUpLag)
+}
+
+func longer(a, b *time.Duration) *time.Duration {
+	if a == nil || b != nil && *b > *a {
+		return b
+	}
+	return a
+}
+
+// known returns what is known by now.
+func (l *learning) known() checkpoint.Facts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.facts
+}
+
+// note records what was found out, for this run and the others, if it is news. Should it not be recorded, it is found out again.
+func (l *learning) note(f checkpoint.Facts) {
+	l.mu.Lock()
+	old := l.facts
+	if f.ExternalIDs == checkpoint.IDsReturned {
+		l.confirmed = true
+	}
+	l.mu.Unlock()
+	if f.ExternalIDs == old.ExternalIDs {
+		f.ExternalIDs = checkpoint.IDsUnknown
+	}
+	if longer(old.ListLag, f.ListLag) == old.ListLag {
+		f.ListLag = nil
+	}
+	if longer(old.LookUpLag, f.LookUpLag) == old.LookUpLag {
+		f.LookUpLag = nil
+	}
+	if f == (checkpoint.Facts{}) {
+		return
+	}
+	l.merge(f)
+	ctx, cancel := context.WithTimeout(l.s.Recording, session.DatabaseTimeout)
+	defer cancel()
+	all, err := l.s.Store.Learn(ctx, l.s.Binding(), f)
+	if err != nil {
+		l.s.Log.Warn("could not record what was learnt about Dixa's answers", "error", err.Error())
+		return
+	}
+	l.merge(all)
+	if f.ExternalIDs == checkpoint.IDsWithheld {
+		l.s.Log.Info("Dixa returns messages without the external ids they were sent with: transcripts in doubt are compared by content")
+	}
+	l.tell()
+}
+
+// tell logs how long doubts take, where lists lag for long, and again when it has become twice as long.
+func (l *learning) tell() {
+	l.mu.Lock()
+	lag := l.facts.ListLag
+	news := lag != nil && 3**lag > l.s.Settle && (l.told == 0 || *lag >= 2*l.told)
+	if news {
+		l.told = *lag
+	}
+	l.mu.Unlock()
+	if news {
+		l.s.Log.Warn("Dixa's lists lag: transcripts in doubt take longer to settle", "lag", roughTime(*lag), "take_about", roughTime(l.doubtTakes()))
+	}
+}
+
+// roughTime is a duration to be read.
+func roughTime(d time.Duration) string {
+	switch {
+	case d >= 10*time.Minute:
+		d = d.Round(time.Minute)
+	case d >= time.Second:
+		d = d.Round(time.Second)
+	default:
+		d = d.Round(time.Millisecond)
+	}
+	return d.String()
+}
+
+// window returns how long after the end of an import a look can see its conversation, and over how long looks that can are spread
+// before they show that it is not there.
+func (l *learning) window() (lag, spread time.Duration) {
+	return windowOf(l.known().ListLag, l.s.Settle)
+}
+
+// lookUpWindow is window for end-users and look-ups. Where it is not known how these lag, lists are a hint.
+func (l *learning) lookUpWindow() (lag, spread time.Duration) {
+	facts := l.known()
+	lag, spread = windowOf(facts.LookUpLag, l.s.Settle)
+	if facts.LookUpLag == nil && facts.ListLag != nil {
+		spread = max(spread, 3**facts.ListLag)
+	}
+	return lag, spread
+}
+
+func windowOf(known *time.Duration, settle time.Duration) (lag, spread time.Duration) {
+	if known == nil {
+		return 0, carefully * settle
+	}
+	return *known, max(settle, 2**known)
+}
+
+// doubtTakes is about how long a transcript whose import got no answer is in doubt if it is not in Dixa.
+func (l *learning) doubtTakes() time.Duration {
+	lag, spread := l.window()
+	return l.s.SendWindow + l.s.RequestTimeout + lag + spread
+}
+
+// every is how long a doubt waits before it asks again whether there is news.
+func (l *learning) every() time.Duration { return min(time.Second, l.s.Settle/8) }
+
+// lagBetween is how long something took to show that was there since then, as an answer now to a question of began has it. An answer
+// that had to be waited for, such as while Dixa was down, does not make a lag.
+func (l *learning) lagBetween(since, began time.Time) time.Duration {
+	return min(time.Since(since), began.Sub(since)+l.s.RequestTimeout)
+}
+
+// enough reports whether all is known that looks depend on, or cannot be found out with this token.
+func (l *learning) enough() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return (l.facts.ListLag != nil || l.noLists) && (l.facts.ExternalIDs != checkpoint.IDsUnknown || l.noReading || l.noLists)
+}
+
+// blind says that lists do not show what was imported, however long one waits.
+func (l *learning) blind() (unlisted time.Duration, is bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unlisted, l.facts.ListLag == nil && l.unlisted > 0
+}
+
+// hopes reports whether this run may still find out what is not known: something is followed, or other transcripts are on their way.
+func (l *learning) hopes() bool {
+	l.mu.Lock()
+	under, spent := l.imports.under > 0, l.imports.begun >= followMost
+	l.mu.Unlock()
+	switch {
+	case under:
+		return true
+	case spent:
+		return false
+	}
+	return l.moreToCome()
+}
+
+// await returns when enough is known for looks to be judged, or when this run cannot find it out.
+func (l *learning) await(ctx context.Context) error {
+	if l.enough() {
+		return nil
+	}
+	l.waiting.Add(1)
+	defer l.waiting.Add(-1)
+	for begin := time.Now(); ; {
+		if err := l.refresh(ctx); err != nil {
+			return err
+		}
+		if l.enough() {
+			return nil
+		}
+		l.recall.Do(func() { l.followEarlier(ctx) })
+		if !l.hopes() || time.Since(begin) > l.s.LearnPatience {
+			return nil
+		}
+		if !session.Pause(ctx, l.every()) {
+			return session.ErrStopped
+		}
+	}
+}
+
+// stop ends all following. What is about to be learnt has a moment for it.
+func (l *learning) stop() {
+	done := make(chan struct{})
+	go func() {
+		l.tasks.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-l.following.Done():
+	case <-time.After(l.s.Settle / 6):
+	}
+	l.unfollow()
+	<-done
+}

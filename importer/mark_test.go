@@ -1,0 +1,640 @@
+package importer_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"dixa-import/dixa"
+	"dixa-import/dixa/sandbox"
+	"dixa-import/importer"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/source"
+)
+
+const testMark = "dixa-import/" + testSource
+
+func marked(c *importer.Config)     { c.Mark = true }
+func reconciled(c *importer.Config) { c.Mark, c.Reconcile = true, true }
+
+func markOf(id string) string {
+	return fmt.Sprintf("dixa-import: source %s, checkpoint %s. Do not delete.", testSource, id)
+}
+
+// marks are the end-users with the external id of the mark, in the order of their creation.
+func (w *world) marks() []sandbox.EndUser {
+	return slices.DeleteFunc(w.api.EndUsers(), func(u sandbox.EndUser) bool { return u.ExternalID != testMark })
+}
+
+// ownMark is the mark as the checkpoint knows it.
+func (w *world) ownMark() checkpoint.SourceMark {
+	w.Helper()
+	s := w.open()
+	defer func() { _ = s.Close() }()
+	m, err := s.SourceMark(w.Context(), testSource)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return m
+}
+
+// mustBeLost makes a run that must end because of another checkpoint, without having sent or created anything.
+func (w *world) mustBeLost(reader source.Reader, change func(*importer.Config)) *importer.LostCheckpointError {
+	w.Helper()
+	before := w.sent()
+	s, err := w.run(reader, change)
+	lost, ok := errors.AsType[*importer.LostCheckpointError](err)
+	if !ok || s.Run != 0 && s.Outcome != importer.OutcomeAborted {
+		w.Fatalf("the run ended as %q with %v, counts %+v", s.Outcome, err, s.Counts)
+	}
+	if n := w.sent() - before; n != 0 {
+		w.Errorf("the run sent or created %d things", n)
+	}
+	return lost
+}
+
+// sent is how many requests would change something in Dixa, marks aside.
+func (w *world) sent() int {
+	c := w.api.Counts()
+	return c[sandbox.Import] + c[sandbox.CreateEndUser] + c[sandbox.CreateEndUsers] + c[sandbox.PatchAttributes]
+}
+
+func (w *world) wantConversations(n int) {
+	w.Helper()
+	if got := len(w.api.Conversations()); got != n {
+		w.Errorf("there are %d conversations, want %d", got, n)
+	}
+	if twice := w.api.Duplicates(); len(twice) > 0 {
+		w.Errorf("there twice: %v", twice)
+	}
+}
+
+// answerMark has look-ups of the mark answered by f.
+func (w *world) answerMark(f func(rw http.ResponseWriter)) {
+	inner := w.http.Config.Handler
+	w.http.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Query().Get("externalId") == testMark {
+			f(rw)
+			return
+		}
+		inner.ServeHTTP(rw, r)
+	})
+}
+
+func refusing(status int) func(http.ResponseWriter) {
+	return func(rw http.ResponseWriter) {
+		rw.Header().Set("Content-Type", "application/json")
+		rw.WriteHeader(status)
+		_, _ = rw.Write([]byte(`{"message":"no"}`))
+	}
+}
+
+// isMarkBody tells the creation of the mark from those of people.
+func isMarkBody(body []byte) bool { return bytes.Contains(body, []byte(testMark)) }
+
+func TestMark(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		w := setup(t, store, sandbox.Options{})
+		var first atomic.Pointer[string]
+		w.onOperation(func(op sandbox.Operation) {
+			if op == sandbox.Import || op == sandbox.CreateEndUsers {
+				known := fmt.Sprint(w.marks())
+				first.CompareAndSwap(nil, &known)
+			}
+		})
+		patient := func(c *importer.Config) { // a slow machine must not repeat requests that are counted
+			marked(c)
+			c.API = w.client(func(c *dixa.Config) { c.Timeout = time.Minute })
+		}
+		path := w.file("c.jsonl", chats(7)...)
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), patient)
+		w.learnt(checkpoint.IDsReturned, 0) // on a slow machine the first run does not find it out
+		marks, own := w.marks(), w.ownMark()
+		if len(marks) != 1 || own.EndUserID != marks[0].ID || marks[0].DisplayName != markOf(own.ID) || uuid.Validate(own.ID) != nil {
+			t.Fatalf("the marks are %+v, the checkpoint has %+v", marks, own)
+		}
+		if first.Load() == nil || !strings.Contains(*first.Load(), own.ID) {
+			t.Error("something was sent before the mark was there")
+		}
+		if s := w.mustRun(importer.OutcomeOK, w.jsonl(path), patient); s.Counts.Requests != 1 {
+			t.Errorf("nothing to do took %d requests, want 1: for the organisation", s.Counts.Requests)
+		}
+		if s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", append(chats(7), "{")...)), patient); s.Counts.Requests != 1 {
+			t.Errorf("a bad record took %d requests, want 1", s.Counts.Requests)
+		}
+		if s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(8)...)), patient); s.Counts.Requests != 3 {
+			t.Errorf("a chat more took %d requests, want 3: for the organisation, the mark, the import", s.Counts.Requests)
+		}
+		if n := len(w.marks()); n != 1 {
+			t.Errorf("there are %d marks", n)
+		}
+	})
+}
+
+// TestAnotherCheckpointsMark: whatever Dixa does not show, a lost checkpoint sends nothing.
+func TestAnotherCheckpointsMark(t *testing.T) {
+	t.Parallel()
+	empty := func(op sandbox.Operation) func(*world) {
+		return func(w *world) {
+			f := tap(func(got sandbox.Operation, rw http.ResponseWriter, serve func(http.ResponseWriter)) {
+				if got != op {
+					serve(rw)
+					return
+				}
+				rw.Header().Set("Content-Type", "application/json")
+				_, _ = rw.Write([]byte(`{"data":[],"meta":{"previous":null,"next":null}}`))
+			})
+			w.tap.Store(&f)
+		}
+	}
+	forbid := func(op sandbox.Operation, status int) func(*world) {
+		return func(w *world) { w.api.Forbid(op, status) }
+	}
+	for name, spoil := range map[string]func(*world){
+		"all is well":             func(*world) {},
+		"lists are forbidden":     forbid(sandbox.ListConversations, 403),
+		"lists are not there":     forbid(sandbox.ListConversations, 404),
+		"lists are ill":           forbid(sandbox.ListConversations, 500),
+		"lists are empty":         empty(sandbox.ListConversations),
+		"messages are forbidden":  forbid(sandbox.ListMessages, 403),
+		"messages are empty":      empty(sandbox.ListMessages),
+		"creation is forbidden":   forbid(sandbox.CreateEndUser, 403),
+		"the directory is closed": forbid(sandbox.ListEndUsers, 403),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, "sqlite", sandbox.Options{})
+			lines := chats(40)
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), marked)
+			was := w.ownMark()
+			w.lose()
+			var fresh []string
+			for i := range 60 { // of people whom Dixa knows: looks find nothing
+				w.api.AddEndUser(sandbox.EndUser{ExternalID: fmt.Sprintf("new-%d", i)})
+				fresh = append(fresh, chat(fmt.Sprintf("new-%d", i), fields{"end_user": fields{"external_id": fmt.Sprintf("new-%d", i)}}))
+			}
+			path := w.file("c.jsonl", append(fresh, lines...)...)
+			spoil(w)
+			if lost := w.mustBeLost(w.jsonl(path), marked); lost.Mark != was.ID {
+				t.Errorf("the error is %+v, want the mark of %s", lost, was.ID)
+			}
+			_ = w.mustBeLost(w.jsonl(path), marked)
+			_ = w.mustBeLost(w.jsonl(path), func(c *importer.Config) {
+				c.Mark, c.Retry = true, &importer.Selection{Statuses: []checkpoint.Status{checkpoint.Pending}}
+			})
+			w.wantConversations(40)
+		})
+	}
+}
+
+// TestTheMarkIsTakenOver: only by a run that has looked for everything, and from then on the other checkpoint sends nothing.
+func TestTheMarkIsTakenOver(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		w := setup(t, store, sandbox.Options{})
+		lines := chats(20)
+		path := w.file("c.jsonl", lines[:15]...)
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
+		first, was := w.url, w.ownMark()
+		w.lose()
+		path = w.file("c.jsonl", lines...)
+		for name, part := range map[string]func(*importer.Config){
+			"a limit": func(c *importer.Config) { reconciled(c); c.Limit = 3 },
+			"an excerpt": func(c *importer.Config) {
+				reconciled(c)
+				c.Excerpt = true
+				c.Reader = w.jsonl(w.file("part.jsonl", lines[:2]...))
+			},
+		} {
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), part)
+			_ = w.mustBeLost(w.jsonl(path), marked)
+			if got := w.marks()[0].DisplayName; got != markOf(was.ID) {
+				t.Errorf("after %s the mark is %q", name, got)
+			}
+		}
+		// One that is stopped, and one that could not look.
+		w.onOperation(func(op sandbox.Operation) {
+			if op == sandbox.ListConversations {
+				w.onOperation(nil)
+				w.api.SetFaults([]sandbox.Fault{{Operation: sandbox.ListConversations, Kind: sandbox.ErrorBefore, Status: 400}})
+			}
+		})
+		if _, err := w.run(w.jsonl(path), reconciled); err != nil {
+			t.Error(err)
+		}
+		w.onOperation(nil)
+		w.api.SetFaults(nil)
+		_ = w.mustBeLost(w.jsonl(path), marked)
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), reconciled)
+		own := w.ownMark()
+		if marks := w.marks(); len(marks) != 1 || marks[0].DisplayName != markOf(own.ID) || own.ID == was.ID || own.EndUserID != marks[0].ID {
+			t.Errorf("the marks are %+v, the checkpoint has %+v", marks, own)
+		}
+		w.wantConversations(20)
+		path = w.file("c.jsonl", chats(22)...)
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
+		w.wantConversations(22)
+
+		w.url = first
+		if lost := w.mustBeLost(w.jsonl(path), marked); lost.Mark != own.ID {
+			t.Errorf("the first checkpoint met %+v", lost)
+		}
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), reconciled) // and has it back
+		w.wantConversations(22)
+	})
+}
+
+// TestTheMarkCannotBeRenamed: then the checkpoint takes the id of the mark.
+func TestTheMarkCannotBeRenamed(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{403, 404, 405} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, "sqlite", sandbox.Options{Forbidden: map[sandbox.Operation]int{sandbox.PatchEndUser: status}})
+			path := w.file("c.jsonl", chats(5)...)
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
+			was := w.ownMark()
+			w.lose()
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), reconciled)
+			if own := w.ownMark(); own != was {
+				t.Errorf("the checkpoint has %+v, want %+v", own, was)
+			}
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(9)...)), marked)
+			w.wantConversations(9)
+		})
+	}
+	t.Run("for a while", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t, "sqlite", sandbox.Options{})
+		path := w.file("c.jsonl", chats(5)...)
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
+		w.lose()
+		w.api.SetFaults([]sandbox.Fault{{Operation: sandbox.PatchEndUser, Kind: sandbox.ErrorBefore, Status: 500}})
+		if _, err := w.run(w.jsonl(path), reconciled); err == nil || !strings.Contains(err.Error(), "run with --reconcile again") {
+			t.Errorf("the run ended with %v", err)
+		}
+		w.api.SetFaults(nil)
+		path = w.file("c.jsonl", chats(9)...)
+		_ = w.mustBeLost(w.jsonl(path), marked)
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), reconciled)
+		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(10)...)), marked)
+		w.wantConversations(10)
+	})
+}
+
+// TestTheCreationOfTheMarkFails in every way that leaves a doubt: the marks that result name one checkpoint.
+func TestTheCreationOfTheMarkFails(t *testing.T) {
+	skipIfShort(t)
+	t.Parallel()
+	for _, kind := range []sandbox.FaultKind{sandbox.ErrorBefore, sandbox.ErrorAfter, sandbox.DropBefore, sandbox.DropAfter, sandbox.HangAfter,
+		sandbox.EmptyBody, sandbox.HTMLAfter, sandbox.Throttle} {
+		for _, opts := range []sandbox.Options{{}, {UniqueExternalID: true}, {EndUserLag: 50 * time.Millisecond}} {
+			t.Run(fmt.Sprintf("%s/unique=%v lag=%v", kind, opts.UniqueExternalID, opts.EndUserLag), func(t *testing.T) {
+				t.Parallel()
+				w := setup(t, "sqlite", opts)
+				w.api.SetFaults([]sandbox.Fault{{Name: "mark", Operation: sandbox.CreateEndUser, Kind: kind, Match: isMarkBody, Times: 2}})
+				path := w.file("c.jsonl", chats(7)...)
+				w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
+				w.wantFired("mark")
+				own, marks := w.ownMark(), w.marks()
+				if len(marks) == 0 {
+					t.Error("there is no mark")
+				}
+				for _, m := range marks {
+					if m.DisplayName != markOf(own.ID) {
+						t.Errorf("a mark says %q, the checkpoint is %s", m.DisplayName, own.ID)
+					}
+				}
+				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(9)...)), marked)
+				w.wantConversations(9)
+			})
+		}
+	}
+}
+
+// TestTwoCheckpointsAtOnce: both find no mark, both leave one, the older one counts.
+func TestTwoCheckpointsAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, older := range map[string]bool{"the other is older": true, "the other is younger": false} {
+		for _, lag := range []time.Duration{0, 30 * time.Millisecond} {
+			t.Run(fmt.Sprint(name, lag), func(t *testing.T) {
+				t.Parallel()
+				w := setup(t, "sqlite", sandbox.Options{EndUserLag: lag})
+				other := sandbox.EndUser{ExternalID: testMark, DisplayName: markOf(uuid.NewString()), CreatedAt: time.Now().Add(time.Hour)}
+				if older {
+					other.CreatedAt = time.Now().Add(-time.Second)
+				}
+				var met atomic.Bool
+				w.onOperation(func(op sandbox.Operation) {
+					if op == sandbox.CreateEndUser && met.CompareAndSwap(false, true) {
+						w.api.AddEndUser(other)
+					}
+				})
+				path := w.file("c.jsonl", chats(7)...)
+				if !older {
+					w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
+					w.wantConversations(7)
+					return
+				}
+				_, err := w.run(w.jsonl(path), marked)
+				if _, lost := errors.AsType[*importer.LostCheckpointError](err); !lost {
+					t.Errorf("the run ended with %v", err)
+				}
+				_ = w.mustBeLost(w.jsonl(path), marked)
+				w.wantConversations(0)
+			})
+		}
+	}
+}
+
+// TestKilledBeforeTheMarkWasRecorded: the mark in Dixa says whose it is.
+func TestKilledBeforeTheMarkWasRecorded(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		w := setup(t, store, sandbox.Options{})
+		var died atomic.Bool
+		ctx, kill := context.WithCancel(t.Context())
+		w.onOperation(func(op sandbox.Operation) {
+			if op == sandbox.Import && died.CompareAndSwap(false, true) {
+				kill()
+			}
+		})
+		s := w.open()
+		_, _ = w.importer(w.jsonl(w.file("c.jsonl", chats(7)...)), func(c *importer.Config) { marked(c); c.Store = s }).Run(ctx)
+		if own := w.ownMark(); own.ID == "" || own.EndUserID == "" {
+			t.Fatalf("the checkpoint has %+v", own)
+		} else if err := s.SetSourceMark(t.Context(), testSource, checkpoint.SourceMark{ID: own.ID}); err != nil {
+			t.Fatal(err)
+		}
+		_ = s.Close()
+		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(8)...)), marked) // one more: all others may be in Dixa already
+		if n := len(w.marks()); n != 1 || w.ownMark().EndUserID != w.marks()[0].ID {
+			t.Errorf("there are %d marks, the checkpoint has %+v", n, w.ownMark())
+		}
+		w.wantConversations(8)
+	})
+}
+
+// TestNoMarkCanBeSeen: where the mark says nothing, every transcript is looked for, and a lost checkpoint is noticed all the same.
+func TestNoMarkCanBeSeen(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*world){
+		"look-ups are unauthorized": func(w *world) { w.answerMark(refusing(401)) },
+		"look-ups are forbidden":    func(w *world) { w.answerMark(refusing(403)) },
+		"look-ups are not there":    func(w *world) { w.answerMark(refusing(404)) },
+		"look-ups are ill":          func(w *world) { w.answerMark(refusing(500)) },
+		"look-ups are broken":       func(w *world) { w.answerMark(func(rw http.ResponseWriter) { _, _ = rw.Write([]byte("{")) }) },
+		"look-ups find nothing": func(w *world) {
+			w.answerMark(func(rw http.ResponseWriter) { _, _ = rw.Write([]byte(`{"data":[],"meta":{}}`)) })
+		},
+		"it cannot be created": func(w *world) {
+			w.api.SetFaults([]sandbox.Fault{{Operation: sandbox.CreateEndUser, Kind: sandbox.ErrorBefore, Status: 403, Match: isMarkBody}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, "sqlite", sandbox.Options{})
+			spoil(w)
+			lines := chats(40)
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), marked)
+			if log := w.logs.String(); strings.Count(log, "Dixa does not show whether another checkpoint imports this source") != 1 {
+				t.Error("the log does not say once that the mark is not seen")
+			}
+			s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", append(lines, chat("more", nil))...)), marked)
+			if s.Counts.Imported+s.Counts.Partial != 1 {
+				t.Errorf("the next run counts %+v", s.Counts)
+			}
+			w.lose()
+			var fresh []string
+			for i := range 60 {
+				w.api.AddEndUser(sandbox.EndUser{ExternalID: fmt.Sprintf("new-%d", i)})
+				fresh = append(fresh, chat(fmt.Sprintf("new-%d", i), fields{"end_user": fields{"external_id": fmt.Sprintf("new-%d", i)}}))
+			}
+			path := w.file("c.jsonl", append(fresh, lines...)...)
+			_, err := w.run(w.jsonl(path), func(c *importer.Config) { marked(c); c.Workers = 2 })
+			if lost, ok := errors.AsType[*importer.LostCheckpointError](err); !ok || lost.Conversation == 0 {
+				t.Errorf("the run ended with %v", err)
+			}
+			if twice := w.api.Duplicates(); len(twice) > 0 {
+				t.Errorf("there twice: %v", twice)
+			}
+		})
+	}
+}
+
+// TestNothingCanBeSeen: neither the mark nor conversations.
+func TestNothingCanBeSeen(t *testing.T) {
+	skipIfShort(t)
+	t.Parallel()
+	for name, status := range map[string]int{"forbidden": 403, "not there": 404, "ill": 500} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, "sqlite", sandbox.Options{})
+			path := w.file("c.jsonl", chats(7)...)
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+			first := w.url
+			w.lose()
+			w.answerMark(refusing(403))
+			w.api.Forbid(sandbox.ListConversations, status)
+			for range 2 { // that it could not look once is no leave for the next run
+				s, err := w.run(w.jsonl(path), marked)
+				switch {
+				case status == 403 && (err == nil || !strings.Contains(err.Error(), "dixa.mark")):
+					t.Errorf("the run ended with %v", err)
+				case status != 403 && (err != nil || s.Counts.Pending != 7):
+					t.Errorf("the run ended with %v, counts %+v", err, s.Counts)
+				}
+			}
+			w.wantConversations(7)
+			// A checkpoint whose runs came to their end goes on where looking is forbidden, as it did before there were marks.
+			w.url = first
+			s, err := w.run(w.jsonl(w.file("c.jsonl", chats(8)...)), marked)
+			if status == 403 && (err != nil || s.Counts.Imported+s.Counts.Partial != 1) || status != 403 && s.Counts.Pending != 1 {
+				t.Errorf("a later run ended with %v, counts %+v", err, s.Counts)
+			}
+		})
+	}
+}
+
+// TestAMarkThatCannotBeRead is no proof of anything.
+func TestAMarkThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"a customer": "Ann Lee", "no name": "", "of another source": "dixa-import: source other, checkpoint " + uuid.NewString() + ". Do not delete.",
+		"cut": markOf(uuid.NewString())[:60],
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, "sqlite", sandbox.Options{})
+			id := w.api.AddEndUser(sandbox.EndUser{ExternalID: testMark, DisplayName: text})
+			path := w.file("c.jsonl", chats(4)...)
+			for range 2 {
+				_, err := w.run(w.jsonl(path), marked)
+				if _, ok := errors.AsType[*importer.MarkError](err); !ok || text != "" && strings.Contains(err.Error(), text) {
+					t.Fatalf("the run ended with %v", err)
+				}
+			}
+			w.wantConversations(0)
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), reconciled)
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(6)...)), marked)
+			for _, m := range w.marks() {
+				if m.ID == id && m.DisplayName != text {
+					t.Errorf("the end-user was renamed to %q", m.DisplayName)
+				}
+			}
+			if n := len(w.marks()); n != 2 {
+				t.Errorf("there are %d with its external id", n)
+			}
+			w.wantConversations(6)
+		})
+	}
+}
+
+// TestARenamedMark: an agent renames the end-user, which this checkpoint knows to be its mark.
+func TestARenamedMark(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(4)...)), marked)
+	client := w.client(nil)
+	if _, err := client.RenameEndUser(t.Context(), w.ownMark().EndUserID, "what is this?"); err != nil {
+		t.Fatal(err)
+	}
+	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(6)...)), marked)
+	w.api.DeleteEndUser(w.ownMark().EndUserID) // and deletes it
+	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(8)...)), marked)
+	if marks := w.marks(); len(marks) != 1 || marks[0].DisplayName != markOf(w.ownMark().ID) {
+		t.Errorf("the marks are %+v", marks)
+	}
+	w.wantConversations(8)
+}
+
+// TestCheckpointsFromBeforeTheMark get theirs with the next thing that they send.
+func TestCheckpointsFromBeforeTheMark(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, store string) {
+		w := setup(t, store, sandbox.Options{})
+		w.learnt(checkpoint.IDsReturned, 0) // what a loaded machine would take for a lag is no part of this
+		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(7)...)), nil)
+		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(7)...)), marked)
+		if len(w.marks()) != 0 {
+			t.Error("a run that sent nothing has left a mark")
+		}
+		looks := w.api.Counts()[sandbox.ListConversations]
+		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(12)...)), marked)
+		if len(w.marks()) != 1 || w.api.Counts()[sandbox.ListConversations] != looks {
+			t.Errorf("there are %d marks, and %d looks", len(w.marks()), w.api.Counts()[sandbox.ListConversations]-looks)
+		}
+		if log := w.logs.String(); strings.Contains(log, "level=WARN") {
+			t.Error("it is not quiet")
+		}
+	})
+}
+
+// TestTheMarkIsNobody: a customer with the external id of the mark does not get its conversations, nor does the mark theirs.
+func TestTheMarkIsNobody(t *testing.T) {
+	t.Parallel()
+	for name, preload := range map[string]bool{"looked up": false, "listed": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, "sqlite", sandbox.Options{})
+			line := chat("t-1", fields{"end_user": fields{"external_id": testMark}})
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chat("t-0", nil), line)), func(c *importer.Config) { marked(c); c.Preload = preload })
+			if got := w.wantOnce("t-1").RequesterID; got == w.ownMark().EndUserID {
+				t.Error("the conversation is the mark's")
+			}
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chat("t-2", nil))), marked)
+			w.wantConversations(3)
+		})
+	}
+}
+
+// TestOneMarkForAllProcesses of one database.
+func TestOneMarkForAllProcesses(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "postgres", sandbox.Options{EndUserLag: 20 * time.Millisecond})
+	path := w.file("c.jsonl", chats(40)...)
+	failed := make(chan error, 4)
+	for range cap(failed) {
+		store := w.open()
+		go func() {
+			_, err := w.importer(w.jsonl(path), func(c *importer.Config) { marked(c); c.Store = store }).Run(context.Background())
+			failed <- err
+		}()
+	}
+	for range cap(failed) {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
+	for _, m := range w.marks() {
+		if m.DisplayName != markOf(w.ownMark().ID) {
+			t.Errorf("a mark says %q", m.DisplayName)
+		}
+	}
+	w.wantConversations(40)
+}
+
+// TestTheWholeSourceIsReadBeforeTheMarkIsTaken: a checkpoint that was away for a while has a watermark that says too much.
+func TestTheWholeSourceIsReadBeforeTheMarkIsTaken(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	url, db := botDatabase(t, 60)
+	overlap := func(change func(*importer.Config)) func(*importer.Config) {
+		return func(c *importer.Config) { change(c); withOrders(c); c.Overlap = time.Minute }
+	}
+	s := w.mustRun(importer.OutcomeOK, w.postgres(url), overlap(marked))
+	n := int(s.Counts.Imported)
+	first := w.url
+	w.lose()
+	w.mustRun(importer.OutcomeOK, w.postgres(url), overlap(reconciled))
+	exec(t, db, `insert into sessions select 1000, started_at, ended_at, customer, order_no from sessions where id = 2`) // late, far below the watermark
+	exec(t, db, `insert into messages (session_id, sender, body, sent_at) select 1000, sender, body, sent_at from messages where session_id = 2`)
+	w.mustRun(importer.OutcomeOK, w.postgres(url), overlap(func(c *importer.Config) { marked(c); c.Full = true }))
+	w.wantConversations(n + 1)
+	w.url = first
+	s = w.mustRun(importer.OutcomeOK, w.postgres(url), overlap(reconciled))
+	if s.Counts.Read != int64(n+1) || s.Counts.Partial+s.Counts.Imported != 1 {
+		t.Errorf("the run that takes the mark counts %+v", s.Counts)
+	}
+	w.mustRun(importer.OutcomeOK, w.postgres(url), overlap(func(c *importer.Config) { marked(c); c.Full = true }))
+	w.wantConversations(n + 1)
+}
+
+// TestALookThatFailsProvesNothing: nor does it with Reconcile, however it fails; and the mark stays where it is.
+func TestALookThatFailsProvesNothing(t *testing.T) {
+	skipIfShort(t)
+	t.Parallel()
+	for _, status := range []int{404, 410, 500} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			w := setup(t, "sqlite", sandbox.Options{})
+			path := w.file("c.jsonl", chats(7)...)
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
+			was := w.marks()
+			w.lose()
+			w.api.Forbid(sandbox.ListConversations, status)
+			if _, err := w.run(w.jsonl(path), reconciled); err != nil {
+				t.Error(err)
+			}
+			w.wantConversations(7)
+			if now := w.marks(); len(now) != 1 || now[0].DisplayName != was[0].DisplayName {
+				t.Errorf("the marks are %+v", now)
+			}
+			_ = w.mustBeLost(w.jsonl(path), marked)
+			w.api.Forbid(sandbox.ListConversations, 0)
+			w.mustRun(importer.OutcomeOK, w.jsonl(path), reconciled)
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(9)...)), marked)
+			w.wantConversations(9)
+		})
+	}
+}

@@ -1,0 +1,163 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"dixa-import/dixa"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/people"
+	"dixa-import/importer/internal/rules"
+	"dixa-import/importer/internal/session"
+	"dixa-import/source"
+)
+
+// Next is what the next run does with a transcript.
+type Next string
+
+// What the next run may do.
+const (
+	NextImports    Next = "imports"    // it imports it
+	NextReconciles Next = "reconciles" // it finds out whether the last import arrived
+	NextFinishes   Next = "finishes"   // it sets the attributes of the conversation
+	NextRejects    Next = "rejects"    // it rejects it: the record is bad
+	NextSkips      Next = "skips"      // it skips it: open, empty, or anonymous by configuration
+	NextIgnores    Next = "ignores"    // it leaves it as it is
+	NextWaits      Next = "waits"      // another run works on it at this moment
+)
+
+// Explanation is the story of one transcript.
+type Explanation struct {
+	Row     checkpoint.Row // of the checkpoint; the zero value if it is not Known
+	Known   bool
+	Partial []checkpoint.PartialError
+
+	Record     *source.Record      // nil: the source does not hold it, or was not asked
+	Rejected   *source.RejectError // why the record cannot be imported, nil if it can
+	Transcript *source.Transcript  // nil without a record, of a rejected one, and of an empty chat
+	Empty      bool                // an empty chat, which is skipped
+	Changed    bool                // the record is not the version in the checkpoint
+
+	Next Next
+	// Request is what Dixa is sent, nil without a closed transcript. The requester is the recorded end-user, or "<end-user>".
+	Request *dixa.ConversationImport
+	// Attributes are the values that are set afterwards, by what the configuration calls the attribute in Dixa.
+	Attributes map[string]dixa.AttributeValue
+}
+
+// ErrUnknownTranscript says that neither the checkpoint nor the source knows a transcript.
+var ErrUnknownTranscript = errors.New("neither the checkpoint nor the source knows this transcript")
+
+// Explain tells the story of the transcript with this id, or of the record that is known by this place. Nothing is written,
+// and Dixa is not asked: cfg needs no API, and no Reader if the source cannot be asked, either.
+func Explain(ctx context.Context, cfg session.Config, id string) (Explanation, error) {
+	cfg = cfg.WithDefaults()
+	policy := cfg.Policy(0, people.NewMatcher(cfg).Anonymous)
+	var e Explanation
+	rows, err := cfg.Store.Lookup(ctx, cfg.Source, 0, []string{id})
+	if err != nil {
+		return e, fmt.Errorf("read the checkpoint: %w", err)
+	}
+	e.Row, e.Known = rows[id]
+	if e.Known {
+		if e.Partial, err = cfg.Store.PartialErrors(ctx, cfg.Source, id); err != nil {
+			return e, fmt.Errorf("read the checkpoint: %w", err)
+		}
+	}
+	if e.Record, err = find(ctx, cfg.Reader, id); err != nil {
+		return e, fmt.Errorf("read the source: %w", err)
+	}
+	if !e.Known && e.Record == nil {
+		return e, ErrUnknownTranscript
+	}
+	if e.Record != nil {
+		e.Changed = e.Known && !rules.SameHash(e.Row.ContentHash, e.Record.Hash)
+		e.Transcript, err = e.Record.Transcript()
+		if err == nil && e.Row.ErrorCode == string(source.RejectDuplicateID) && !e.Changed && e.Record.Key() != id { // it is known by its place
+			e.Record.Reject(rules.ErrDuplicateID())
+			_, err = e.Record.Transcript()
+		}
+		if err != nil && !errors.As(err, &e.Rejected) {
+			return e, err
+		}
+	}
+	if policy.Empty(e.Rejected) {
+		e.Rejected, e.Empty = nil, true
+	}
+	e.Next = nextOf(e, policy)
+	if e.Transcript != nil && !e.Transcript.ClosedAt.IsZero() {
+		e.addRequest(cfg)
+	}
+	return e, nil
+}
+
+// find returns the record with this key, also that of an open chat; nil if there is none.
+func find(ctx context.Context, from source.Reader, key string) (*source.Record, error) {
+	if from == nil {
+		return nil, nil
+	}
+	var found *source.Record
+	for rec, err := range from.Fetch(ctx, []string{key}) {
+		if err != nil {
+			return nil, err
+		}
+		found = rec
+	}
+	return found, nil
+}
+
+// nextOf returns what the next run does, by the rules by which it goes.
+func nextOf(e Explanation, policy rules.Policy) Next {
+	switch {
+	case e.Row.Held:
+		return NextWaits
+	case e.Row.Status == checkpoint.Sending:
+		return NextReconciles
+	case e.Row.Status == checkpoint.Imported:
+		return NextFinishes
+	case e.Record == nil:
+		return NextIgnores
+	}
+	rows := map[string]checkpoint.Row{}
+	if e.Known {
+		rows[e.Row.ID] = e.Row
+		rules.Name(e.Record, rows)
+		rows[e.Record.Key()] = e.Row
+	}
+	switch policy.Judge(e.Record, rows, func() (met, same bool) { return false, false }) {
+	case rules.ToReject, rules.NotCorrected:
+		return NextRejects
+	case rules.StillOpen, rules.HasNothing:
+		return NextSkips
+	case rules.ToWork:
+		if policy.SkipsPerson != nil && policy.SkipsPerson(e.Transcript) {
+			return NextSkips
+		}
+		return NextImports
+	}
+	return NextIgnores
+}
+
+// addRequest adds what Dixa is sent.
+func (e *Explanation) addRequest(cfg session.Config) {
+	requester := e.Row.EndUserID
+	if requester == "" {
+		requester = UnknownEndUser
+	}
+	request := cfg.Bot().Payload(e.Transcript, requester, false)
+	e.Request = &request
+	for _, m := range cfg.Attributes {
+		value, ok := e.Transcript.Attributes[m.Name]
+		if m.Constant != nil {
+			value, ok = *m.Constant, true
+		}
+		if !ok {
+			continue
+		}
+		if e.Attributes == nil {
+			e.Attributes = map[string]dixa.AttributeValue{}
+		}
+		e.Attributes[m.Attribute] = dixa.AttributeValue(value)
+	}
+}

@@ -1,0 +1,276 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/people"
+	"dixa-import/importer/internal/reading"
+	"dixa-import/importer/internal/rules"
+	"dixa-import/importer/internal/session"
+	"dixa-import/source"
+)
+
+// placesMost is how many places of rejected records a plan names for each reason.
+const placesMost = 3
+
+// toImport is a transcript that would be imported.
+type toImport struct {
+	transcript *source.Transcript
+	person     people.Person
+}
+
+// decide decides about a batch of records.
+func (p *Planner) decide(batch []reading.Item) error {
+	if err := p.meet(batch); err != nil {
+		return err
+	}
+	var todo []toImport
+	var over error
+	for _, it := range batch {
+		if it.Record.EndOfFile {
+			continue
+		}
+		t, err := p.decideOne(it.Record)
+		if errors.Is(err, errPlanOver) {
+			over = err
+			break
+		}
+		if err != nil {
+			return err
+		}
+		p.read.Add(1)
+		p.plan.Counts.Read++
+		if t != nil {
+			todo = append(todo, *t)
+		}
+	}
+	if err := p.meetPeople(todo); err != nil {
+		return err
+	}
+	return over
+}
+
+func (p *Planner) meet(batch []reading.Item) error {
+	records := make([]*source.Record, len(batch))
+	for i, it := range batch {
+		records[i] = it.Record
+	}
+	return p.met.Meet(records)
+}
+
+// decideOne counts a record, and returns it if it would be imported.
+func (p *Planner) decideOne(rec *source.Record) (*toImport, error) {
+	c := &p.plan.Counts
+	row, known := p.met.Rows[rec.Key()]
+	verdict := p.met.Policy.Judge(rec, p.met.Rows, func() (met, same bool) {
+		if !p.seen.Add(rec.ID) {
+			return false, false
+		}
+		return true, p.contents.Has(rec.ID+"\x00"+string(rec.Hash[:])) || known && rules.SameHash(row.ContentHash, rec.Hash)
+	})
+	switch verdict {
+	case rules.StillOpen:
+		p.plan.Open++
+		c.Skipped++
+	case rules.IsDuplicate:
+		c.Duplicate++
+	case rules.OtherContent:
+		return nil, p.repeated(rec)
+	case rules.HasNothing:
+		p.plan.Empty++
+		c.Skipped++
+	case rules.IsSkipped:
+		c.Skipped++
+		switch row.ErrorCode {
+		case rules.CodeOpen:
+			p.plan.Open++
+		case rules.CodeEmpty:
+			p.plan.Empty++
+		}
+	case rules.IsDone:
+		c.AlreadyDone++
+		p.noteSettled(row)
+	case rules.InOthersHands:
+		c.Pending++
+	case rules.IsChanged:
+		c.AlreadyDone++
+		p.plan.Changed++
+	case rules.LeftInDoubt:
+		c.AlreadyDone++
+		p.plan.InDoubt++
+	case rules.NotCorrected:
+		return nil, p.reject(rec)
+	case rules.ToReject:
+		p.contents.Add(rec.ID + "\x00" + string(rec.Hash[:]))
+		return nil, p.reject(rec)
+	default:
+		return p.take(rec, row, known)
+	}
+	return nil, nil
+}
+
+func (p *Planner) noteSettled(row checkpoint.Row) {
+	switch row.Status {
+	case checkpoint.Failed:
+		p.plan.FailedBefore++
+	case checkpoint.Rejected:
+		p.plan.RejectedBefore++
+	case checkpoint.InDoubt:
+		p.plan.InDoubt++
+	}
+}
+
+// repeated decides about the second closed record of an id, which is known by its place.
+func (p *Planner) repeated(rec *source.Record) error {
+	rec.Reject(rules.ErrDuplicateID())
+	if err := p.met.Look(rec); err != nil {
+		return err
+	}
+	row, known := p.met.Rows[rec.Key()]
+	switch p.met.Policy.JudgeRepeated(rec, row, known) {
+	case rules.IsSkipped:
+		p.plan.Counts.Skipped++
+	case rules.IsDone:
+		p.plan.Counts.AlreadyDone++
+		p.plan.RejectedBefore++
+	default:
+		return p.reject(rec)
+	}
+	return nil
+}
+
+// reject counts a record that would be rejected.
+func (p *Planner) reject(rec *source.Record) error {
+	_, err := rec.Transcript()
+	var bad *source.RejectError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	p.plan.Counts.Rejected++
+	list := &p.plan.Rejections
+	at := slices.IndexFunc(*list, func(r Rejection) bool { return r.Code == bad.Code })
+	if at < 0 {
+		at = len(*list)
+		*list = append(*list, Rejection{Code: bad.Code})
+	}
+	r := &(*list)[at]
+	if r.Count++; len(r.Places) < placesMost {
+		r.Places = append(r.Places, rec.Place.String()+": "+bad.Reason)
+	}
+	return nil
+}
+
+// take counts a transcript that would be worked on.
+func (p *Planner) take(rec *source.Record, row checkpoint.Row, known bool) (*toImport, error) {
+	if p.s.Limit > 0 && p.begun >= p.s.Limit {
+		return nil, errPlanOver
+	}
+	p.begun++
+	p.contents.Add(rec.ID + "\x00" + string(rec.Hash[:]))
+	t, err := rec.Transcript()
+	if err != nil {
+		return nil, err
+	}
+	p.note(t)
+	w := &p.plan.Work
+	switch {
+	case !known:
+		w.New++
+	case row.Status == checkpoint.Sending:
+		w.Sending++
+	case row.Status == checkpoint.Imported:
+		w.Attributes++
+	case row.Status == checkpoint.Pending:
+		w.Pending++
+	case row.Status == checkpoint.Skipped:
+		w.Closed++
+	default:
+		w.Corrected++
+	}
+	if row.Status != checkpoint.Sending && row.Status != checkpoint.Imported {
+		person := p.matcher.Person(t)
+		p.survey.AddPerson(person, rec.Place.String())
+		if person.Anonymous && p.s.Anonymous == session.AnonymousSkip {
+			p.plan.Counts.Skipped++
+			return nil, nil
+		}
+		p.plan.Requests.Imports++
+		p.finish(t)
+		return &toImport{t, person}, nil
+	}
+	p.goOn(row.Status)
+	p.finish(t)
+	return nil, nil
+}
+
+// looksInDoubt is how many requests it takes, about, to find a conversation that may be there: the list of the end-user's
+// conversations, a candidate's messages, and both again to compare what was found.
+const looksInDoubt = 4
+
+// goOn counts what has to be found out before a transcript that an earlier run has sent can be finished.
+func (p *Planner) goOn(status checkpoint.Status) {
+	if status == checkpoint.Sending {
+		p.plan.Requests.Looks += looksInDoubt
+	}
+}
+
+// finish counts the outcome of a transcript and the request for its attributes.
+func (p *Planner) finish(t *source.Transcript) {
+	values, refused := p.s.Custom.Values(t)
+	if len(values) > 0 {
+		p.plan.Requests.Patches++
+	}
+	for _, r := range refused {
+		p.plan.Refused = addRefusal(p.plan.Refused, r)
+	}
+	if len(refused) > 0 {
+		p.plan.Counts.Partial++
+	} else {
+		p.plan.Counts.Imported++
+	}
+}
+
+// addRefusal counts a value that cannot be set.
+func addRefusal(list []Refusal, r checkpoint.PartialError) []Refusal {
+	at := slices.IndexFunc(list, func(x Refusal) bool { return x.Attribute == r.Attribute && x.Reason == r.Message })
+	if at < 0 {
+		at = len(list)
+		list = append(list, Refusal{Attribute: r.Attribute, Reason: r.Message})
+	}
+	list[at].Count++
+	return list
+}
+
+// countUnfinished counts what earlier runs left in the middle and reading did not meet.
+func (p *Planner) countUnfinished() error {
+	for after := ""; ; {
+		var rows []checkpoint.Row
+		err := p.s.Patiently(p.s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {
+			rows, err = p.s.Store.Unfinished(ctx, p.s.Source, 0, after, reading.BatchSize)
+			return err
+		})
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		after = rows[len(rows)-1].ID
+		for _, row := range rows {
+			if p.seen.Has(row.ID) {
+				continue
+			}
+			p.plan.Counts.Read++
+			p.plan.Counts.Imported++
+			p.goOn(row.Status)
+			if row.Status == checkpoint.Sending {
+				p.plan.Work.Sending++
+			} else {
+				p.plan.Work.Attributes++
+			}
+			if len(p.s.Custom) > 0 {
+				p.plan.Requests.Patches++
+			}
+		}
+	}
+}

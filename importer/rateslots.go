@@ -1,0 +1,153 @@
+package importer
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"dixa-import/dixa"
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/session"
+)
+
+// slotsAhead is how far into the future a process reserves: a process that dies loses that much of the rate once.
+const slotsAhead = 250 * time.Millisecond
+
+// SharedLimiter is a dixa.Limiter for processes that share a token's rate through a checkpoint.RateSlots. One statement reserves slots
+// for all workers that wait at that moment, so that none is wasted.
+type SharedLimiter struct {
+	shared checkpoint.RateSlots
+	token  string // a hash that names the token
+	slack  int    // slots
+	log    *slog.Logger
+	own    *dixa.RateLimiter // what the 429s that this process sees do to its rate
+
+	mu      sync.Mutex
+	waiting int
+	slots   []time.Time
+	taking  bool
+	changed chan struct{} // closed when slots have come, or taking them failed
+	trouble error
+}
+
+// NewSharedLimiter returns a limiter for rate requests a second, which must be positive. tokenHash names the token without
+// giving it away.
+func NewSharedLimiter(shared checkpoint.RateSlots, tokenHash string, rate float64, burst int, log *slog.Logger) *SharedLimiter {
+	slack := 0
+	if burst > 2 { // lost moments may be made up for, within what the server forgives anyway
+		slack = 1
+	}
+	return &SharedLimiter{shared: shared, token: tokenHash, slack: slack, log: log, own: dixa.NewLimiter(rate, burst), changed: make(chan struct{})}
+}
+
+// Wait blocks until the next request may leave, or returns the error of the context. While the database is away, nothing
+// leaves.
+func (l *SharedLimiter) Wait(ctx context.Context) error {
+	l.mu.Lock()
+	l.waiting++
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.waiting--
+		l.mu.Unlock()
+	}()
+	for {
+		slot, err := l.slot(ctx)
+		if err != nil {
+			return err
+		}
+		if wait := time.Until(slot); wait > 0 && !session.Pause(ctx, wait) {
+			l.giveBack(slot)
+			return ctx.Err()
+		}
+		if pause := l.own.Paused(); pause <= 0 {
+			return ctx.Err()
+		} else if !session.Pause(ctx, pause) { // a 429 came meanwhile, and voids the slot
+			return ctx.Err()
+		}
+	}
+}
+
+// giveBack leaves a slot to another worker of this process.
+func (l *SharedLimiter) giveBack(slot time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.slots = append([]time.Time{slot}, l.slots...)
+}
+
+// slot returns a reserved moment; one of the waiting workers reserves for all.
+func (l *SharedLimiter) slot(ctx context.Context) (time.Time, error) {
+	for pause := 50 * time.Millisecond; ; {
+		l.mu.Lock()
+		if len(l.slots) > 0 {
+			slot := l.slots[0]
+			l.slots = l.slots[1:]
+			l.mu.Unlock()
+			return slot, nil
+		}
+		if l.taking {
+			changed := l.changed
+			l.mu.Unlock()
+			select {
+			case <-changed:
+				continue
+			case <-ctx.Done():
+				return time.Time{}, ctx.Err()
+			}
+		}
+		l.taking = true
+		interval := time.Duration(float64(time.Second) / l.own.Rate())
+		n := max(1, min(l.waiting, int(slotsAhead/interval)))
+		l.mu.Unlock()
+		if l.take(ctx, n, interval) == nil {
+			continue
+		}
+		if !session.Pause(ctx, pause) {
+			return time.Time{}, ctx.Err()
+		}
+		pause = min(2*pause, 2*time.Second)
+	}
+}
+
+func (l *SharedLimiter) take(ctx context.Context, n int, interval time.Duration) error {
+	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), session.DatabaseTimeout)
+	defer cancel()
+	wait, err := l.shared.TakeSlots(try, l.token, n, interval, time.Duration(l.slack)*interval)
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		for i := range n {
+			l.slots = append(l.slots, now.Add(wait+time.Duration(i)*interval))
+		}
+	}
+	if (err == nil) != (l.trouble == nil) {
+		if err != nil {
+			l.log.Warn("the rate cannot be shared while the checkpoint database is away: nothing is sent", "error", err.Error())
+		}
+		l.trouble = err
+	}
+	l.taking = false
+	close(l.changed)
+	l.changed = make(chan struct{})
+	return err
+}
+
+// Throttled pauses every process that uses the token, and slows this one down for a while.
+func (l *SharedLimiter) Throttled(retryAfter time.Duration) {
+	before := l.own.Paused()
+	l.own.Throttled(retryAfter)
+	pause := l.own.Paused()
+	if pause <= before {
+		return // the same event, seen by another worker
+	}
+	l.mu.Lock()
+	l.slots = nil
+	l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := l.shared.PostponeSlots(ctx, l.token, pause); err != nil {
+		l.log.Warn("the other processes could not be told of a 429", "error", err.Error())
+	}
+}

@@ -1,0 +1,174 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/reading"
+	"dixa-import/importer/internal/rules"
+	"dixa-import/source"
+)
+
+// resumeUnfinished goes on with what earlier runs left in the middle and this one did not meet while reading: transcripts that may be on
+// their way, or lack their attributes. Their records are fetched by id, whatever their age.
+func (im *Importer) resumeUnfinished(ctx context.Context) error {
+	if im.s.Limit > 0 || im.s.Excerpt {
+		return nil
+	}
+	for after := ""; im.s.Starting.Err() == nil; {
+		var rows []checkpoint.Row
+		err := im.s.Patiently(im.s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {
+			rows, err = im.s.Store.Unfinished(ctx, im.s.Source, im.s.RunID, after, fetchPage)
+			return err
+		})
+		if err != nil {
+			return ignoreLimit(im.s.StoppedOr(err))
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		after = rows[len(rows)-1].ID
+		if err := im.resumeRows(ctx, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (im *Importer) resumeRows(ctx context.Context, rows []checkpoint.Row) error {
+	rows = slices.DeleteFunc(rows, func(row checkpoint.Row) bool { return row.RunID == im.s.RunID }) // this run has done what it could
+	err := im.again(ctx, rows, func(row checkpoint.Row, _ *source.Record) (checkpoint.ClaimRequest, bool) {
+		return checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim, SeenAt: row.UpdatedAt}, true
+	})
+	if errors.Is(err, source.ErrCannotReread) {
+		im.Stop("transcripts that an earlier run left in doubt are not in standard input: give them again, or run with the files themselves")
+		im.tally.read.Add(int64(len(rows)))
+		im.tally.leave(len(rows))
+		return nil
+	}
+	return ignoreLimit(err)
+}
+
+// fetchPage is how many transcripts are fetched from the source in one go: for files, in one reading of them all.
+const fetchPage = 10_000
+
+// again fetches the records of rows, claims those that how selects, and starts the work on them. A record that the source
+// does not hold any more is nil.
+func (im *Importer) again(ctx context.Context, rows []checkpoint.Row, how func(checkpoint.Row, *source.Record) (checkpoint.ClaimRequest, bool)) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	keys, wanted := make([]string, len(rows)), make(map[string]checkpoint.Row, len(rows))
+	for i, row := range rows {
+		keys[i], wanted[row.ID] = row.ID, row
+	}
+	var batch []claimPair
+	start := func() error {
+		now := batch
+		batch = nil
+		return im.startClaimed(ctx, now)
+	}
+	take := func(row checkpoint.Row, rec *source.Record) error {
+		delete(wanted, row.ID)
+		request, ok := how(row, rec)
+		if !ok {
+			return nil
+		}
+		pair := claimPair{row: row, request: request, rec: rec}
+		if rec != nil {
+			if pair.held, ok = im.pipeline.memory.TryHold(rec.Size()); !ok { // what waits in the batch may hold it all
+				if err := start(); err != nil {
+					return err
+				}
+				var err error
+				if pair.held, err = im.pipeline.memory.Hold(im.s.Starting, rec.Size()); err != nil {
+					return err
+				}
+			}
+		}
+		if batch = append(batch, pair); len(batch) < claimBatch {
+			return nil
+		}
+		return start()
+	}
+	for rec, err := range im.s.Reader.Fetch(im.s.Starting, keys) {
+		if err == nil {
+			if row, ok := rowOf(wanted, rec); ok {
+				err = take(row, rec)
+			}
+		} else {
+			err = fmt.Errorf("read the source: %w", err)
+		}
+		if err != nil {
+			return im.s.StoppedOr(err)
+		}
+	}
+	for _, row := range rows {
+		if _, left := wanted[row.ID]; left {
+			if err := take(row, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return start()
+}
+
+// rowOf returns the row that a fetched record belongs to: that of its place, if it is the record that was rejected there, else
+// that of its key. A record at the place of another one comes last.
+func rowOf(wanted map[string]checkpoint.Row, rec *source.Record) (checkpoint.Row, bool) {
+	place := rec.Place.String()
+	if row, ok := wanted[source.ContentKey(place, rec.Hash.String())]; ok {
+		rec.UseContent(true)
+		return row, true
+	}
+	at, there := wanted[place]
+	if there && rules.SameHash(at.ContentHash, rec.Hash) {
+		return at, true
+	}
+	if row, ok := wanted[rec.Key()]; ok {
+		return row, true
+	}
+	return at, there
+}
+
+// claimPair is a row, how to claim it, and its record.
+type claimPair struct {
+	row     checkpoint.Row
+	request checkpoint.ClaimRequest
+	rec     *source.Record
+	held    reading.Hold
+}
+
+// startClaimed claims rows that were not met by reading, and starts the work on those that it gets. Another run goes on with
+// the others.
+func (im *Importer) startClaimed(ctx context.Context, pairs []claimPair) error {
+	if len(pairs) == 0 {
+		return nil
+	}
+	requests := make([]checkpoint.ClaimRequest, len(pairs))
+	for i, p := range pairs {
+		requests[i] = p.request
+	}
+	rows, err := im.pipeline.claim(requests)
+	if err != nil {
+		return err
+	}
+	for i, p := range pairs {
+		if rows[i].Claim == 0 {
+			p.held.Release()
+			continue
+		}
+		im.tally.read.Add(1)
+		t := newTask(p.row.ID, p.rec, rows[i])
+		t.held = p.held
+		if err := im.pipeline.arrange(t, p.row); err != nil {
+			im.tally.leave(1)
+			return err
+		}
+		im.pipeline.start(ctx, t)
+	}
+	return nil
+}

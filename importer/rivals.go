@@ -1,0 +1,136 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/rules"
+	"dixa-import/importer/internal/shape"
+	"dixa-import/source"
+)
+
+// inDoubt are the transcripts that this run looks for, with their content as it was sent; nil where that is not known.
+type inDoubt struct {
+	mu   sync.Mutex
+	sent map[string]*source.Transcript
+}
+
+// enter adds a transcript; the function that it returns takes it out.
+func (d *inDoubt) enter(t *task) (leave func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sent == nil {
+		d.sent = map[string]*source.Transcript{}
+	}
+	d.sent[t.key] = nil
+	if t.sentThis() {
+		d.sent[t.key] = t.transcript
+	}
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.sent, t.key)
+	}
+}
+
+func (d *inDoubt) get(key string) (sent *source.Transcript, is bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	sent, is = d.sent[key]
+	return sent, is
+}
+
+// sentThis says that the task's transcript is the version that was sent, or that none was.
+func (t *task) sentThis() bool {
+	return t.transcript != nil && (t.row.Status != checkpoint.Sending || rules.SameHash(t.row.ContentHash, t.rec.Hash))
+}
+
+// rivalStatuses are the statuses of transcripts that may have a conversation which the checkpoint does not hold.
+var rivalStatuses = []checkpoint.Status{checkpoint.Sending, checkpoint.InDoubt, checkpoint.Failed, checkpoint.Skipped}
+
+// claimedToo returns why a conversation that has the content of a transcript may be another one's, "" if it cannot: there is no other
+// with this end-user and content that may be in Dixa without the checkpoint's knowing.
+func (l *looker) claimedToo(ctx context.Context, t *task, conversation int64) (why string, err error) {
+	rows, err := l.rivals(ctx, t)
+	if err != nil {
+		return "", err
+	}
+	unknown := map[string]checkpoint.Row{}
+	for _, row := range rows {
+		sent, doubt := l.inDoubt.get(row.ID)
+		switch {
+		case !doubt && row.ClaimedBy == l.s.RunID && row.Status == checkpoint.Sending, // its answer will tell
+			doubt && (sent == nil || l.sameContent(sent, t)):
+			return rivalry(conversation, row.ID), nil
+		case !doubt:
+			unknown[row.ID] = row
+		}
+	}
+	if len(unknown) == 0 {
+		return "", nil
+	}
+	var keys []string
+	for key := range unknown {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for rec, err := range l.s.Reader.Fetch(ctx, keys) {
+		if errors.Is(err, source.ErrCannotReread) {
+			break
+		}
+		if err != nil {
+			return "", fmt.Errorf("read the source: %w", err)
+		}
+		row, ok := unknown[rec.Key()]
+		if other, err := rec.Transcript(); ok && err == nil && rules.SameHash(row.ContentHash, rec.Hash) && !l.sameContent(other, t) {
+			delete(unknown, row.ID)
+		}
+	}
+	for _, key := range keys {
+		if _, left := unknown[key]; left {
+			return rivalry(conversation, key), nil
+		}
+	}
+	return "", nil
+}
+
+func rivalry(conversation int64, other string) string {
+	return fmt.Sprintf("conversation %d has the content of this transcript and no external ids, but it may be transcript %s, "+
+		"which has the same end-user and may have the same content", conversation, other)
+}
+
+// rivals are the other transcripts of the task's end-user that may have a conversation which the checkpoint does not hold.
+func (l *looker) rivals(ctx context.Context, t *task) ([]checkpoint.Row, error) {
+	var out []checkpoint.Row
+	for after := ""; ; {
+		var rows []checkpoint.Row
+		err := l.s.Patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
+			rows, err = l.s.Store.Select(ctx, l.s.Source, l.s.RunID, checkpoint.Filter{Statuses: rivalStatuses, After: after, Limit: fetchPage})
+			return err
+		})
+		if err != nil || len(rows) == 0 {
+			return out, err
+		}
+		after = rows[len(rows)-1].ID
+		for _, row := range rows {
+			sent := row.Attempts > 0 || row.Status == checkpoint.Sending || row.Status == checkpoint.InDoubt
+			if sent && row.ID != t.key && row.EndUserID == t.row.EndUserID {
+				out = append(out, row)
+			}
+		}
+	}
+}
+
+// sameContent says that two transcripts of one end-user make the same conversation.
+func (l *looker) sameContent(other *source.Transcript, t *task) bool {
+	return shape.Likeness("", l.s.Bot().Payload(other, "", false)) == shape.Likeness("", l.s.Bot().Payload(t.transcript, "", false))
+}
+
+// likenessOf is the same for all transcripts of one end-user that have the same content.
+func (l *looker) likenessOf(t *task) uint64 {
+	return shape.Likeness(t.row.EndUserID, l.s.Bot().Payload(t.transcript, "", false))
+}

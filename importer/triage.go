@@ -1,0 +1,300 @@
+package importer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/reading"
+	"dixa-import/importer/internal/rules"
+	"dixa-import/importer/internal/session"
+	"dixa-import/source"
+)
+
+const (
+	claimBatch = 64   // transcripts that are claimed together
+	backlogMax = 2048 // records that wait for another run or for our own work, before reading waits for them
+)
+
+// pollEvery is how often the checkpoint is asked about records that somebody else holds.
+const pollEvery = 250 * time.Millisecond
+
+// item is a record on its way through the triage.
+type item struct {
+	rec   *source.Record
+	held  reading.Hold
+	again bool // it was counted before
+	kept  bool // it waits in the backlog, or for its claim
+}
+
+// readSource reads the source to its end, or until fetching ends, and starts a task for each transcript to work
+// on. It returns the error that makes reading impossible.
+func (im *Importer) readSource(ctx context.Context) error {
+	since, moves, err := reading.Start(im.s.Starting, im.s, im.pipeline.lostBefore.Load())
+	if err != nil {
+		return im.s.CauseOf(err)
+	}
+	records, failed := reading.Records(im.s, im.pipeline.memory, since)
+	s := newTriage(ctx, im)
+	for {
+		var wake <-chan time.Time
+		if im.pipeline.backlog.size() > 0 { // which may hold all the memory that the next record waits for
+			wake = time.After(pollEvery)
+		}
+		read, ended := reading.Batch(im.s.Starting, records, wake)
+		batch := make([]*item, len(read))
+		for i, it := range read {
+			batch[i] = &item{rec: it.Record, held: it.Held}
+		}
+		if err := s.decideBatch(batch); err != nil {
+			return ignoreLimit(err)
+		}
+		if moves {
+			im.noteTriaged(batch)
+		}
+		if ended {
+			break
+		}
+		for im.pipeline.backlog.size() > 0 {
+			if err := s.poll(); err != nil {
+				return ignoreLimit(err)
+			}
+			if im.pipeline.backlog.size() < backlogMax || !session.Pause(im.s.Starting, pollEvery) {
+				break
+			}
+		}
+	}
+	if err := <-failed; err != nil && im.s.Starting.Err() == nil {
+		return err
+	}
+	return s.drainBacklog()
+}
+
+// errLimit says that the run has begun as many transcripts as it was told to.
+var errLimit = errors.New("the limit is reached")
+
+func ignoreLimit(err error) error {
+	if errors.Is(err, errLimit) || errors.Is(err, session.ErrStopped) {
+		return nil
+	}
+	return err
+}
+
+// triage decides what becomes of records, batch by batch.
+type triage struct {
+	im     *Importer
+	ctx    context.Context // of the work that it starts
+	known  rules.Known     // what the checkpoint knows of the batch
+	claims []claim
+	met    []string          // keys of settled records that ClearRejected is to leave
+	asked  map[string]string // content hashes of the claims of this batch, by key
+	begun  int64             // transcripts that were begun, for the limit
+	// waiting are the content hashes of those in the backlog that are the first closed ones of their id: what the checkpoint knows of
+	// the id may be of an open or empty one.
+	waiting map[string]source.Hash
+}
+
+func newTriage(ctx context.Context, im *Importer) *triage {
+	return &triage{im: im, ctx: ctx, known: rules.Known{Policy: im.pipeline.policy(), Lookup: func(keys ...string) (map[string]checkpoint.Row, error) {
+		rows, err := im.s.Lookup(im.s.Starting, keys...)
+		return rows, im.s.StoppedOr(err)
+	}}}
+}
+
+// claim is the request to work on a record.
+type claim struct {
+	it  *item
+	row checkpoint.Row // Claim -1: unknown so far
+}
+
+// decideBatch decides one batch. Records that were counted before and could not be decided now stay in the backlog.
+func (s *triage) decideBatch(batch []*item) error {
+	decided, err := s.decideUntil(batch)
+	if err != nil {
+		for _, it := range batch[decided:] {
+			if it.again {
+				s.im.pipeline.backlog.add(it)
+			} else if !it.kept {
+				it.held.Release()
+			}
+		}
+	}
+	return err
+}
+
+// decideUntil decides the items of a batch until there is an error and says how many it decided: those that are settled and
+// unchanged are counted by their quick scan alone, the others decoded.
+func (s *triage) decideUntil(batch []*item) (decided int, err error) {
+	if len(batch) == 0 {
+		return 0, nil
+	}
+	s.asked, s.claims = map[string]string{}, s.claims[:0]
+	if err := s.meet(batch); err != nil {
+		return 0, err
+	}
+	for i, it := range batch {
+		it.kept = false
+		if err := s.decide(it); err != nil {
+			return i, errors.Join(err, s.flush())
+		}
+		if !it.kept {
+			it.held.Release()
+		}
+		if len(s.claims) >= claimBatch {
+			if err := s.flush(); err != nil {
+				return i + 1, err
+			}
+		}
+	}
+	return len(batch), s.flush()
+}
+
+// meet finds out what the checkpoint knows of a batch.
+func (s *triage) meet(batch []*item) error {
+	records := make([]*source.Record, len(batch))
+	for i, it := range batch {
+		records[i] = it.rec
+	}
+	return s.known.Meet(records)
+}
+
+// decide counts a record, or puts it on the list of claims.
+func (s *triage) decide(it *item) error {
+	t, rec := s.im.tally, it.rec
+	if rec.EndOfFile {
+		return s.endOfFile(rec.Place.Path)
+	}
+	if !it.again {
+		t.read.Add(1)
+	}
+	if it.again && s.waiting[rec.ID] == rec.Hash {
+		delete(s.waiting, rec.ID)
+	}
+	row, known := s.known.Rows[rec.Key()]
+	verdict := s.known.Policy.Judge(rec, s.known.Rows, func() (met, same bool) {
+		if it.again || !s.im.seen.Add(rec.ID) {
+			return false, false
+		}
+		if first, ok := s.waiting[rec.ID]; ok {
+			return true, first == rec.Hash
+		}
+		first, ours := s.asked[rec.ID]
+		if !ours {
+			first = row.ContentHash
+		}
+		return known || ours, rules.SameHash(first, rec.Hash)
+	})
+	switch verdict {
+	case rules.StillOpen:
+		return s.decideOpen(it, row, known)
+	case rules.IsDuplicate:
+		t.duplicate.Add(1)
+	case rules.OtherContent:
+		return s.decideRepeated(it)
+	case rules.HasNothing:
+		return s.decideEmpty(it, known)
+	case rules.IsSkipped:
+		t.skip(cmp.Or(row.ErrorCode, s.known.Rows[rec.Original.Key].ErrorCode))
+	case rules.IsDone:
+		s.im.countDone(rec, &row)
+		s.touch(rec)
+	case rules.InOthersHands:
+		s.wait(it)
+	case rules.IsChanged:
+		t.alreadyDone.Add(1)
+		t.changed.Add(1)
+	case rules.LeftInDoubt:
+		t.alreadyDone.Add(1)
+	case rules.NotCorrected:
+		s.im.countUncorrected(rec)
+	default:
+		return s.claim(it, known, verdict == rules.ToReject)
+	}
+	return nil
+}
+
+// wait leaves a record to the backlog.
+func (s *triage) wait(it *item) {
+	s.im.pipeline.backlog.add(it)
+	id := it.rec.ID
+	if _, other := s.waiting[id]; other || id == "" || !s.im.seen.Has(id) {
+		return
+	}
+	if s.waiting == nil {
+		s.waiting = map[string]source.Hash{}
+	}
+	s.waiting[id] = it.rec.Hash
+}
+
+// decideOpen counts a chat that is still open, and has it recorded if nothing is known of it, or if a run died before it
+// could record that.
+func (s *triage) decideOpen(it *item, row checkpoint.Row, known bool) error {
+	begun := row.Status == checkpoint.Pending && row.ClosedAt.IsZero() && !row.Held && row.ClaimedBy != s.im.s.RunID
+	if _, ours := s.asked[it.rec.Key()]; ours || known && !begun {
+		s.im.tally.skip(rules.CodeOpen)
+		return nil
+	}
+	return s.claim(it, known, true)
+}
+
+// decideEmpty has an empty chat recorded, unless this run has met one with the same id that is not empty: that one stands.
+func (s *triage) decideEmpty(it *item, known bool) error {
+	if _, ours := s.asked[it.rec.Key()]; ours || s.im.seen.Has(it.rec.ID) {
+		s.im.tally.skip(rules.CodeEmpty)
+		return nil
+	}
+	return s.claim(it, known, true)
+}
+
+// decideRepeated rejects the second closed record of an id that has other content: the first one stands.
+func (s *triage) decideRepeated(it *item) error {
+	it.rec.Reject(rules.ErrDuplicateID())
+	if err := s.known.Look(it.rec); err != nil {
+		it.again = true // it is counted, so it is left to the backlog
+		return err
+	}
+	row, known := s.known.Rows[it.rec.Key()]
+	switch s.known.Policy.JudgeRepeated(it.rec, row, known) {
+	case rules.IsSkipped:
+		s.im.tally.skip(row.ErrorCode)
+	case rules.IsDone:
+		s.im.countDone(it.rec, &row)
+		s.touch(it.rec)
+	case rules.NotCorrected:
+		s.im.countUncorrected(it.rec)
+	case rules.InOthersHands:
+		s.im.pipeline.backlog.add(it)
+	default:
+		return s.claim(it, known, true)
+	}
+	return nil
+}
+
+// touch keeps the rejection of a record that is known by its place from being cleared at the end of its file.
+func (s *triage) touch(rec *source.Record) {
+	if key := rec.Key(); s.known.Rows[key].Status == checkpoint.Rejected && rec.KnownByPlace() {
+		s.met = append(s.met, key)
+	}
+}
+
+// endOfFile forgets the rejections of earlier versions of a file, once those of this one are claimed.
+func (s *triage) endOfFile(path string) error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return s.im.s.StoppedOr(s.im.s.Patiently(s.im.s.Starting, "write the checkpoint", func(ctx context.Context) error {
+		return s.im.s.Store.ClearRejected(ctx, s.im.s.Source, s.im.s.RunID, path)
+	}))
+}
+
+// noteTriaged takes down up to when everything that was closed is decided.
+func (im *Importer) noteTriaged(batch []*item) {
+	for i := len(batch) - 1; i >= 0; i-- {
+		if at := batch[i].rec.ClosedAt; !at.IsZero() {
+			im.upTo.Store(&at)
+			return
+		}
+	}
+}

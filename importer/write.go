@@ -1,0 +1,43 @@
+package importer
+
+import (
+	"context"
+	"time"
+
+	"dixa-import/importer/checkpoint"
+)
+
+// writeBatch is how many tasks' changes one transaction takes at most.
+const writeBatch = 256
+
+// written is what became of changes.
+type written struct {
+	results []checkpoint.Result
+	began   time.Time // when the transaction began that recorded the changes
+}
+
+// write records the changes of several tasks in one transaction, each task's in their order. It goes on even if work is given up: what
+// is known is recorded.
+func (p *pipeline) write(batch [][]checkpoint.Change) ([]written, error) {
+	changes := make([]checkpoint.Change, 0, 2*len(batch))
+	for _, b := range batch {
+		changes = append(changes, b...)
+	}
+	var results []checkpoint.Result
+	var began time.Time
+	err := p.s.Patiently(p.s.Recording, "write the checkpoint", func(ctx context.Context) (err error) {
+		began = time.Now()
+		results, err = p.s.Store.Write(ctx, p.s.Source, p.s.RunID, changes)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.times.add(stepCommit, time.Since(began))
+	out := make([]written, len(batch))
+	for i, b := range batch {
+		out[i] = written{results[:len(b)], began}
+		results = results[len(b):]
+	}
+	return out, nil
+}
