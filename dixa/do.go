@@ -57,7 +57,7 @@ func do[T any](ctx context.Context, c *Client, in call[T]) (T, error) {
 	waits := &backoff.ExponentialBackOff{InitialInterval: c.backoff, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: longestWait}
 	var previous error
 	doubtful := false // an earlier attempt may have been applied
-	me := &caller{in.op}
+	me := &caller{op: in.op}
 	defer c.rests.leave(me)
 	for attempt, failures := 1, 0; ; attempt++ {
 		if err := c.admit(ctx, me); err != nil {
@@ -67,6 +67,7 @@ func do[T any](ctx context.Context, c *Client, in call[T]) (T, error) {
 		if err != nil {
 			return zero, err
 		}
+		c.rests.begin(me)
 		result, err := once(ctx, c, in, payload, notAfter)
 		c.gate.note(err)
 		c.rests.note(me, err)

@@ -154,8 +154,10 @@ func (c *Client) probe(ctx context.Context) error {
 	if err := c.limiter.Wait(ctx); err != nil {
 		return &unsentError{op: op, err: err}
 	}
+	me := &caller{op: op}
+	c.rests.begin(me)
 	_, err := once(ctx, c, call[struct{}]{op: op, method: http.MethodGet, url: c.url(path, nil), read: readAny}, nil, time.Time{})
-	c.rests.note(&caller{op}, err)
+	c.rests.note(me, err)
 	switch {
 	case saysNothing(err):
 	case isFailure(err):

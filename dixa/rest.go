@@ -33,7 +33,10 @@ func restWaits(op Operation) int {
 }
 
 // caller is a call, to know its attempts by.
-type caller struct{ op Operation }
+type caller struct {
+	op    Operation
+	began int64 // rests.began when its present attempt left
+}
 
 // RestingError says that a request did not leave because its operation rests: it has failed again and again while others were
 // answered. Another run may find it well.
@@ -63,16 +66,17 @@ type rests struct {
 	backoff time.Duration
 	log     *slog.Logger
 
-	mu       sync.Mutex
-	ops      map[Operation]*rest
-	answered int64 // requests of all operations that got a definite answer
+	mu    sync.Mutex
+	ops   map[Operation]*rest
+	began int64 // attempts of all operations
 }
 
 // rest is what is known of one operation.
 type rest struct {
 	failed int       // attempts in a row
 	calls  []*caller // some of the calls that they belong to
-	before int64     // rests.answered when the row began
+	since  int64     // rests.began when the row began
+	others int       // answers to attempts at other operations that began after that: earlier ones may be from before an outage
 	last   error
 
 	lasts  bool
@@ -138,6 +142,14 @@ func (r *rests) ask(call *caller) (over <-chan struct{}, wait time.Duration, err
 	return nil, 0, &RestingError{Operation: call.op, Failed: o.failed, Err: o.last}
 }
 
+// begin is called when an attempt leaves.
+func (r *rests) begin(call *caller) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.began++
+	call.began = r.began
+}
+
 // note takes in what became of an attempt.
 func (r *rests) note(call *caller, err error) {
 	if err != nil && saysNothing(err) {
@@ -149,7 +161,11 @@ func (r *rests) note(call *caller, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !isFailure(err) && !isAbsent(call.op, err) {
-		r.answered++
+		for op, o := range r.ops {
+			if op != call.op && call.began > o.since {
+				o.others++
+			}
+		}
 		r.wake(call.op)
 		return
 	}
@@ -162,13 +178,13 @@ func (r *rests) note(call *caller, err error) {
 		return
 	}
 	if o.failed++; o.failed == 1 {
-		o.before, o.calls = r.answered, nil
+		o.since, o.others, o.calls = r.began, 0, nil
 	}
 	if len(o.calls) < restCalls && !slices.Contains(o.calls, call) {
 		o.calls = append(o.calls, call)
 	}
 	o.last = err
-	if o.failed >= restAfter && len(o.calls) >= restCalls && r.answered-o.before >= restOthers {
+	if o.failed >= restAfter && len(o.calls) >= restCalls && o.others >= restOthers {
 		o.lasts, o.trials, o.over = true, 0, make(chan struct{})
 		o.pause = restBackoff * r.backoff
 		o.until = time.Now().Add(o.pause)

@@ -128,7 +128,7 @@ func TestOnlyOneTries(t *testing.T) {
 		a := inMemory(t)
 		var under, most atomic.Int64
 		a.ill.Store(&illness{only: "GET /v1/endusers", serve: func(w http.ResponseWriter, _ *http.Request) {
-			if n := under.Add(1); a.rests.bars(&caller{OpLookUpEndUser}) && n > most.Load() {
+			if n := under.Add(1); a.rests.bars(&caller{op: OpLookUpEndUser}) && n > most.Load() {
 				most.Store(n)
 			}
 			time.Sleep(time.Second)
