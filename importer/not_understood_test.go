@@ -18,7 +18,7 @@ import (
 // they wait for and whoever keeps the rate.
 func TestAStopFailsNobody(t *testing.T) {
 	t.Parallel()
-	for _, store := range stores {
+	for _, store := range storesFor(!testing.Short()) {
 		for _, op := range []sandbox.Operation{sandbox.FindEndUsers, sandbox.Import, sandbox.PatchAttributes} {
 			t.Run(fmt.Sprint(store, " ", op), func(t *testing.T) {
 				t.Parallel()

@@ -79,6 +79,9 @@ func TestWhatIsKnownOfAPlaceHoldsForItsContentOnly(t *testing.T) {
 				})
 			},
 		} {
+			if testing.Short() && kind != "no JSON" {
+				continue
+			}
 			t.Run(kind+"/"+settledAs, func(t *testing.T) {
 				t.Parallel()
 				onStores(t, storesFor(kind == "no JSON"), func(t *testing.T, store string) {

@@ -37,10 +37,13 @@ var backends = map[string]func(t testing.TB) string{
 	"sqlite":   func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "checkpoint.db") },
 }
 
-// each runs a test on both stores.
+// each runs a test on both stores, and with -short on SQLite alone.
 func each(t *testing.T, f func(t *testing.T, s *fixture)) {
 	t.Parallel()
 	for name, newURL := range backends {
+		if testing.Short() && name == "postgres" {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f(t, setup(t, newURL(t)))
