@@ -35,7 +35,7 @@ func CheckAttributes(ctx context.Context, api session.API, mappings []shape.Mapp
 		return c, fmt.Errorf("ask Dixa for its custom attributes: %w", err)
 	}
 	c.Checked = err == nil
-	if c.attributes, err = session.ResolveAmong(mappings, defs, !c.Checked); err != nil {
+	if c.attributes, err = session.ResolveMappings(mappings, defs, !c.Checked); err != nil {
 		return c, err
 	}
 	for _, d := range defs {

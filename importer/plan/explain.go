@@ -122,15 +122,15 @@ func nextOf(e Explanation, policy rules.Policy) Next {
 	rows := map[string]checkpoint.Row{}
 	if e.Known {
 		rows[e.Row.ID] = e.Row
-		rules.Name(e.Record, rows)
+		rules.ChooseKey(e.Record, rows)
 		rows[e.Record.Key()] = e.Row
 	}
 	switch policy.Judge(e.Record, rows, func() (met, same bool) { return false, false }) {
 	case rules.ToReject, rules.NotCorrected:
 		return NextRejects
-	case rules.StillOpen, rules.HasNothing:
+	case rules.StillOpen, rules.IsEmpty:
 		return NextSkips
-	case rules.ToWork:
+	case rules.ToImport:
 		if policy.SkipsPerson != nil && policy.SkipsPerson(e.Transcript) {
 			return NextSkips
 		}

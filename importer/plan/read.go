@@ -58,7 +58,7 @@ func (p *Planner) meet(batch []reading.Item) error {
 	for i, it := range batch {
 		records[i] = it.Record
 	}
-	return p.met.Meet(records)
+	return p.met.Load(records)
 }
 
 // decideOne counts a record, and returns it if it would be imported.
@@ -77,9 +77,9 @@ func (p *Planner) decideOne(rec *source.Record) (*toImport, error) {
 		c.Skipped++
 	case rules.IsDuplicate:
 		c.Duplicate++
-	case rules.OtherContent:
+	case rules.IDConflict:
 		return nil, p.repeated(rec)
-	case rules.HasNothing:
+	case rules.IsEmpty:
 		p.plan.Empty++
 		c.Skipped++
 	case rules.IsSkipped:
@@ -93,7 +93,7 @@ func (p *Planner) decideOne(rec *source.Record) (*toImport, error) {
 	case rules.IsDone:
 		c.AlreadyDone++
 		p.noteSettled(row)
-	case rules.InOthersHands:
+	case rules.IsClaimed:
 		c.Pending++
 	case rules.IsChanged:
 		c.AlreadyDone++

@@ -88,7 +88,7 @@ func (v *Verifier) transcriptOf(c dixa.Conversation, held []dixa.Conversation) (
 	}
 	bare := true
 	for _, m := range messages {
-		if name, ok := shape.NamedBy(m); ok {
+		if name, ok := shape.TranscriptOf(m); ok {
 			if id, ours := strings.CutPrefix(name, v.s.ExternalID("")); ours {
 				return id, false, nil
 			}

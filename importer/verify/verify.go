@@ -359,7 +359,7 @@ func (v *Verifier) isCorrection(c *comparison) (bool, error) {
 		return false, err
 	}
 	_, was := rules.Original(c.rec, rows)
-	return rules.WentOnAs(was, c.row.ID), nil
+	return rules.WasCorrectedAs(was, c.row.ID), nil
 }
 
 // differenceOf makes a difference of the answer of Dixa to a reading, unless it concerns every conversation.

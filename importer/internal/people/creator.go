@@ -182,7 +182,7 @@ func (c *creator) reservationCheck(batch []*creationRequest, began time.Time) be
 		var first time.Time
 		for session.Since(began) >= window {
 			if !first.IsZero() { // the checkpoint did not answer within the window
-				s.SlowCheckpoint(session.Since(began))
+				s.WarnSlowCheckpoint(session.Since(began))
 				if session.Since(first) > s.DatabasePatience {
 					return time.Time{}, session.Fatal(&session.DatabaseError{Doing: "reserve end-users",
 						Err: fmt.Errorf("the database took longer than %v to answer, for %v", window, s.DatabasePatience)})

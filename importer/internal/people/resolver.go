@@ -19,7 +19,7 @@ type Hooks struct {
 	Admit        func() error                              // returns when the run may create end-users, or why it may not
 	WorkersIdle  func() bool                               // reports whether fewer transcripts wait for a worker, their end-users known, than there are workers
 	LookUpWindow func() (lag, spread time.Duration)        // how long look-ups may lag, and over how long looks prove that somebody is not there
-	LooksAgain   func()                                    // told when somebody has to know how long look-ups lag
+	NeedsLag     func()                                    // told when somebody has to know how long look-ups lag
 	Created      func(id string, by checkpoint.Identifier) // told of an end-user of each creation
 	Found        func(id string)                           // told of an end-user that the checkpoint or Dixa knew
 	Succeeded    func(ops ...dixa.Operation)               // told of operations that did what they were asked for
@@ -313,7 +313,7 @@ func (u *Resolver) existing(s *search) (string, error) {
 // lookAgain looks for a person by all identifiers until looks prove that it is not there: at least three over Settle, for longer where
 // look-ups lag. If untilTaken is set, it also ends when it finds that somebody else has one of the identifiers.
 func (u *Resolver) lookAgain(s *search, untilTaken bool) (string, error) {
-	u.hooks.LooksAgain()
+	u.hooks.NeedsLag()
 	begin, before := time.Now(), len(s.taken)
 	var seeing session.Looks // those that could have seen an end-user created right before
 	for {

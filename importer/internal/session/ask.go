@@ -89,13 +89,13 @@ func (s *Session) ResolveAttributes(ctx context.Context) (err error) {
 	} else if unchecked {
 		s.Log.Warn("the token may not read the custom attributes: only UUIDs can be used, and values are not checked")
 	}
-	s.Custom, err = ResolveAmong(s.Attributes, defs, unchecked)
+	s.Custom, err = ResolveMappings(s.Attributes, defs, unchecked)
 	return err
 }
 
-// ResolveAmong finds the attributes that mappings name among definitions; unchecked says that the token may not read those. Every problem
+// ResolveMappings finds the attributes that mappings name among definitions; unchecked says that the token may not read those. Every problem
 // is named at once, in a *ConfigError.
-func ResolveAmong(mappings []shape.Mapping, defs []dixa.AttributeDefinition, unchecked bool) (shape.Attributes, error) {
+func ResolveMappings(mappings []shape.Mapping, defs []dixa.AttributeDefinition, unchecked bool) (shape.Attributes, error) {
 	resolved, problems := shape.Resolve(mappings, defs, unchecked)
 	if problems != nil {
 		return nil, &ConfigError{strings.Join(problems, "\n") + "\n`dixa-import attributes` lists what the organisation has"}

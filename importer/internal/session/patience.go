@@ -74,8 +74,8 @@ func (s *Session) Patiently(ctx context.Context, doing string, do func(context.C
 	}
 }
 
-// SlowCheckpoint warns, once in a session, that requests wait for the checkpoint, which took so long to answer.
-func (s *Session) SlowCheckpoint(took time.Duration) {
+// WarnSlowCheckpoint warns, once in a session, that requests wait for the checkpoint, which took so long to answer.
+func (s *Session) WarnSlowCheckpoint(took time.Duration) {
 	s.slowTold.Do(func() {
 		s.Log.Warn("the checkpoint database is slow and holds up requests to Dixa: find out what keeps it busy", "took", took.Round(time.Millisecond).String())
 	})

@@ -40,7 +40,7 @@ type Session struct {
 	// asksForOrganisation is set if the token may ask for its organisation; else a look-up shows whether Dixa accepts it.
 	asksForOrganisation bool
 	away                outage
-	slowTold            sync.Once          // by SlowCheckpoint
+	slowTold            sync.Once          // by WarnSlowCheckpoint
 	aborted             sync.Once          // by Abort
 	abandon             context.CancelFunc // ends Working
 
