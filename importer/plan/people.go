@@ -285,7 +285,7 @@ func creationRequests(created, unknown, windows int64) int64 {
 	if created == 0 {
 		return 0
 	}
-	full := (created + people.CreationMost - 1) / people.CreationMost
+	full := (created + people.MaxCreationBatch - 1) / people.MaxCreationBatch
 	none := math.Pow(1-float64(created)/float64(unknown), float64(unknown)/float64(windows)) // created in a window, probably
 	return min(created, max(full, int64(math.Ceil(float64(windows)*(1-none)))))
 }

@@ -140,8 +140,8 @@ func isNobodysNumber(digits string) bool {
 	return len(digits) >= 6 && repeated(digits) || len(digits) >= 9 && (strings.Contains(up, digits) || strings.Contains(down, digits))
 }
 
-// MeansNobody reports whether an identifier, normalised, stands for nobody: by itself, or because the configuration says so.
-func (m *Matcher) MeansNobody(id checkpoint.Identifier) bool {
+// IsPlaceholder reports whether an identifier, normalised, stands for nobody: by itself, or because the configuration says so.
+func (m *Matcher) IsPlaceholder(id checkpoint.Identifier) bool {
 	if m.ignored[checkpoint.Identifier{Kind: id.Kind, Value: strings.ToLower(id.Value)}] {
 		return true
 	}

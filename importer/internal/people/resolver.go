@@ -55,7 +55,7 @@ const (
 func NewResolver(s *session.Session, m *Matcher, hooks Hooks) *Resolver {
 	u := &Resolver{s: s, m: m, hooks: hooks, lines: map[checkpoint.Identifier]chan struct{}{}, lookUps: make(chan struct{}, (s.Workers+1)/2),
 		gone: map[string]bool{}}
-	u.creator = &creator{u: u, maxBatch: CreationMost}
+	u.creator = &creator{u: u, maxBatch: MaxCreationBatch}
 	u.saves = batch.New(saveBatch, func(users []checkpoint.EndUser) ([]struct{}, error) {
 		return make([]struct{}, len(users)), u.save(users...)
 	})
@@ -75,7 +75,7 @@ type Resolution struct {
 	LeftOut []checkpoint.PartialError // set by Resolve: what the person was created without
 
 	stranger bool      // Recall has found that the checkpoint does not know the person
-	standing *standing // nil: it is in no line
+	position *position // nil: it is in no line
 }
 
 // Place is what a transcript occupies while it is worked on.

@@ -23,7 +23,7 @@ const (
 type Selection struct {
 	// Statuses default to what another attempt may fix: failed and imported transcripts, partial ones whose attributes are missing, and
 	// pending ones with an error. If the source is read from a watermark, the default includes rejected ones, except those that would be
-	// rejected again. It includes in-doubt ones only if IDs or Codes name them, or there is a Decision.
+	// rejected again. With IDs, the default is every status that can be retried; with a Decision, it is in-doubt.
 	Statuses     []checkpoint.Status
 	Codes        []string // error codes
 	IDs          []string
