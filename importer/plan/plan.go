@@ -218,7 +218,7 @@ func (p *Planner) readMark() error {
 	return err
 }
 
-// emptyStore is an empty checkpoint. Its methods that write are nil.
+// emptyStore is an empty checkpoint. It has only the methods that a plan calls: the others panic.
 type emptyStore struct{ session.Store }
 
 func (emptyStore) Binding(context.Context, string) (checkpoint.Binding, error) {
