@@ -57,7 +57,7 @@ func TestSQLitePlans(t *testing.T) {
 		"select attention":     {sqliteSelect[selectAttention], "COVERING INDEX transcripts_attention (source=? AND transcript_id>?)"},
 		"unfinished":           {sqliteUnfinished, "transcripts_unfinished (source=? AND transcript_id>?)"},
 		"watermark":            {advanceWatermark.sqlite, "transcripts_unfinished (source=?)"},
-		"give back":            {giveBack.sqlite, "transcripts_unfinished (source=?)"},
+		"give back":            {releaseClaims.sqlite, "transcripts_unfinished (source=?)"},
 		"clear rejected":       {clearRejected.sqlite, "transcripts_file (source=? AND file=?)"},
 		"touch":                {touchRejected.sqlite, "PRIMARY KEY (source=? AND transcript_id=?)"},
 		"conversations":        {inList(sqliteConversations, 8), "transcripts_conversation (conversation_id=?"},
