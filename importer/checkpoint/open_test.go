@@ -28,7 +28,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"mysql://root:secret@host/db", "sqlite:PATH"},
 		{"sqlite:", "no file name"},
 		{"sqlite:" + dir + "/", "no file name"},
-		{"sqlite::memory:", "in memory would forget"},
+		{"sqlite::memory:", "in memory would lose track"},
 		{"sqlite://host/secret.db", "without host"},
 		{"sqlite:" + dir, "is a folder"},
 		{"sqlite:" + dir + "/none/x.db", "its folder does not exist"},
