@@ -171,12 +171,12 @@ func (v *Verifier) differingFrom(seconds map[string][]second) ([]Differing, erro
 		if d.ConversationID == 0 { // the checkpoint has none
 			d.ConversationID, conversations = conversations[0].conversation, conversations[1:]
 			d.Differences = append(d.Differences, Difference{Kind: DiffNotRecorded, Other: d.ConversationID,
-				Detail: "this conversation is this transcript, but the checkpoint has no record of it"})
+				Detail: "the checkpoint does not hold this conversation, which is this transcript"})
 		}
 		for _, other := range conversations {
-			detail := "conversation %d is this transcript too"
+			detail := "conversation %d is this transcript, too"
 			if other.byContent {
-				detail = "conversation %d has the same messages at the same times, and Dixa returns no external ids: it is this transcript too, or an identical one"
+				detail = "conversation %d has the same messages at the same times, and Dixa returns no external ids: it is this transcript, too, or another one that is the same"
 			}
 			d.Differences = append(d.Differences, Difference{Kind: DiffDouble, Other: other.conversation, Detail: fmt.Sprintf(detail, other.conversation)})
 		}

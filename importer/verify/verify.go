@@ -327,7 +327,7 @@ func (v *Verifier) compareOne(c *comparison) ([]Difference, error) {
 		return nil, nil
 	}
 	if err != nil { // this version of the program is stricter than the one that imported the record
-		return []Difference{{Kind: DiffUnreadable, Detail: fmt.Sprintf("the record can no longer be compared: %v", err)}}, nil
+		return []Difference{{Kind: DiffUnreadable, Detail: fmt.Sprintf("the record cannot be compared any more: %v", err)}}, nil
 	}
 	conversation, err := v.s.API.GetConversation(v.s.Working, c.row.ConversationID)
 	if err != nil {

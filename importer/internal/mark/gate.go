@@ -90,7 +90,7 @@ func (g *Gate) check(ctx context.Context) error {
 func (g *Gate) handle(ctx context.Context, m Mark, own checkpoint.SourceMark) error {
 	switch {
 	case m.State == Ours:
-		g.s.Log.Debug("the mark of the source is this checkpoint's", "checkpoint", own.ID)
+		g.s.Log.Debug("the mark of the source names this checkpoint", "checkpoint", own.ID)
 		if m.EndUserID == own.EndUserID {
 			return nil
 		}
@@ -225,7 +225,7 @@ func (g *Gate) rename(ctx context.Context, others Mark, own checkpoint.SourceMar
 		return fmt.Errorf("take over the mark of the source: %w", err)
 	case err != nil:
 		// So this checkpoint takes the id that the mark names. The other checkpoint will not notice.
-		g.s.Log.Warn("the mark in Dixa cannot be renamed, so this checkpoint takes over its id. Delete the other checkpoint: if it is used again, nothing will notice",
+		g.s.Log.Warn("the mark in Dixa cannot be renamed, so this checkpoint takes over its id. Delete the other checkpoint: if it is used again, nothing will detect that",
 			"checkpoint", others.Checkpoint, "error", err.Error())
 		return g.keep(ctx, checkpoint.SourceMark{ID: others.Checkpoint, EndUserID: others.EndUserID})
 	}

@@ -24,9 +24,9 @@ func CannotReplace(id string, row, was checkpoint.Row) *source.RejectError {
 	case was.ErrorCode == CodeCorrected:
 		problem = "the record was corrected before (" + was.Error + "): it would be in Dixa twice"
 	case was.Status.HasConversation(), was.Status == checkpoint.Sending, was.Status == checkpoint.InDoubt:
-		problem = "the record is in Dixa under its former id, or may be: give it that id again"
+		problem = "the record is, or may be, in Dixa under its previous id: give it that id again"
 	case row.Status != "" && row.Status != checkpoint.Pending:
-		problem = "another transcript has this id: give the record one of its own"
+		problem = "another transcript has this id: give the record a different one"
 	}
 	if problem == "" {
 		return nil

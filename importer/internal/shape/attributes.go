@@ -61,7 +61,7 @@ func resolveAttribute(m Mapping, defs []dixa.AttributeDefinition, unchecked bool
 	id, err := uuid.Parse(m.Attribute)
 	if unchecked {
 		if err != nil {
-			return a, fmt.Sprintf("%q is no UUID, and the token may not read the organisation's attributes: write the attribute's UUID", m.Attribute)
+			return a, fmt.Sprintf("%q is not a UUID, and the token may not read the organisation's attributes: write the attribute's UUID", m.Attribute)
 		}
 		a.ID = id.String()
 		return a, ""
@@ -85,7 +85,7 @@ func resolveAttribute(m Mapping, defs []dixa.AttributeDefinition, unchecked bool
 			}
 		}
 		if len(found) > 1 {
-			return a, fmt.Sprintf("%d active attributes are called %q: write the UUID of the one that is meant (%s or %s)",
+			return a, fmt.Sprintf("%d active attributes are called %q: write the UUID of the right one (%s or %s)",
 				len(found), m.Attribute, found[0].ID, found[1].ID)
 		}
 		if len(found) == 1 {
