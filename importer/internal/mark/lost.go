@@ -21,7 +21,7 @@ func (e *LostCheckpointError) Error() string {
 		seen = fmt.Sprintf("source %s is imported by another checkpoint: its mark in Dixa, the end-user with external id %s, names checkpoint %s",
 			e.Source, Name(e.Source), e.Mark)
 	case e.Later:
-		seen = fmt.Sprintf("this checkpoint has no record of an import, but for source %s %s", e.Source, seen)
+		seen = fmt.Sprintf("this checkpoint has finished runs of source %s, but no record of this transcript: %s", e.Source, seen)
 	default:
 		seen = fmt.Sprintf("no run of source %s has finished in this checkpoint, but %s", e.Source, seen)
 	}
