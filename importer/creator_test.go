@@ -106,7 +106,7 @@ func TestATokenThatMayNotCreateTogether(t *testing.T) {
 			if counts[sandbox.CreateEndUser] != 150 || counts[sandbox.CreateEndUsers] < 1 || counts[sandbox.CreateEndUsers] > 4 {
 				t.Errorf("the requests were %v", counts)
 			}
-			if n := strings.Count(w.logs.String(), "may not create end-users together"); n != 1 {
+			if n := strings.Count(w.logs.String(), "may not create several end-users in one request"); n != 1 {
 				t.Errorf("the log says so %d times", n)
 			}
 		})

@@ -115,7 +115,7 @@ func (l *learning) readBack(f followed) bool {
 	case err != nil:
 		return session.HasStatus(err, http.StatusNotFound)
 	}
-	r := shape.ReadingOf(messages)
+	r := shape.ContentsOf(messages)
 	switch {
 	case slices.Contains(r.Names, f.name):
 		l.note(checkpoint.Facts{ExternalIDs: checkpoint.IDsReturned})

@@ -87,7 +87,7 @@ func (l *looker) look(ctx context.Context, t *task) (sight, error) {
 	for _, c := range listed {
 		is, why, err := l.identify(ctx, t, c)
 		switch {
-		case errors.Is(err, errUnclear) && t.transcript != nil && c.CreatedAt.Sub(t.transcript.CreatedAt).Abs() >= shape.Nearly, session.HasStatus(err, http.StatusNotFound):
+		case errors.Is(err, errUnclear) && t.transcript != nil && c.CreatedAt.Sub(t.transcript.CreatedAt).Abs() >= shape.TimeTolerance, session.HasStatus(err, http.StatusNotFound):
 		case err != nil && (session.Denied(err) || ctx.Err() != nil):
 			return sight{}, err
 		case err != nil:
@@ -148,12 +148,12 @@ func (l *looker) identifyAs(ctx context.Context, t *task, c dixa.Conversation, r
 	switch {
 	case slices.Contains(read.Names, name):
 		return itself, ""
-	case len(read.Bare) == 0, slices.ContainsFunc(read.Names, func(n string) bool { return strings.HasPrefix(n, prefix) }):
+	case len(read.Unnamed) == 0, slices.ContainsFunc(read.Names, func(n string) bool { return strings.HasPrefix(n, prefix) }):
 		return another, ""
 	}
 	like := shape.Unlike
 	if t.transcript != nil {
-		like = shape.Resembles(l.s.Bot().Payload(t.transcript, t.row.EndUserID, false), l.s.Bot().Payload(t.transcript, t.row.EndUserID, true), c.CreatedAt, read.Bare)
+		like = shape.Resembles(l.s.Bot().Payload(t.transcript, t.row.EndUserID, false), l.s.Bot().Payload(t.transcript, t.row.EndUserID, true), c.CreatedAt, read.Unnamed)
 	}
 	if like == shape.Unlike && t.sentThis() {
 		return another, ""
@@ -226,7 +226,7 @@ func (l *looker) readContents(ctx context.Context, c dixa.Conversation) (shape.C
 	if len(messages) == 0 {
 		return shape.Contents{}, errUnclear
 	}
-	read := shape.ReadingOf(messages)
+	read := shape.ContentsOf(messages)
 	l.known.put(c.ID, read)
 	return read, nil
 }

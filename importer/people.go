@@ -36,7 +36,7 @@ func (p *pipeline) newResolver() *people.Resolver {
 		Admit:        p.admit,
 		WorkersIdle:  func() bool { return p.ready.Load() < int64(p.s.Workers) },
 		LookUpWindow: p.learning.lookUpWindow,
-		LooksAgain:   p.learning.lookOver,
+		NeedsLag:     p.learning.lookOver,
 		Created:      p.learning.created,
 		Found:        p.first.note,
 		Succeeded:    p.refusals.succeeded,

@@ -20,7 +20,7 @@ const maxErrors = 20
 // reconcile is the step that finds out whether an import arrived. It does not occupy a worker.
 func (p *pipeline) reconcile(ctx context.Context, t *task) (step, error) {
 	t.leave()
-	p.memory.Wait(&t.held)
+	p.memory.MoveToDoubts(&t.held)
 	t.user.Others = nil // what this run sends is the person's own
 	p.doubts.Add(1)
 	defer p.doubts.Add(-1)

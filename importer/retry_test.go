@@ -191,7 +191,7 @@ func TestRetrySettlesWhatAPersonDecides(t *testing.T) {
 						t.Errorf("the summary says %+v, %v", s.Counts, s.Causes)
 					}
 					row := w.wantRow("t-1", checkpoint.InDoubt, "conversation_taken")
-					if want := fmt.Sprintf(`conversation %d belongs to transcript "%s" already`, w.row(other).ConversationID, other); !strings.HasPrefix(row.Error, want) {
+					if want := fmt.Sprintf(`conversation %d already belongs to transcript "%s"`, w.row(other).ConversationID, other); !strings.HasPrefix(row.Error, want) {
 						t.Errorf("the row says %s, not %s", row.Error, want)
 					}
 					if log := w.logs.String()[before:]; !strings.Contains(log, "transcript=t-1 status=in_doubt code=conversation_taken error="+strconv.Quote(row.Error)) {

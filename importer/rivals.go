@@ -127,10 +127,10 @@ func (l *looker) rivals(ctx context.Context, t *task) ([]checkpoint.Row, error) 
 
 // sameContent says that two transcripts of one end-user make the same conversation.
 func (l *looker) sameContent(other *source.Transcript, t *task) bool {
-	return shape.Likeness("", l.s.Bot().Payload(other, "", false)) == shape.Likeness("", l.s.Bot().Payload(t.transcript, "", false))
+	return shape.Fingerprint("", l.s.Bot().Payload(other, "", false)) == shape.Fingerprint("", l.s.Bot().Payload(t.transcript, "", false))
 }
 
 // likenessOf is the same for all transcripts of one end-user that have the same content.
 func (l *looker) likenessOf(t *task) uint64 {
-	return shape.Likeness(t.row.EndUserID, l.s.Bot().Payload(t.transcript, "", false))
+	return shape.Fingerprint(t.row.EndUserID, l.s.Bot().Payload(t.transcript, "", false))
 }

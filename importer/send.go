@@ -89,7 +89,7 @@ func (p *pipeline) recordSending(t *task, previous error) (notAfter time.Time, e
 		if took < t.window/2 {
 			return w.began.Add(t.window / 2), nil
 		}
-		p.s.SlowCheckpoint(took)
+		p.s.WarnSlowCheckpoint(took)
 		again = true // nothing left since
 	}
 }
@@ -158,7 +158,7 @@ func (p *pipeline) unsent(t *task, err error) (step, error) {
 		return stepResolve, nil
 	case reason == dixa.ReasonRequesterMissing:
 		return p.settleFailed(t, codeEndUserMissing, fmt.Errorf("%w, although it was looked up again", err))
-	case reason == dixa.ReasonAgentUnknown && shape.NamesOtherAgents(t.transcript):
+	case reason == dixa.ReasonAgentUnknown && shape.NamesAgents(t.transcript):
 		return p.settleFailed(t, codeAgentUnknown, err)
 	case mayStopRun(err):
 		return p.settleRefused(t, t.key, err)

@@ -157,7 +157,7 @@ func (s *triage) meet(batch []*item) error {
 	for i, it := range batch {
 		records[i] = it.rec
 	}
-	return s.known.Meet(records)
+	return s.known.Load(records)
 }
 
 // decide counts a record, or puts it on the list of claims.
@@ -191,16 +191,16 @@ func (s *triage) decide(it *item) error {
 		return s.decideOpen(it, row, known)
 	case rules.IsDuplicate:
 		t.duplicate.Add(1)
-	case rules.OtherContent:
+	case rules.IDConflict:
 		return s.decideRepeated(it)
-	case rules.HasNothing:
+	case rules.IsEmpty:
 		return s.decideEmpty(it, known)
 	case rules.IsSkipped:
 		t.skip(cmp.Or(row.ErrorCode, s.known.Rows[rec.Original.Key].ErrorCode))
 	case rules.IsDone:
 		s.im.countDone(rec, &row)
 		s.touch(rec)
-	case rules.InOthersHands:
+	case rules.IsClaimed:
 		s.wait(it)
 	case rules.IsChanged:
 		t.alreadyDone.Add(1)
@@ -264,7 +264,7 @@ func (s *triage) decideRepeated(it *item) error {
 		s.touch(it.rec)
 	case rules.NotCorrected:
 		s.im.countUncorrected(it.rec)
-	case rules.InOthersHands:
+	case rules.IsClaimed:
 		s.im.pipeline.backlog.add(it)
 	default:
 		return s.claim(it, known, true)

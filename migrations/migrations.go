@@ -1,4 +1,4 @@
-// Package migrations holds the schema of the checkpoint, one folder of goose migrations for each database.
+// Package migrations contains the schema of the checkpoint as goose migrations, in one folder for each database.
 package migrations
 
 import (
@@ -14,13 +14,13 @@ var files embed.FS
 // Postgres returns the migrations for Postgres. They create everything in the schema dixa_import.
 func Postgres() fs.FS { return sub("postgres") }
 
-// SQLite returns the migrations for SQLite. Its times are TEXT, RFC 3339 in UTC with milliseconds.
+// SQLite returns the migrations for SQLite. Times are TEXT: RFC 3339 in UTC, with milliseconds.
 func SQLite() fs.FS { return sub("sqlite") }
 
 func sub(dir string) fs.FS {
 	s, err := fs.Sub(files, dir)
 	if err != nil {
-		panic(err) // only for a malformed name
+		panic(err) // impossible with a valid name
 	}
 	return s
 }

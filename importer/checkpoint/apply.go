@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// codeConversationTaken is the error code of a transcript whose conversation belongs to another transcript already.
+// codeConversationTaken is the error code of a transcript whose conversation already belongs to another transcript.
 const codeConversationTaken = "conversation_taken"
 
-// sendMark describes what a write does to send_before.
+// sendMark says what a write does to send_before.
 type sendMark int
 
 const (
 	keepSend  sendMark = iota
 	setSend            // to the database's clock plus SendIn
-	clearSend          // there is no request
+	clearSend          // to null: there is no request
 )
 
-// record is a row of transcripts as it was read under a lock, and what becomes of it. Both stores read records, have them
-// changed here, and write those that are dirty.
+// record is a row of transcripts that was read under a lock, and the changes to it. Both stores read records, change them with the methods
+// here, and write the dirty ones.
 type record struct {
 	Row
 	file    string
@@ -28,7 +28,7 @@ type record struct {
 
 	fresh        bool // it is not in the database yet
 	dirty        bool
-	partialDirty bool // replace the partial errors by partial
+	partialDirty bool // replace the partial errors with partial
 	found        bool // set imported_at
 	send         sendMark
 }
@@ -42,17 +42,17 @@ func newRecord(run int64, req ClaimRequest) *record {
 	}
 }
 
-// known is the row without the times that the database sets itself.
+// known returns the row without the times that the database sets.
 func (r *record) known() Row {
 	row := r.Row
 	row.ImportedAt, row.CreatedAt, row.UpdatedAt = time.Time{}, time.Time{}, time.Time{}
 	return row
 }
 
-// claim claims an existing record and reports whether the run has it. alive holds the runs that are alive.
+// claim claims an existing record and reports whether the run has it. alive is the set of runs that are alive.
 func (r *record) claim(run int64, req ClaimRequest, alive map[int64]bool) bool {
 	if r.ClaimedBy == run && r.Claim == max(req.Seen, 0)+1 {
-		return true // claimed before; the answer was lost
+		return true // a repetition of a claim whose answer was lost
 	}
 	to, ok := claimedAs(r.Status, req.As)
 	if r.Claim != req.Seen || !r.UpdatedAt.Equal(req.SeenAt) || !ok {
@@ -66,7 +66,7 @@ func (r *record) claim(run int64, req ClaimRequest, alive map[int64]bool) bool {
 	r.ClaimedBy, r.RunID = run, run
 	r.Status = to
 	if to != Pending {
-		return true // what is known of the request, or of the conversation, stays
+		return true // keep the data of the request or the conversation
 	}
 	r.ErrorCode, r.Error, r.Reason = "", "", ""
 	r.ContentHash, r.ClosedAt, r.file = req.ContentHash, req.ClosedAt, req.File
@@ -75,7 +75,7 @@ func (r *record) claim(run int64, req ClaimRequest, alive map[int64]bool) bool {
 	return true
 }
 
-// clearSend records that there is no request.
+// clearSend clears send_before.
 func (r *record) clearSend() { r.send, r.SendIn = clearSend, 0 }
 
 // apply applies a change that checkChanges has accepted.
@@ -94,12 +94,12 @@ func (r *record) apply(run int64, c Change, holders map[int64]string) Result {
 	if t.Ends && r.ClaimedBy == 0 {
 		return Result{Applied: r.ended(t, c)}
 	}
-	// What does not end the claim may be repeated; a repeated Send must set send_before again.
+	// An event that does not end the claim may be repeated: a repeated Send must set send_before again.
 	if r.ClaimedBy != run || !slices.Contains(t.From, r.Status) && (t.Ends || r.Status != to) {
 		return Result{}
 	}
 	if c.Event == Send && r.Status == Sending && r.Attempts != c.Attempts {
-		return Result{} // another attempt, without evidence about the one before
+		return Result{} // a new attempt without evidence about the one before
 	}
 	r.dirty = true
 	r.Status, r.RunID = to, run
@@ -122,7 +122,7 @@ func (r *record) apply(run int64, c Change, holders map[int64]string) Result {
 	return Result{Applied: true}
 }
 
-// ended reports whether the record is as the change, which ends the claim, would have left it.
+// ended reports whether the record is in the state in which this change, which ends the claim, leaves it.
 func (r *record) ended(t Transition, c Change) bool {
 	status := r.Status == t.To || t.To == Complete && r.Status == Partial
 	if t.To == "" {
@@ -131,7 +131,7 @@ func (r *record) ended(t Transition, c Change) bool {
 	return status && r.EndUserID == c.EndUserID && r.Attempts == c.Attempts && r.ErrorCode == c.ErrorCode && r.Error == c.Error
 }
 
-// applyFound records a conversation. holders says which transcripts of the source have the conversations of this write.
+// applyFound records a conversation. holders maps the conversations of this write to the transcripts of the source that have them.
 func (r *record) applyFound(c Change, holders map[int64]string) Result {
 	if r.ConversationID == c.ConversationID {
 		return Result{Applied: true}
@@ -147,10 +147,10 @@ func (r *record) applyFound(c Change, holders map[int64]string) Result {
 	r.Attempts = max(r.Attempts, c.Attempts)
 	r.clearSend()
 	if holder, ok := holders[c.ConversationID]; ok && holder != r.ID {
-		// Sent again it might be there twice, and the conversation cannot be recorded twice: a person has to look.
+		// The conversation cannot be recorded twice, and sending the transcript again might import it twice: a person must decide.
 		r.Status, r.ClaimedBy = InDoubt, 0
 		r.ErrorCode, r.Reason = codeConversationTaken, ""
-		r.Error = fmt.Sprintf("conversation %d belongs to transcript %q already", c.ConversationID, holder)
+		r.Error = fmt.Sprintf("conversation %d already belongs to transcript %q", c.ConversationID, holder)
 		return Result{Holder: holder}
 	}
 	holders[c.ConversationID] = r.ID
@@ -166,7 +166,7 @@ func (r *record) applyFound(c Change, holders map[int64]string) Result {
 	return Result{Applied: true}
 }
 
-// addDuplicate records, once, that there is another conversation; what was complete is partial then.
+// addDuplicate records, once, that there is another conversation. A complete transcript becomes partial.
 func (r *record) addDuplicate(other int64) {
 	p := PartialError{
 		Kind:    KindDuplicate,
@@ -181,8 +181,7 @@ func (r *record) addDuplicate(other int64) {
 	}
 }
 
-// replacePartial replaces the partial errors unless there is nothing to replace them by. Duplicates stay: another process
-// may have recorded them.
+// replacePartial replaces the partial errors, unless with is nil. Duplicates stay, because another process may have recorded them.
 func (r *record) replacePartial(with []PartialError) {
 	if with == nil {
 		return
@@ -198,7 +197,7 @@ func (r *record) replacePartial(with []PartialError) {
 	}
 }
 
-// needsPartial reports whether one of the changes depends on, or changes, the partial errors recorded.
+// needsPartial reports whether any of the changes reads or changes the recorded partial errors.
 func needsPartial(changes []Change) bool {
 	return slices.ContainsFunc(changes, func(c Change) bool {
 		return c.PartialErrors != nil || c.Event == Found || c.Event == Finish
@@ -216,7 +215,7 @@ func foundConversations(changes []Change) []int64 {
 	return ids
 }
 
-// applyAll applies changes to the records in their order and returns the results and the records to write, by id.
+// applyAll applies changes to the records in order and returns the results and the records to write, in the order of their ids.
 func applyAll(records map[string]*record, run int64, changes []Change, holders map[int64]string) ([]Result, []*record) {
 	results := make([]Result, len(changes))
 	for i, c := range changes {
@@ -228,7 +227,8 @@ func applyAll(records map[string]*record, run int64, changes []Change, holders m
 	return results, dirtyRecords(records)
 }
 
-// claimAll claims records, adding those that are not there, and returns the rows that the run has and the records to write.
+// claimAll claims records, adding missing ones. It returns the row of each claim that succeeded, the zero Row for the others, and the
+// records to write.
 func claimAll(records map[string]*record, run int64, requests []ClaimRequest, alive map[int64]bool) ([]Row, []*record) {
 	rows := make([]Row, len(requests))
 	for i, req := range requests {

@@ -58,7 +58,7 @@ func BenchmarkLookup(b *testing.B) {
 	})
 }
 
-// BenchmarkLookupSettled looks up 512 of a million transcripts at a time, as a run does that reads its source again.
+// BenchmarkLookupSettled looks up 512 of a million transcripts at a time, like a run that reads its source again.
 func BenchmarkLookupSettled(b *testing.B) {
 	eachBench(b, func(b *testing.B, s *fixture, run int64) {
 		const known, batch = 1_000_000, 512

@@ -1,5 +1,5 @@
-// Package checkpoint records what is known of each transcript, end-user and run, on Postgres or SQLite, so that every
-// transcript is imported exactly once whatever fails.
+// Package checkpoint records the state of each transcript, end-user and run, in Postgres or SQLite, so that every transcript is imported
+// exactly once whatever fails.
 package checkpoint
 
 import "time"
@@ -7,53 +7,52 @@ import "time"
 // Lease is how long a run holds its claims after it last renewed its lease.
 const Lease = 30 * time.Second
 
-// Row is what is known of one transcript. A zero value of a field means that nothing is known.
+// Row is the recorded state of one transcript. The zero value of a field means unknown.
 type Row struct {
 	ID             string
 	Status         Status
 	ConversationID int64
 	EndUserID      string
-	Attempts       int // import requests that left
+	Attempts       int // import requests that were sent
 	ErrorCode      string
 	Error          string
-	Reason         string // what a refusal is about, in one word such as attachment; "" where that is not known
-	ContentHash    string // hexadecimal SHA-256 of the version that was sent, or else last worked on
+	Reason         string // what a refusal concerns, in one word such as attachment; "" if unknown
+	ContentHash    string // hexadecimal SHA-256 of the version that was sent, or else of the last one worked on
 	ClosedAt       time.Time
 	RunID          int64 // the run that last worked on it
 	ImportedAt     time.Time
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
-	// SendIn is how much of the time is left until send_before by the database's clock; negative when it has passed.
+	// SendIn is the time left until send_before by the database's clock, negative if that has passed.
 	SendIn time.Duration
-	// Claim counts the claims on the transcript; the current one has this number.
+	// Claim is the number of claims on the transcript so far, and so the number of the current one.
 	Claim int64
-	// ClaimedBy is the run that claimed it and has not given it back, 0 if none.
+	// ClaimedBy is the run that has claimed it and not released it, 0 if none.
 	ClaimedBy int64
-	// Held says that ClaimedBy is a run other than the asking one, and alive.
+	// Held says that ClaimedBy is another run than the one that reads, and alive.
 	Held bool
 }
 
-// ClaimRequest asks for one transcript.
+// ClaimRequest is a request for one transcript.
 type ClaimRequest struct {
 	ID string
 	// Seen is the Claim of the Row that was looked up, -1 if there was none, and SeenAt its UpdatedAt. The claim fails if the
-	// row was written since: a claimer goes on from what it saw, and a run whose lease is over may still be at work.
+	// row was written since: the claimer acts on what it read, and a run whose lease has expired may still be working.
 	Seen   int64
 	SeenAt time.Time
-	// ContentHash and ClosedAt are recorded unless the transcript is Sending or Imported already.
+	// ContentHash and ClosedAt are recorded unless the transcript is already Sending or Imported.
 	ContentHash string
 	ClosedAt    time.Time
-	// File is the configured path of a record that is known by its place, for ClearRejected; else "".
+	// File is the configured path of a record that is identified by its place, for ClearRejected; otherwise "".
 	File string
-	// As is what the claim makes of the transcript, one of those that ClaimedAs allows; "" for the default, which Complete
-	// and Partial ones do not have. The claim fails if it is not allowed.
+	// As is the status that the claim sets, which ClaimedAs must allow; otherwise the claim fails. "" means the default, which
+	// Complete and Partial transcripts do not have.
 	As Status
 }
 
-// Change is one event in the life of a claimed transcript, and what its row says from then on: ConversationID, EndUserID,
-// Attempts, ErrorCode, Error, Reason, ContentHash and ClosedAt replace what was there. A Found change only adds the conversation
-// id where none is recorded, and leaves an existing one alone; what it does not say (zero values) it leaves alone too, the
-// error aside. No other event changes the conversation id.
+// Change is an event of a claimed transcript and the new content of its row: ConversationID, EndUserID, Attempts, ErrorCode, Error,
+// Reason, ContentHash and ClosedAt replace the recorded values. A Found change sets the conversation id only if none is recorded, and
+// leaves fields unchanged for which it has the zero value, except for the error. No other event changes the conversation id.
 type Change struct {
 	ID    string
 	Claim int64
@@ -69,28 +68,27 @@ type Change struct {
 	ClosedAt       time.Time
 	// SendFor is, for Send and SendAgain, how far ahead of the database's clock send_before is set.
 	SendFor time.Duration
-	// PartialErrors replace those recorded so far, unless nil. Recorded duplicates stay in any case: another process may
-	// have found them.
+	// PartialErrors replace the recorded ones, unless nil. Recorded duplicates always stay, because another process may have found them.
 	PartialErrors []PartialError
 }
 
-// Result is what became of a Change.
+// Result is the outcome of a Change.
 type Result struct {
-	// Row is the transcript's row after the change, or as it stands if the change was not applied; the zero Row if there is none.
+	// Row is the transcript's current row, whether the change was applied or not; the zero Row if there is none.
 	// ImportedAt, CreatedAt, UpdatedAt and Held are not set.
 	Row Row
-	// Applied is false when the claim is no longer the current one, or the status does not allow the event. A change that
-	// was applied before (its answer was lost) is applied again with the same outcome.
+	// Applied is false if the claim is no longer the current one, or the status does not allow the event. Repeating a change whose
+	// answer was lost has the same outcome.
 	Applied bool
-	// Other is, for Found, the conversation id that stood there already and is another one; both are then recorded as a
-	// partial error of the kind duplicate, the status is Partial at the end, whichever run finishes it.
+	// Other is, for Found, the different conversation id that was already recorded. Both are then recorded as a partial error of the
+	// kind duplicate, and the transcript ends as Partial, whichever run finishes it.
 	Other int64
-	// Holder is, for Found, the other transcript of the source that has this conversation already. The conversation is not
-	// recorded twice: the change is not applied, and the transcript is InDoubt, unclaimed, until a person has looked.
+	// Holder is, for Found, the other transcript of the source that already has this conversation. The change is not applied, and the
+	// transcript is InDoubt and unclaimed until a person decides.
 	Holder string
 }
 
-// PartialErrorKind sorts partial errors.
+// PartialErrorKind classifies partial errors.
 type PartialErrorKind string
 
 // The kinds of partial errors.
@@ -112,7 +110,7 @@ type PartialError struct {
 	Attribute         string
 }
 
-// Counts are what a run has done. Read is the sum of the outcomes.
+// Counts are the figures of a run. Read is the sum of the outcomes.
 type Counts struct {
 	Read        int64 `json:"read"`
 	Imported    int64 `json:"imported"` // complete, without partial errors
@@ -123,7 +121,7 @@ type Counts struct {
 	AlreadyDone int64 `json:"already_done"`
 	Duplicate   int64 `json:"duplicate"`
 	InDoubt     int64 `json:"in_doubt"`
-	Pending     int64 `json:"pending"` // also those left sending, or imported without their attributes
+	Pending     int64 `json:"pending"` // including those left sending, or imported without their attributes
 	Requests    int64 `json:"requests"`
 }
 
@@ -140,14 +138,14 @@ type Run struct {
 	Alive      bool // its lease has not expired
 }
 
-// Beat is how far a run is. All figures are those since it began, so that a repetition adds nothing.
+// Beat is the progress of a run. All figures are totals since its start, so a Beat may be repeated.
 type Beat struct {
 	Counts    Counts
 	Throttled int64      // 429 answers
-	Steps     []StepTime // those that are left out stay as they are
+	Steps     []StepTime // steps that are missing here stay as they are
 }
 
-// StepTime is the time that a run has spent on one step, such as a kind of request. It is kept to the microsecond.
+// StepTime is the time that a run has spent on one step, such as a kind of request. It is stored to the microsecond.
 type StepTime struct {
 	Name  string // once in a Beat
 	Count int64
@@ -155,7 +153,7 @@ type StepTime struct {
 	Max   time.Duration
 }
 
-// Sample is how far a run was at one moment.
+// Sample is the progress of a run at one time.
 type Sample struct {
 	At        time.Time
 	Imported  int64
@@ -190,21 +188,21 @@ type Identifier struct {
 	Value string
 }
 
-// Reservation is the answer to the request to create an end-user. Exactly one of EndUserID, Held and Granted is set.
+// Reservation is the result of a request to reserve a person's identifiers. Exactly one of EndUserID, Held and Granted is set.
 type Reservation struct {
-	// EndUserID is the end-user that one of the identifiers is known to belong to, whichever.
+	// EndUserID is an end-user that one of the identifiers already belongs to.
 	EndUserID string
-	// Held says that another run, which is alive, is creating an end-user with one of the identifiers: ask again later.
+	// Held says that another run, which is alive, is creating an end-user with one of the identifiers: try again later.
 	Held bool
-	// Granted says that the identifiers are reserved: create the end-user, then Save or Release them.
+	// Granted says that the identifiers are reserved: create the end-user, then call SaveEndUsers or ReleaseEndUsers.
 	Granted bool
-	// Doubt says that one of them had been reserved before and its outcome is unknown: the end-user may exist already.
+	// Doubt says that one of them had been reserved before and the outcome is unknown: the end-user may already exist.
 	Doubt bool
-	// Kept says that the run itself had reserved all of them before, and nobody has taken them over since.
+	// Kept says that this run had already reserved all of them, and no other run has taken them over since.
 	Kept bool
 }
 
-// OfPerson is a transcript of a person. ConversationID is 0 where there is none.
+// OfPerson is a transcript of a person. ConversationID is 0 if there is none.
 type OfPerson struct {
 	Source         string
 	ID             string
@@ -212,7 +210,7 @@ type OfPerson struct {
 	ConversationID int64
 }
 
-// EndUser ties identifiers to an end-user of Dixa.
+// EndUser is an end-user in Dixa with identifiers that belong to it.
 type EndUser struct {
 	ID          string
 	Identifiers []Identifier

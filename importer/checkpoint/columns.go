@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// column is a column of transcripts that a record holds. A new one is a line in columns, a field of Row and a migration for each
-// database: all statements that read or save whole records are made from the table. What may change it, apply says.
+// column is a column of the table transcripts that a record holds. To add one, add a line to columns, a field to Row and a migration for
+// each database: all statements that read or save whole records are built from columns. apply decides what changes it.
 type column struct {
 	name string
 	save saveColumn
 	null bool // the zero value is stored as null
-	// of returns a pointer to where a record has it: a *string, *Status, *int, *int64 or *time.Time.
+	// of returns a pointer to the record's field: a *string, *Status, *int, *int64 or *time.Time.
 	of func(r *record) any
 }
 
-// saveColumn describes which statements save a column.
+// saveColumn says which statements save a column.
 type saveColumn int
 
 const (
-	saveNever  saveColumn = iota // the database's clock sets it
-	saveLater                    // a first claim leaves it empty
-	saveAlways                   // the first claim, and whatever follows
+	saveNever  saveColumn = iota // none: the database's clock sets it
+	saveLater                    // updates: a first claim leaves it empty
+	saveAlways                   // first claims and updates
 )
 
-// columns are all of them but the source and send_before, which is read as the time that is left.
+// columns lists all columns except the source and send_before, which is read as the time left.
 var columns = []column{
 	{"transcript_id", saveAlways, false, func(r *record) any { return &r.ID }},
 	{"status", saveAlways, false, func(r *record) any { return &r.Status }},
@@ -47,24 +47,24 @@ var columns = []column{
 	{"file", saveAlways, true, func(r *record) any { return &r.file }},
 }
 
-// insertColumns are those that a first claim saves, updateColumns those that any write saves. Both begin with the transcript's id.
+// insertColumns are the columns that a first claim saves, updateColumns those that an update saves. Both begin with the transcript's id.
 var (
 	insertColumns = slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return c.save != saveAlways })
 	updateColumns = slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return c.save == saveNever })
 )
 
-// perColumn lists what f says of each column, and of its number from first on.
+// perColumn joins the results of f for each column with commas. n counts the columns from first.
 func perColumn(columns []column, first int, f func(c column, n int) string) string {
-	parts := make([]string, len(columns))
+	list := make([]string, len(columns))
 	for i, c := range columns {
-		parts[i] = f(c, first+i)
+		list[i] = f(c, first+i)
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(list, ", ")
 }
 
 func columnName(c column, _ int) string { return c.name }
 
-// postgresType is the type of the column in Postgres.
+// postgresType returns the column's type in Postgres.
 func (c column) postgresType() string {
 	switch c.of(&record{}).(type) {
 	case *int64:
@@ -77,8 +77,8 @@ func (c column) postgresType() string {
 	return "text"
 }
 
-// postgresRead selects the column, with the zero value for null. Times are microseconds since 1970: without a description of the
-// result, which would need a session, one comes as text, and the text of a time depends on the server's DateStyle.
+// postgresRead returns the expression that selects the column, with the zero value for null. It selects times as microseconds since 1970:
+// in the protocol mode that works through poolers, a time arrives as text, which depends on the server's DateStyle.
 func (c column) postgresRead(int) string {
 	switch c.postgresType() {
 	case "timestamptz":
@@ -89,10 +89,10 @@ func (c column) postgresRead(int) string {
 	return "coalesce(" + c.name + ", 0)"
 }
 
-// postgresArray is the parameter that holds the column of many records.
+// postgresArray returns the parameter for the column's values of many records.
 func postgresArray(c column, n int) string { return fmt.Sprintf("$%d::%s[]", n, c.postgresType()) }
 
-// postgresValue is what is saved of the column of v.
+// postgresValue returns the expression that saves the column from v.
 func postgresValue(c column, _ int) string {
 	switch t := c.postgresType(); {
 	case !c.null || t == "timestamptz":
@@ -105,7 +105,7 @@ func postgresValue(c column, _ int) string {
 
 func postgresSet(c column, n int) string { return c.name + " = " + postgresValue(c, n) }
 
-// postgresColumns turns records into arrays, one for each column.
+// postgresColumns converts records to arrays, one for each column.
 func postgresColumns(columns []column, records []*record) []any {
 	arrays := make([]any, len(columns))
 	for i, c := range columns {
@@ -133,7 +133,7 @@ func gather[T, A any](c column, records []*record, value func(T) A) []A {
 	return array
 }
 
-// sqliteRead selects the column as text.
+// sqliteRead returns the expression that selects the column, with "" for null.
 func (c column) sqliteRead(int) string {
 	if c.null {
 		return "coalesce(" + c.name + ", '')"
@@ -145,7 +145,7 @@ func sqliteParameter(_ column, n int) string { return fmt.Sprintf("?%d", n) }
 
 func sqliteSet(c column, n int) string { return fmt.Sprintf("%s = ?%d", c.name, n) }
 
-// parse reads what sqliteRead selects.
+// parse sets the record's field from the text that sqliteRead selects.
 func (c column) parse(r *record, text string, p *fieldParser) {
 	switch field := c.of(r).(type) {
 	case *string:
@@ -161,7 +161,7 @@ func (c column) parse(r *record, text string, p *fieldParser) {
 	}
 }
 
-// sqliteValues are what is saved of a record.
+// sqliteValues returns the values to save of a record.
 func sqliteValues(columns []column, r *record) []any {
 	values := make([]any, len(columns), len(columns)+6)
 	for i, c := range columns {

@@ -12,29 +12,29 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// query is a statement in the words of each database.
+// query is a statement in the dialect of each database.
 type query struct{ postgres, sqlite string }
 
-// both returns a statement that is written once, for Postgres, with these words for what the databases write differently:
+// both returns a statement that is written once, for Postgres, with these macros where the dialects differ:
 //
-//	{in $1}           the database's present and a fromNow
-//	{past x $1}       a time that is not after {in $1}, else null; so is one that SQLite cannot compare, as its year has five digits
-//	{at x}            a time that is selected; see instant
+//	{in $1}           the database's current time plus a fromNow
+//	{past x $1}       the time x if it is not after {in $1}, else null; null also if the year has five digits, which SQLite cannot compare
+//	{at x}            selects the time x; see instant
 //	{any $1}          is one of a []string
-//	{indexed by name} the index that SQLite must take; Postgres finds it
+//	{indexed by name} the index that SQLite must use; Postgres chooses its own
 func both(text string) query {
 	q := query{text, text}
-	for _, w := range words {
-		q.postgres, q.sqlite = w.is.ReplaceAllString(q.postgres, w.postgres), w.is.ReplaceAllString(q.sqlite, w.sqlite)
+	for _, m := range macros {
+		q.postgres, q.sqlite = m.pattern.ReplaceAllString(q.postgres, m.postgres), m.pattern.ReplaceAllString(q.sqlite, m.sqlite)
 	}
 	return q
 }
 
-// apart returns a statement that is written for each database, with the words of both.
+// apart returns a statement that is written for each database, with the macros of both.
 func apart(postgres, sqlite string) query { return query{both(postgres).postgres, both(sqlite).sqlite} }
 
-var words = []struct {
-	is               *regexp.Regexp
+var macros = []struct {
+	pattern          *regexp.Regexp
 	postgres, sqlite string
 }{
 	{regexp.MustCompile(`\{past (\w+) (\$\d+)\}`), `case when $1 <= {in $2} then $1 end`, `case when $1 <= {in $2} and length($1) = 24 then $1 end`},
@@ -48,16 +48,16 @@ var words = []struct {
 	{regexp.MustCompile(`\$(\d+)`), `$0`, `?$1`},
 }
 
-// fromNow is an argument: the time that lies so far in the future by the database's clock.
+// fromNow is an argument for {in} and {past}: a time relative to the database's clock.
 type fromNow time.Duration
 
-// present is the present by the database's clock.
+// present is the current time by the database's clock.
 const present = fromNow(0)
 
-// instant reads a time that was selected with {at}, and the zero time from null.
+// instant scans a time that was selected with {at}. Null is the zero time.
 type instant struct{ *time.Time }
 
-// Scan takes microseconds since 1970 from Postgres, and text from SQLite.
+// Scan accepts microseconds since 1970 from Postgres, and text from SQLite.
 func (i instant) Scan(value any) (err error) {
 	switch v := value.(type) {
 	case nil:
@@ -75,12 +75,12 @@ func (i instant) Scan(value any) (err error) {
 // scanner is a row of a result.
 type scanner interface{ Scan(dest ...any) error }
 
-// statement is a query with its arguments: numbers, texts, times, fromNow, []string, and pointers to them for what may be null.
+// statement is a query with its arguments: numbers, texts, times, fromNow, []string, and pointers to them for nullable values.
 type statement struct {
 	query
 	args    []any
-	row     func(scanner) error       // called for each row of a result
-	changed func(changed int64) error // called with how many rows were changed; its error ends the transaction
+	row     func(scanner) error       // called for each row of the result
+	changed func(changed int64) error // called with the number of changed rows; an error aborts the transaction
 	// patience is how long Postgres may take to answer; 0: postgresPatience.
 	patience time.Duration
 }
@@ -106,7 +106,7 @@ func (s *postgresStore) write(ctx context.Context, doing string, statements ...s
 		return nil
 	}}
 	for _, st := range statements {
-		if st.changed != nil { // the commit waits for what it says
+		if st.changed != nil { // an empty step makes the commit wait for its result
 			steps = append(steps, func(*pgx.Batch) error { return nil })
 			break
 		}

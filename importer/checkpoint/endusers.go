@@ -2,14 +2,14 @@ package checkpoint
 
 import "slices"
 
-// endUserRow is what is recorded of an identifier in an organisation.
+// endUserRow is the row of an identifier in an organisation.
 type endUserRow struct {
-	endUserID  string // "" while it is reserved
+	endUserID  string // "" while it is only reserved
 	reservedBy int64
 }
 
-// reserve decides on the request to create a person. The person's identifiers are as stored, in the order in which they are
-// looked up; rows holds those that are recorded for the organisation, alive the runs that are alive.
+// reserve decides whether a run may create a person. The person's identifiers are in stored form, in the order of look-up. rows has the
+// organisation's rows of them, alive the runs that are alive.
 func reserve(person []Identifier, rows map[Identifier]endUserRow, run int64, alive map[int64]bool) Reservation {
 	var held, doubt bool
 	kept := len(person) > 0
@@ -32,7 +32,7 @@ func reserve(person []Identifier, rows map[Identifier]endUserRow, run int64, ali
 	return Reservation{Granted: true, Doubt: doubt, Kept: kept}
 }
 
-// reserveAll decides on all persons and returns the identifiers that are granted, sorted.
+// reserveAll decides about all persons and returns the granted identifiers, sorted.
 func reserveAll(persons [][]Identifier, rows map[Identifier]endUserRow, run int64, alive map[int64]bool) ([]Reservation, []Identifier) {
 	answers := make([]Reservation, len(persons))
 	var granted [][]Identifier
@@ -48,7 +48,7 @@ func reserveAll(persons [][]Identifier, rows map[Identifier]endUserRow, run int6
 	return answers, storedIdentifiers(granted...)
 }
 
-// ownerships returns whose each identifier is, in the order of the primary key; the last of several owners counts.
+// ownerships returns the identifiers in the order of the primary key, and the owner of each. If there are several, the last one counts.
 func ownerships(users []EndUser) ([]Identifier, map[Identifier]string) {
 	owner := map[Identifier]string{}
 	var ids []Identifier
@@ -63,20 +63,20 @@ func ownerships(users []EndUser) ([]Identifier, map[Identifier]string) {
 	return slices.Compact(ids), owner
 }
 
-// joins reports whether an end-user that was found by the last of its identifiers may have the others as well: nothing is known of it
-// that is another one of their kinds, beside what was seen.
-func joins(user EndUser, known, seen []Identifier) bool {
+// mayJoin reports whether an end-user that was found by the last of its identifiers may also get the other, stronger ones: it may not if
+// known has an identifier of one of their kinds that is neither one of them nor in seen.
+func mayJoin(user EndUser, known, seen []Identifier) bool {
 	if len(user.Identifiers) == 0 {
 		return true
 	}
-	theirs := append(storedIdentifiers(seen), storedIdentifiers(user.Identifiers)...)
+	accepted := append(storedIdentifiers(seen), storedIdentifiers(user.Identifiers)...)
 	stronger := user.Identifiers[:len(user.Identifiers)-1]
 	return !slices.ContainsFunc(known, func(id Identifier) bool {
-		return slices.ContainsFunc(stronger, func(s Identifier) bool { return s.Kind == id.Kind }) && !slices.Contains(theirs, id)
+		return slices.ContainsFunc(stronger, func(s Identifier) bool { return s.Kind == id.Kind }) && !slices.Contains(accepted, id)
 	})
 }
 
-// byIdentifier returns what was found by stored identifiers by those that were asked for.
+// byIdentifier replaces the stored identifiers in found with those that the caller gave.
 func byIdentifier(ids []Identifier, found map[Identifier]string) map[Identifier]string {
 	for _, id := range ids {
 		if stored := id.stored(); stored != id {

@@ -48,34 +48,34 @@ func TestReservations(t *testing.T) {
 		mine, theirs := s.start(t), s.start(t)
 		granted, doubt, held := Reservation{Granted: true}, Reservation{Granted: true, Doubt: true}, Reservation{Held: true}
 
-		equal(t, "strangers", s.reserve(t, mine, identifiers("a", "b"), identifiers("c")), []Reservation{granted, granted})
+		equal(t, "new persons", s.reserve(t, mine, identifiers("a", "b"), identifiers("c")), []Reservation{granted, granted})
 		equal(t, "reserved ones are not found", s.find(t, org, "a", "b", "c"), nil)
-		// All of a person or none: z stays free although y is theirs to have.
+		// All identifiers of a person or none: z stays free, although y is granted.
 		equal(t, "overlap", s.reserve(t, theirs, identifiers("z", "b"), identifiers("y")), []Reservation{held, granted})
-		equal(t, "what was refused is free", s.reserve(t, mine, identifiers("z")), []Reservation{granted})
-		equal(t, "my own again", s.reserve(t, mine, identifiers("c", "d")), []Reservation{doubt})
-		equal(t, "all my own", s.reserve(t, mine, identifiers("c", "d")), []Reservation{{Granted: true, Doubt: true, Kept: true}})
+		equal(t, "a refused identifier is free", s.reserve(t, mine, identifiers("z")), []Reservation{granted})
+		equal(t, "one reserved by this run", s.reserve(t, mine, identifiers("c", "d")), []Reservation{doubt})
+		equal(t, "all reserved by this run", s.reserve(t, mine, identifiers("c", "d")), []Reservation{{Granted: true, Doubt: true, Kept: true}})
 
 		if err := s.SaveEndUsers(ctx, org, []EndUser{{ID: "u1", Identifiers: identifiers("a", "b")}}); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "known", s.reserve(t, theirs, identifiers("new", "b")), []Reservation{{EndUserID: "u1"}})
 		equal(t, "found", s.find(t, org, "a", "b", "new"), map[Identifier]string{{Email, "a"}: "u1", {Email, "b"}: "u1"})
-		equal(t, "a known one counts more than a held one", s.reserve(t, theirs, identifiers("c", "a")), []Reservation{{EndUserID: "u1"}})
+		equal(t, "a known identifier takes precedence over a held one", s.reserve(t, theirs, identifiers("c", "a")), []Reservation{{EndUserID: "u1"}})
 		equal(t, "other kind", s.reserve(t, theirs, []Identifier{{Phone, "a"}}), []Reservation{granted})
 
 		if err := s.ReleaseEndUsers(ctx, org, theirs, identifiers("c", "a")); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "only one's own are released", s.reserve(t, theirs, identifiers("c")), []Reservation{held})
+		equal(t, "another run's reservation is not released", s.reserve(t, theirs, identifiers("c")), []Reservation{held})
 		if err := s.ReleaseEndUsers(ctx, org, mine, identifiers("c", "a")); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "released", s.reserve(t, theirs, identifiers("c")), []Reservation{granted})
-		equal(t, "what is known is not released", len(s.find(t, org, "a")), 1)
+		equal(t, "a known identifier is not released", len(s.find(t, org, "a")), 1)
 
 		s.expire(t, theirs)
-		equal(t, "of a dead run", s.reserve(t, mine, identifiers("c")), []Reservation{doubt})
+		equal(t, "reserved by a dead run", s.reserve(t, mine, identifiers("c")), []Reservation{doubt})
 
 		if err := s.ForgetEndUser(ctx, org, "u1"); err != nil {
 			t.Fatal(err)
@@ -84,7 +84,7 @@ func TestReservations(t *testing.T) {
 	})
 }
 
-func TestEndUsersOfTwoOrganisations(t *testing.T) {
+func TestIdentifierBelongsToOneOrganisation(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		ctx := t.Context()
 		run, other := s.start(t), s.start(t)
@@ -102,13 +102,13 @@ func TestEndUsersOfTwoOrganisations(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, "not forgotten by another organisation", len(s.find(t, "o-2", "a")), 1)
-		equal(t, "reserved all the same", s.reserve(t, run, identifiers("a")), []Reservation{{Granted: true}})
+		equal(t, "reserved in another organisation", s.reserve(t, run, identifiers("a")), []Reservation{{Granted: true}})
 		equal(t, "held in its organisation", s.reserve(t, other, identifiers("a")), []Reservation{{Held: true}})
 		equal(t, "overwritten", s.find(t, "o-2", "a"), nil)
 	})
 }
 
-func TestSameIdentifierSavedTwice(t *testing.T) {
+func TestLastOwnerOfIdentifierCounts(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		users := []EndUser{{ID: "u1", Identifiers: identifiers("a", "a")}, {ID: "u2", Identifiers: identifiers("a")}}
 		if err := s.SaveEndUsers(t.Context(), org, users); err != nil {
@@ -118,15 +118,15 @@ func TestSameIdentifierSavedTwice(t *testing.T) {
 	})
 }
 
-// TestReservationsRace has runs that want overlapping persons at the same time: none may be granted to two.
-func TestReservationsRace(t *testing.T) {
+// TestReservationRaceHasOneWinner: several runs reserve overlapping persons at the same time. No identifier may be granted to two.
+func TestReservationRaceHasOneWinner(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		const runs, rounds, people = 4, 25, 6
 		stores := []*Store{s.Store}
 		if !s.sqlite() {
 			stores = append(stores, open(t, s.url))
 		}
-		var owners [people]atomic.Int64 // which run creates the owner of an identifier
+		var owners [people]atomic.Int64 // the run that has reserved each identifier
 		var granted, held atomic.Int64
 		g, ctx := errgroup.WithContext(t.Context())
 		for i := range runs {
@@ -151,7 +151,7 @@ func TestReservationsRace(t *testing.T) {
 	})
 }
 
-// reserveOnce wants two persons without a common identifier, and releases what it got.
+// reserveOnce reserves two persons without a common identifier, and releases what was granted.
 func reserveOnce(ctx context.Context, s *Store, run int64, random *rand.Rand, owners []atomic.Int64, granted, held *atomic.Int64) error {
 	order := random.Perm(len(owners))
 	wanted := [][]int{order[:2], order[2:4]}
@@ -220,17 +220,17 @@ func TestJoinEndUser(t *testing.T) {
 		join(false, nil, bob, phone)
 		join(false, nil, bob, Identifier{Phone, "+46"})
 		known(mail, ann, phone)
-		join(true, nil, mail, Identifier{Phone, "+46"}) // a weaker one of the same kind is no contradiction
-		join(true, []Identifier{ann}, bob, phone)       // the caller knows better
+		join(true, nil, mail, Identifier{Phone, "+46"}) // a different weaker identifier is no contradiction
+		join(true, []Identifier{ann}, bob, phone)       // the caller has seen the contradiction
 		known(mail, ann, bob, phone, Identifier{Phone, "+46"})
 		if ids, err := s.EndUserIdentifiers(ctx, "o-2", "u1"); err != nil || ids != nil {
-			t.Errorf("another organisation knows %v, %v", ids, err)
+			t.Errorf("another organisation has %v, %v", ids, err)
 		}
 	})
 }
 
-// TestJoinsRace: of several who find one end-user by what they share, one is that end-user.
-func TestJoinsRace(t *testing.T) {
+// TestJoinRaceHasOneWinner: if several persons find one end-user by a shared identifier, only one of them becomes that end-user.
+func TestJoinRaceHasOneWinner(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		stores := []*Store{s.Store}
 		if !s.sqlite() {
@@ -262,7 +262,7 @@ func TestJoinsRace(t *testing.T) {
 	})
 }
 
-// markShared returns what the migration does to the rows that are there.
+// markShared returns the statement by which the migration marks existing rows.
 func markShared(t testing.TB, sqlite bool) string {
 	t.Helper()
 	files := migrations.Postgres()
@@ -282,9 +282,9 @@ func markShared(t testing.TB, sqlite bool) string {
 	return "update " + update
 }
 
-// TestIdentifiersThatWereMixedUp: identifiers that earlier versions gave to one end-user although they are several people's lead to
-// nobody, and are still found to be forgotten.
-func TestIdentifiersThatWereMixedUp(t *testing.T) {
+// TestSharedIdentifiersAreIgnored: identifiers of several people that earlier versions gave to one end-user are not used in look-ups, but
+// are found when a person is erased.
+func TestSharedIdentifiersAreIgnored(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		ctx := t.Context()
 		run := s.start(t)
@@ -303,12 +303,12 @@ func TestIdentifiersThatWereMixedUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "known", ids, []Identifier{{Phone, "+45"}})
+		equal(t, "identifiers", ids, []Identifier{{Phone, "+45"}})
 		users, _, err := s.FindPerson(ctx, both[:1])
 		if err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "to be forgotten", users, []string{"u1"})
+		equal(t, "person to erase", users, []string{"u1"})
 		equal(t, "reserved", s.reserve(t, run, both[:1]), []Reservation{{Granted: true}})
 		if err := s.SaveEndUsers(ctx, org, []EndUser{{ID: "u3", Identifiers: both}}); err != nil {
 			t.Fatal(err)
@@ -317,6 +317,6 @@ func TestIdentifiersThatWereMixedUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "certain again", found, map[Identifier]string{both[0]: "u3", both[1]: "u3"})
+		equal(t, "owner after a new save", found, map[Identifier]string{both[0]: "u3", both[1]: "u3"})
 	})
 }

@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// TestFastPathChangesDoWhatApplyDoes writes random changes, fast-path ones and others, to a store, and lets apply say what must come
-// of them.
-func TestFastPathChangesDoWhatApplyDoes(t *testing.T) {
+// TestFastPathMatchesApply writes random changes, on the fast path and on the slow path, to a store, and compares the results with those of
+// apply.
+func TestFastPathMatchesApply(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		run := s.start(t)
-		other := run + 1000 // one that never was: its writes must miss
+		other := run + 1000 // a run that does not exist: its writes must not match
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 0))
 		events := []Event{Send, Send, Found, Found, Finish, Finish, SendAgain, Unsent, NotFound, FinishPartial, Fail, GiveUp, Release, Skip}
-		quick := map[Event]int{}
-		rounds, least := 120, 100
+		fast := map[Event]int{}
+		rounds, minimum := 120, 100
 		if testing.Short() {
-			rounds, least = 60, 40
+			rounds, minimum = 60, 40
 		}
 		const steps = 8
 		for round := range rounds {
@@ -48,7 +48,7 @@ func TestFastPathChangesDoWhatApplyDoes(t *testing.T) {
 				for i := range changes {
 					c := Change{ID: ids[random.IntN(len(ids))], Claim: 1, Event: events[random.IntN(len(events))], Attempts: random.IntN(2), EndUserID: "u",
 						ContentHash: "h", ClosedAt: t0}
-					// Mostly what comes next, so that the usual ways are gone to their end.
+					// Mostly the next event, so that transcripts get to the end.
 					if r := model[c.ID]; random.IntN(6) > 0 {
 						switch r.Status {
 						case Pending:
@@ -78,7 +78,7 @@ func TestFastPathChangesDoWhatApplyDoes(t *testing.T) {
 					if c.Event == Send || c.Event == SendAgain {
 						c.SendFor = time.Minute
 					}
-					if i > 0 && changes[i-1].Event == Found && random.IntN(2) == 0 { // the two of a transcript without attributes
+					if i > 0 && changes[i-1].Event == Found && random.IntN(2) == 0 { // the Found and Finish of a transcript without attributes
 						c = changes[i-1]
 						c.Event, c.PartialErrors = Finish, nil
 					}
@@ -88,7 +88,7 @@ func TestFastPathChangesDoWhatApplyDoes(t *testing.T) {
 					changes[i] = c
 				}
 				for _, u := range onFastPath(changes) {
-					quick[u.Event]++
+					fast[u.Event]++
 				}
 				as := run
 				if random.IntN(8) == 0 {
@@ -107,7 +107,7 @@ func TestFastPathChangesDoWhatApplyDoes(t *testing.T) {
 				}
 				for id, r := range model {
 					row := rows[id]
-					row.Held = false // results do not say
+					row.Held = false // not set in results
 					equal(t, what, row, r.Row)
 					if step == steps-1 || slices.ContainsFunc(changes, func(c Change) bool { return c.ID == id }) {
 						equal(t, what, s.partial(t, id), r.partial)
@@ -122,8 +122,8 @@ func TestFastPathChangesDoWhatApplyDoes(t *testing.T) {
 			}
 		}
 		for _, e := range []Event{Send, Found, Finish} {
-			if quick[e] < least {
-				t.Errorf("only %d fast-path changes %s", quick[e], e)
+			if fast[e] < minimum {
+				t.Errorf("only %d changes %s took the fast path", fast[e], e)
 			}
 		}
 	})

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// forgetPatience is how long it may take to look through all transcripts.
+// forgetPatience is how long a scan of all transcripts may take.
 const forgetPatience = 10 * time.Minute
 
 const (
-	// forgettable is true of the transcripts that nothing will be done with that needs the end-user.
+	// forgettable matches the transcripts that need their end-user no longer.
 	forgettable = `status in ('complete', 'partial', 'failed', 'rejected', 'skipped')`
-	// forgettableMessage is true of the partial errors whose message Dixa wrote.
+	// forgettableMessage matches the partial errors whose message may come from Dixa.
 	forgettableMessage = `kind not in ('adopted', 'duplicate')`
 )
 
@@ -23,7 +23,7 @@ var (
 		where kind = $1::text and value = $2::text and organisation = $3::text and reserved_by = $4::bigint and end_user_id is null`)
 	forgetEndUser = both(`delete from dixa_import.end_users where end_user_id = $1::text and organisation = $2::text`)
 	ownerOf       = both(`select end_user_id from dixa_import.end_users where kind = $1::text and value = $2::text and end_user_id is not null`)
-	// No index serves this: it would cost every import more than it saves the rare request to be forgotten.
+	// This query has no index: an index would slow down every import, and requests to be forgotten are rare.
 	transcriptsOf = both(`select source, transcript_id, status, coalesce(conversation_id, 0) from dixa_import.transcripts
 		where end_user_id {any $1} order by source, transcript_id`)
 	forgetTranscript = both(`update dixa_import.transcripts set end_user_id = null, error = null, updated_at = {in $4}
@@ -34,12 +34,12 @@ var (
 			where end_user_id {any $1} order by kind, value for update) as theirs
 		where e.kind = theirs.kind and e.value = theirs.value`,
 		`delete from end_users where end_user_id {any $1}`)
-	// A reservation is left to a run that is alive: it is about to create the end-user.
+	// Reservations of runs that are alive stay: they are about to create the end-user.
 	forgetReservation = both(`delete from dixa_import.end_users where kind = $1::text and value = $2::text and end_user_id is null and not exists
 		(select 1 from dixa_import.runs where id = reserved_by and finished_at is null and lease_until > {in $3})`)
 )
 
-// EndUserIdentifiers returns the identifiers that are known to belong to an end-user, as they are stored.
+// EndUserIdentifiers returns the recorded identifiers of an end-user, in stored form.
 func (s *Store) EndUserIdentifiers(ctx context.Context, organisation, endUserID string) (ids []Identifier, err error) {
 	read := readIdentifiers.with(clean(endUserID), organisation)
 	read.row = func(row scanner) error {
@@ -52,10 +52,10 @@ func (s *Store) EndUserIdentifiers(ctx context.Context, organisation, endUserID 
 	return ids, err
 }
 
-// ReleaseEndUsers forgets the run's reservations of these identifiers.
+// ReleaseEndUsers deletes the run's reservations of these identifiers.
 func (s *Store) ReleaseEndUsers(ctx context.Context, organisation string, run int64, ids []Identifier) error {
 	var list []statement
-	for _, id := range storedIdentifiers(ids) { // in the order of the key, so that processes wait for each other and never in a circle
+	for _, id := range storedIdentifiers(ids) { // in the order of the key, which prevents deadlocks between processes
 		list = append(list, releaseReserved.with(string(id.Kind), id.Value, organisation, run))
 	}
 	if len(list) == 0 {
@@ -64,13 +64,13 @@ func (s *Store) ReleaseEndUsers(ctx context.Context, organisation string, run in
 	return s.write(ctx, "release end-users in", list...)
 }
 
-// ForgetEndUser forgets every identifier of an end-user that no longer exists in Dixa.
+// ForgetEndUser deletes all identifiers of an end-user that no longer exists in Dixa.
 func (s *Store) ForgetEndUser(ctx context.Context, organisation, endUserID string) error {
 	return s.write(ctx, "forget an end-user in", forgetEndUser.with(clean(endUserID), organisation))
 }
 
-// FindPerson returns the end-users that these identifiers belong to, in all organisations, and their transcripts in all sources. It
-// reads every transcript, which takes a while.
+// FindPerson returns the ids of the end-users that these identifiers belong to, in all organisations, and their transcripts in all
+// sources. It reads all transcripts, which may take minutes.
 func (s *Store) FindPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, list []OfPerson, err error) {
 	for _, id := range storedIdentifiers(ids) {
 		read := ownerOf.with(string(id.Kind), id.Value)
@@ -101,11 +101,11 @@ func (s *Store) FindPerson(ctx context.Context, ids []Identifier) (endUserIDs []
 	return endUserIDs, list, err
 }
 
-// ForgetPerson forgets a person in all sources and organisations: every identifier of the end-users that these identifiers belong to,
-// and, on those of their transcripts that are Complete, Partial, Failed, Rejected or Skipped, who it was and what Dixa said of errors. A
-// transcript in the middle keeps its end-user: call it again when that is done. It reads every transcript, which takes a while. It
-// returns the ids of the end-users, who remain in Dixa, as well as how many identifiers it removed. The ids count also with an error:
-// what was forgotten is not found a second time.
+// ForgetPerson erases a person in all sources and organisations: it deletes all identifiers of the end-users that these identifiers belong
+// to, and clears the end-user and the error messages on their transcripts that are Complete, Partial, Failed, Rejected or Skipped.
+// Unfinished transcripts keep their end-user: call it again when they are done. It reads all transcripts, which may take minutes. It
+// returns the ids of the end-users, who remain in Dixa, and the number of deleted identifiers. The ids are valid even with an error: what
+// was erased cannot be found again.
 func (s *Store) ForgetPerson(ctx context.Context, ids []Identifier) (endUserIDs []string, removed int64, err error) {
 	endUserIDs, transcripts, err := s.FindPerson(ctx, ids)
 	if err != nil {

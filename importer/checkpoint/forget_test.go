@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestForgetPerson forgets one of two persons, of whom each has transcripts of every status.
+// TestForgetPerson erases one of two persons, who each have transcripts with every status.
 func TestForgetPerson(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		ctx := t.Context()
@@ -57,7 +57,7 @@ func TestForgetPerson(t *testing.T) {
 
 		asked := append(identifiers("a", "unknown", "living", "dead"), anonymous)
 		found, theirs, err := s.FindPerson(ctx, asked)
-		if err != nil || len(theirs) != len(Statuses)-1 { // nobody knows yet whose the pending one is
+		if err != nil || len(theirs) != len(Statuses)-1 { // the pending one has no end-user yet
 			t.Fatalf("%d transcripts: %v", len(theirs), err)
 		}
 		equal(t, "found persons", found, []string{"gone"})
@@ -77,10 +77,10 @@ func TestForgetPerson(t *testing.T) {
 			equal(t, "removed", removed, want.removed)
 		}
 		if ids, removed, err := s.ForgetPerson(ctx, nil); err != nil || len(ids) > 0 || removed > 0 {
-			t.Errorf("nobody: %v, %d, %v", ids, removed, err)
+			t.Errorf("no identifiers: %v, %d, %v", ids, removed, err)
 		}
 		if ids, theirs, err := s.FindPerson(ctx, asked); err != nil || len(ids) > 0 || len(theirs) > 0 {
-			t.Errorf("who was forgotten: %v, %v, %v", ids, theirs, err)
+			t.Errorf("found after being erased: %v, %v, %v", ids, theirs, err)
 		}
 
 		equal(t, "found", s.find(t, org, "a", "b", "c"), map[Identifier]string{{Email, "c"}: "stays"})
@@ -88,7 +88,7 @@ func TestForgetPerson(t *testing.T) {
 		if err := s.db.QueryRowContext(ctx, "select count(*) from "+map[bool]string{true: "", false: "dixa_import."}[s.sqlite()]+"end_users").Scan(&left); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "identifiers left: two of another person, and one that a run is at", left, 3)
+		equal(t, "identifiers left: two of another person, and one that a run has reserved", left, 3)
 		for name, row := range before {
 			if row.EndUserID == "gone" && slices.Contains([]Status{Complete, Partial, Failed, Rejected, Skipped}, row.Status) {
 				row.EndUserID, row.Error = "", ""
@@ -96,18 +96,18 @@ func TestForgetPerson(t *testing.T) {
 			equal(t, name, s.row(t, name), row)
 		}
 		equal(t, "partial errors", s.partial(t, id("gone", Partial)), []PartialError{{KindMessage, "", "x:1", ""}, {KindDuplicate, "7 and 8", "", ""}})
-		equal(t, "another person's", s.partial(t, id("stays", Partial))[0].Message, "hello ann")
+		equal(t, "another person's message", s.partial(t, id("stays", Partial))[0].Message, "hello ann")
 	})
 }
 
-// TestForgottenPersonsAreInNoFile: SQLite leaves what is deleted in its pages and its log unless it is told otherwise.
-func TestForgottenPersonsAreInNoFile(t *testing.T) {
+// TestErasedPersonIsInNoFile: by default, SQLite leaves deleted data in its pages and its log.
+func TestErasedPersonIsInNoFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "checkpoint.db")
 	s := setup(t, "sqlite:"+path)
 	const value = "somebody.to.be.forgotten@example.org"
 	run := s.start(t)
-	for i := range 500 { // before and after, in any order, so that the row moves with its page
+	for i := range 500 { // rows before and after it, in mixed order, so that the row moves between pages
 		ids := []Identifier{{Email, fmt.Sprintf("customer%d@example.org", i*7%500)}}
 		if i == 25 {
 			ids[0].Value = value
@@ -117,7 +117,7 @@ func TestForgottenPersonsAreInNoFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	holding := func() (files []string) {
+	filesWithValue := func() (files []string) {
 		for _, name := range []string{path, path + "-wal"} {
 			data, err := os.ReadFile(name)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -129,13 +129,13 @@ func TestForgottenPersonsAreInNoFile(t *testing.T) {
 		}
 		return files
 	}
-	if holding() == nil {
-		t.Fatal("it is in no file before")
+	if filesWithValue() == nil {
+		t.Fatal("no file contains the value before it is erased")
 	}
 	if _, _, err := s.ForgetPerson(t.Context(), []Identifier{{Email, value}}); err != nil {
 		t.Fatal(err)
 	}
-	if files := holding(); files != nil {
-		t.Errorf("it is still in %v", files)
+	if files := filesWithValue(); files != nil {
+		t.Errorf("the erased value is still in %v", files)
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// TestConnectionsLostWhileIdle: the next call does not notice that the server, or somebody on the way, has hung up.
-func TestConnectionsLostWhileIdle(t *testing.T) {
+// TestCallsSurviveClosedIdleConnections: a call succeeds although the server, or a device in between, has closed the idle connections.
+func TestCallsSurviveClosedIdleConnections(t *testing.T) {
 	if testing.Short() {
 		t.Skip("with -short")
 	}
 	t.Parallel()
-	for name, hangUp := range map[string]string{
+	for name, setTimeout := range map[string]string{
 		"idle_session_timeout of the role":     `alter role idle_%[1]s set idle_session_timeout = '400ms'`,
 		"idle_session_timeout of the database": `alter database %[1]s set idle_session_timeout = '400ms'`,
 		"ended by an administrator":            ``,
@@ -27,7 +27,7 @@ func TestConnectionsLostWhileIdle(t *testing.T) {
 			url := pgtest.New(t)
 			admin := connectPostgres(t, url)
 			database := admin.Config().Database
-			if strings.HasPrefix(hangUp, "alter role ") {
+			if strings.HasPrefix(setTimeout, "alter role ") {
 				if _, err := admin.Exec(t.Context(), fmt.Sprintf(`create role idle_%s superuser login`, database)); err != nil {
 					t.Fatal(err)
 				}
@@ -37,11 +37,11 @@ func TestConnectionsLostWhileIdle(t *testing.T) {
 			store := s.database.(*postgresStore)
 			run := s.start(t)
 			put(t, s, run, "a", Sending, 0)
-			if hangUp != "" {
-				if _, err := admin.Exec(t.Context(), fmt.Sprintf(hangUp, database)); err != nil {
+			if setTimeout != "" {
+				if _, err := admin.Exec(t.Context(), fmt.Sprintf(setTimeout, database)); err != nil {
 					t.Fatal(err)
 				}
-				store.pool.Reset() // it holds for sessions that begin
+				store.pool.Reset() // the setting applies to new sessions
 			}
 			calls := map[string]func() error{
 				"read": func() error { _, err := s.Lookup(t.Context(), bot, run, []string{"a"}); return err },
@@ -65,7 +65,7 @@ func TestConnectionsLostWhileIdle(t *testing.T) {
 					t.Fatal(err)
 				}
 				const others = `from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`
-				if hangUp == "" {
+				if setTimeout == "" {
 					if _, err := admin.Exec(t.Context(), `select pg_terminate_backend(pid) `+others); err != nil {
 						t.Fatal(err)
 					}
@@ -79,7 +79,7 @@ func TestConnectionsLostWhileIdle(t *testing.T) {
 					t.Fatal("the pool has no idle connections")
 				}
 				err := call()
-				if hangUp == "" && Lost(err) { // it could have had an effect: the caller repeats it
+				if setTimeout == "" && Lost(err) { // the call may have had an effect: the caller repeats it
 					err = call()
 				}
 				if err != nil {

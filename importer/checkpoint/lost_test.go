@@ -11,8 +11,8 @@ import (
 	"dixa-import/importer/checkpoint/pgtest"
 )
 
-// lossy is a proxy in front of Postgres that, once armed, loses the answer to one commit: the server has made it, and the
-// client sees its connection break.
+// lossy is a proxy in front of Postgres that, once armed, loses the answer to one commit: the server commits, and the client's connection
+// breaks.
 type lossy struct {
 	server string
 	armed  atomic.Bool
@@ -73,7 +73,7 @@ func (p *lossy) serve(client net.Conn) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := server.Read(buf)
-		// The tag of the commit's own answer; those before it may go through.
+		// The tag of the answer to the commit. Earlier answers may pass.
 		if committing.Load() && bytes.Contains(buf[:n], []byte("COMMIT\x00")) {
 			p.lost.Add(1)
 			return
@@ -84,8 +84,8 @@ func (p *lossy) serve(client net.Conn) {
 	}
 }
 
-// TestLostCommits loses the answer of every kind of write, and makes each again.
-func TestLostCommits(t *testing.T) {
+// TestLostCommitMayBeRepeated loses the answer to every kind of write, and repeats each.
+func TestLostCommitMayBeRepeated(t *testing.T) {
 	t.Parallel()
 	proxy, through := newLossy(t, pgtest.New(t))
 	s := setup(t, through)
@@ -140,10 +140,10 @@ func TestLostCommits(t *testing.T) {
 		}},
 		{"forget a person", func() error {
 			users, removed, err := s.ForgetPerson(ctx, identifiers("x"))
-			if err != nil { // the ids count all the same
-				equal(t, "forgotten", users, []string{"u"})
+			if err != nil { // the ids are still valid
+				equal(t, "erased", users, []string{"u"})
 			} else if len(users) > 0 || removed > 0 {
-				t.Errorf("forgotten again: %v, %d", users, removed)
+				t.Errorf("erased again: %v, %d", users, removed)
 			}
 			return err
 		}},

@@ -35,9 +35,9 @@ func TestVerifyMarks(t *testing.T) {
 		set(bot, VerifyMark{After: "t-5", Checked: 50, Differing: 3, StartedAt: t0.Add(time.Hour)})
 		equal(t, "second mark", get(bot), VerifyMark{After: "t-5", Checked: 50, Differing: 3, StartedAt: first.StartedAt})
 		set(bot, VerifyMark{})
-		equal(t, "a mark that was removed", get(bot), VerifyMark{})
+		equal(t, "removed mark", get(bot), VerifyMark{})
 		if get("other").After != "x" {
-			t.Error("removing a mark removed another source's")
+			t.Error("removing a mark removed another source's mark")
 		}
 	})
 }

@@ -11,14 +11,13 @@ import (
 
 // Options are how Open opens a checkpoint.
 type Options struct {
-	// Create makes a new SQLite file where there is none; without it a missing file is an error. A Postgres database must
-	// exist in any case.
+	// Create creates a missing SQLite file; without it, a missing file is an error. A Postgres database must exist.
 	Create bool
 }
 
 // Open opens the checkpoint at a URL: "sqlite:PATH" (as written, or sqlite:///ABSOLUTE/PATH), postgres:// or postgresql://.
-// It connects, so that a wrong URL, a missing file and a database that is away show at once, but does not look at the
-// schema: see Store.Migrate and Store.CheckSchema. No error holds the password of the URL.
+// It connects, so that a wrong URL, a missing file and an unavailable database fail at once, but does not check the schema: see
+// Store.Migrate and Store.CheckSchema. Errors never contain the password from the URL.
 func Open(ctx context.Context, databaseURL string, opts Options) (*Store, error) {
 	scheme, rest, ok := strings.Cut(databaseURL, ":")
 	switch {
@@ -49,7 +48,7 @@ func sqlitePath(rest string) (string, error) {
 	case path == "" || strings.HasSuffix(path, "/"):
 		return "", errors.New("the SQLite database has no file name: write sqlite:PATH, such as sqlite:dixa-import.db")
 	case strings.Contains(path, ":memory:"):
-		return "", errors.New("a checkpoint in memory would forget what was imported: name a file, such as sqlite:dixa-import.db")
+		return "", errors.New("a checkpoint in memory would lose track of what was imported: name a file, such as sqlite:dixa-import.db")
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {

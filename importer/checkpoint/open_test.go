@@ -28,7 +28,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"mysql://root:secret@host/db", "sqlite:PATH"},
 		{"sqlite:", "no file name"},
 		{"sqlite:" + dir + "/", "no file name"},
-		{"sqlite::memory:", "in memory would forget"},
+		{"sqlite::memory:", "in memory would lose track"},
 		{"sqlite://host/secret.db", "without host"},
 		{"sqlite:" + dir, "is a folder"},
 		{"sqlite:" + dir + "/none/x.db", "its folder does not exist"},
@@ -116,7 +116,7 @@ func TestSchema(t *testing.T) {
 					t.Errorf("reading an empty database: %v", err)
 				}
 			}
-			// Several processes at once; one of them finds the schema missing, and all find it at the end.
+			// Several processes migrate at once: one creates the schema, and all find it at the end.
 			var g errgroup.Group
 			for range 3 {
 				store := s
@@ -134,9 +134,9 @@ func TestSchema(t *testing.T) {
 				t.Fatal(err)
 			}
 			if from, to, err := s.Migrate(ctx); from != latest || to != latest || err != nil {
-				t.Errorf("once more: from %d to %d: %v", from, to, err)
+				t.Errorf("repeated: from %d to %d: %v", from, to, err)
 			}
-			f := &fixture{Store: s, url: url, db: raw(t, url)}
+			f := &fixture{Store: s, url: url, db: openDB(t, url)}
 			truth := map[bool]string{true: "1", false: "true"}[f.sqlite()]
 			f.sql(t, "insert into dixa_import.goose_db_version (version_id, is_applied) values (77, "+truth+")")
 			_, _, err = s.Migrate(ctx)
@@ -149,7 +149,7 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// TestNoSessionState looks at what a pooler in transaction mode would lose or leave to others.
+// TestNoSessionState checks for state that a pooler in transaction mode would lose or pass on to other clients.
 func TestNoSessionState(t *testing.T) {
 	t.Parallel()
 	s := setup(t, pgtest.New(t)+"&pool_max_conns=1")
@@ -177,8 +177,8 @@ func TestNoSessionState(t *testing.T) {
 	}
 }
 
-// TestUnusualPostgres has settings under which careless SQL goes wrong.
-func TestUnusualPostgres(t *testing.T) {
+// TestUnusualPostgresSettings uses settings under which careless SQL fails.
+func TestUnusualPostgresSettings(t *testing.T) {
 	t.Parallel()
 	url := pgtest.New(t)
 	conn := connectPostgres(t, url)

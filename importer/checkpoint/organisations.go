@@ -8,24 +8,24 @@ import (
 // ExternalIDs says whether Dixa returns the external ids of imported messages.
 type ExternalIDs int
 
-// What may be known of external ids.
+// The values of ExternalIDs.
 const (
 	IDsUnknown  ExternalIDs = iota
 	IDsReturned             // messages come back with theirs
 	IDsWithheld             // messages come back without
 )
 
-// Facts are what was found out about how Dixa answers for an organisation. The zero value is that nothing is known yet.
+// Facts are what was observed of Dixa's behaviour for an organisation. The zero value means that nothing is known yet.
 type Facts struct {
 	ExternalIDs ExternalIDs
-	// ListLag is the longest that an imported conversation was seen to be missing from the list of its end-user's, to the
-	// millisecond; nil if none was measured.
+	// ListLag is the longest time for which an imported conversation was missing from its end-user's list, in milliseconds rounded up;
+	// nil if not measured.
 	ListLag *time.Duration
-	// LookUpLag is the same for created end-users and look-ups.
+	// LookUpLag is the longest time for which a look-up did not find a new end-user; likewise.
 	LookUpLag *time.Duration
 }
 
-// KnownImport is an import whose conversation the checkpoint holds.
+// KnownImport is an import with a recorded conversation.
 type KnownImport struct {
 	ID             string
 	ConversationID int64
@@ -48,7 +48,7 @@ var (
 		order by imported_at desc limit $2::bigint`)
 )
 
-// Facts returns what is known of how Dixa answers for an organisation.
+// Facts returns what is known of Dixa's behaviour for an organisation.
 func (s *Store) Facts(ctx context.Context, of Binding) (f Facts, err error) {
 	read := readFacts.with(clean(of.BaseURL), clean(of.Organisation))
 	read.row = f.scan
@@ -56,8 +56,8 @@ func (s *Store) Facts(ctx context.Context, of Binding) (f Facts, err error) {
 	return f, err
 }
 
-// Learn records what was found out, and returns all that is known then: a lag replaces a shorter one only, a fact about external ids the
-// one before, what is unknown nothing.
+// Learn records new facts, and returns all known ones. A lag replaces only a shorter one, and ExternalIDs the previous value. Unknown values
+// replace nothing.
 func (s *Store) Learn(ctx context.Context, of Binding, f Facts) (all Facts, err error) {
 	set := learnFacts.with(append(append([]any{clean(of.BaseURL), clean(of.Organisation)}, factArgs(f)...), present)...)
 	set.row = all.scan
@@ -65,7 +65,7 @@ func (s *Store) Learn(ctx context.Context, of Binding, f Facts) (all Facts, err 
 	return all, err
 }
 
-// LatestImports returns imports of the source whose end-user is known, the latest first. It reads every transcript, which takes a while.
+// LatestImports returns imports of the source whose end-user is known, latest first. It reads all transcripts, which may take minutes.
 func (s *Store) LatestImports(ctx context.Context, source string, limit int) (list []KnownImport, err error) {
 	read := latestImports.with(source, limit, present)
 	read.row = func(row scanner) error {
@@ -80,7 +80,7 @@ func (s *Store) LatestImports(ctx context.Context, source string, limit int) (li
 	return list, err
 }
 
-// scan reads external_ids, list_lag_ms and look_up_lag_ms.
+// scan scans external_ids, list_lag_ms and look_up_lag_ms.
 func (f *Facts) scan(row scanner) error {
 	var returned *bool
 	var list, lookUp *int64
@@ -98,7 +98,7 @@ func (f *Facts) scan(row scanner) error {
 	return nil
 }
 
-// factArgs are what scan reads.
+// factArgs returns the arguments for the columns that scan scans.
 func factArgs(f Facts) []any {
 	var returned *bool
 	if f.ExternalIDs != IDsUnknown {
@@ -116,7 +116,7 @@ func lagOf(ms *int64) *time.Duration {
 	return &d
 }
 
-// lagMillis rounds up: a lag is never taken for shorter than it was.
+// lagMillis returns a lag in milliseconds, rounded up so that it is never too short.
 func lagMillis(d *time.Duration) *int64 {
 	if d == nil {
 		return nil

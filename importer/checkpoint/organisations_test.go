@@ -29,7 +29,7 @@ func TestFacts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			equal(t, "kept", got, tc.want)
+			equal(t, "stored", got, tc.want)
 		}
 		got, err := s.Facts(ctx, other)
 		if err != nil {

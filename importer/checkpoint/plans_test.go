@@ -11,7 +11,7 @@ import (
 	"dixa-import/importer/checkpoint/pgtest"
 )
 
-// plan returns how a database will execute a query.
+// plan returns the database's plan of a query.
 func (s *fixture) plan(t *testing.T, query string, args ...any) string {
 	t.Helper()
 	prefix := "explain "
@@ -44,7 +44,7 @@ func (s *fixture) plan(t *testing.T, query string, args ...any) string {
 	return plan.String()
 }
 
-// TestSQLitePlans asks which index serves a query. SQLite decides without looking at the data.
+// TestSQLitePlans checks which index serves each query. SQLite decides without looking at the data.
 func TestSQLitePlans(t *testing.T) {
 	t.Parallel()
 	s := setup(t, "sqlite:"+filepath.Join(t.TempDir(), "checkpoint.db"))
@@ -57,7 +57,7 @@ func TestSQLitePlans(t *testing.T) {
 		"select attention":     {sqliteSelect[selectAttention], "COVERING INDEX transcripts_attention (source=? AND transcript_id>?)"},
 		"unfinished":           {sqliteUnfinished, "transcripts_unfinished (source=? AND transcript_id>?)"},
 		"watermark":            {advanceWatermark.sqlite, "transcripts_unfinished (source=?)"},
-		"give back":            {giveBack.sqlite, "transcripts_unfinished (source=?)"},
+		"release claims":       {releaseClaims.sqlite, "transcripts_unfinished (source=?)"},
 		"clear rejected":       {clearRejected.sqlite, "transcripts_file (source=? AND file=?)"},
 		"touch":                {touchRejected.sqlite, "PRIMARY KEY (source=? AND transcript_id=?)"},
 		"conversations":        {inList(sqliteConversations, 8), "transcripts_conversation (conversation_id=?"},
@@ -77,12 +77,12 @@ func TestSQLitePlans(t *testing.T) {
 		}
 		plan := s.plan(t, test.query, make([]any, n)...)
 		if !strings.Contains(plan, test.want) || strings.Contains(plan, "SCAN transcripts") {
-			t.Errorf("%s is not found by %s:\n%s", name, test.want, plan)
+			t.Errorf("%s does not use %s:\n%s", name, test.want, plan)
 		}
 	}
 }
 
-// TestPostgresPlans asks the same with many transcripts of which few are not complete.
+// TestPostgresPlans checks the same with many transcripts, of which a few are not complete.
 func TestPostgresPlans(t *testing.T) {
 	t.Parallel()
 	s := setup(t, pgtest.New(t))
@@ -110,7 +110,7 @@ func TestPostgresPlans(t *testing.T) {
 		plan := s.plan(t, query)
 		// A hashed subplan of a selection would read all partial errors for each page.
 		if !strings.Contains(plan, test.want) || strings.HasPrefix(name, "select") && strings.Contains(plan, "hashed") {
-			t.Errorf("%s is not found by %s:\n%s", name, test.want, plan)
+			t.Errorf("%s does not use %s:\n%s", name, test.want, plan)
 		}
 	}
 }

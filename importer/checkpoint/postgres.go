@@ -20,29 +20,29 @@ import (
 )
 
 const (
-	// postgresPatience is how long one call may take before the database counts as away. Without it a network that drops
-	// packets would hold a call for a quarter of an hour.
+	// postgresPatience is how long one call may take before the database counts as unavailable. Without it, a network that drops
+	// packets would block a call for 15 minutes.
 	postgresPatience = 30 * time.Second
 	connectPatience  = 10 * time.Second
 	rollbackPatience = 5 * time.Second
 
-	// postgresRaces is how often a transaction is repeated that lost a race with another process.
+	// postgresRaces is how often a transaction that lost a race with another process is attempted.
 	postgresRaces = 5
 )
 
 // postgresStore is a Store in Postgres. Any number of processes may use it at once, also through a pooler in transaction
-// mode: it keeps nothing in the session.
+// mode: it has no session state.
 type postgresStore struct {
 	pool     *pgxpool.Pool
 	patience time.Duration
 }
 
-// quotedValue is what pgx quotes of a URL.
+// quotedValue matches the parts of a URL that pgx quotes in its errors.
 var quotedValue = regexp.MustCompile(`"[^"]*"`)
 
 func openPostgres(ctx context.Context, databaseURL string) (*Store, error) {
 	if _, err := url.Parse(databaseURL); err != nil {
-		// The error quotes the URL and the password in it.
+		// The error quotes the URL with its password.
 		return nil, errors.New("the Postgres URL cannot be read: characters such as @ / : # % in user or password must be percent-encoded")
 	}
 	config, err := pgxpool.ParseConfig(databaseURL)
@@ -52,7 +52,7 @@ func openPostgres(ctx context.Context, databaseURL string) (*Store, error) {
 		}
 		return nil, fmt.Errorf("read the parameters of the Postgres URL: %s", quotedValue.ReplaceAllString(err.Error(), `"..."`))
 	}
-	// Statements with names, and their cache, would be lost when a pooler gives the next transaction another session.
+	// Prepared statements would be lost when a pooler gives the next transaction another session.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectPatience
@@ -74,15 +74,15 @@ func (s *postgresStore) Close() error {
 	return nil
 }
 
-// call runs f with the time that a call may take, and wraps its error.
+// call runs f with the time limit of a call, and wraps its error.
 func (s *postgresStore) call(ctx context.Context, doing string, f func(ctx context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	err := f(limited)
 	if Lost(err) && limited.Err() == nil {
-		// A server, a pooler or a firewall hangs up on connections that are idle for long: on the other ones, too.
+		// If a server, a pooler or a firewall has closed an idle connection, it has probably closed the other idle ones too.
 		s.pool.Reset()
-		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == idleTooLong { // nothing was done
+		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == idleTooLong { // f had no effect
 			err = f(limited)
 		}
 	}
@@ -103,7 +103,7 @@ func (s *postgresStore) query(ctx context.Context, doing string, scan func(pgx.R
 	})
 }
 
-// eachRow makes of a function for one row one for all rows, as pgx.Batch wants it.
+// eachRow turns a function for one row into the function for all rows that pgx.Batch needs.
 func eachRow(scan func(pgx.Rows) error) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		defer rows.Close()
@@ -116,17 +116,17 @@ func eachRow(scan func(pgx.Rows) error) func(pgx.Rows) error {
 	}
 }
 
-// What is set here ends with the transaction; it is no session state.
+// These settings end with the transaction, so they are not session state.
 const (
-	// postgresSettings makes the commit wait until it is on disk, whatever the server's default is, and frees the rows that a
-	// process has locked which was suspended, or cut off, before it wrote them.
+	// postgresSettings makes commits wait until they are on disk, whatever the server's default is. The timeout frees rows that a process
+	// locked before it was suspended or disconnected.
 	postgresSettings = `select set_config('synchronous_commit', 'on', true), set_config('idle_in_transaction_session_timeout', '30s', true)`
-	// postgresUnbounded is for the lock under which another connection migrates.
+	// postgresUnbounded is for the transaction that holds the lock while another connection migrates.
 	postgresUnbounded = `set local idle_in_transaction_session_timeout = 0`
 )
 
-// writing runs a transaction. Each step queues what it needs and goes to the server in a round trip of its own: it sees what the
-// callbacks of the steps before it were given. A step that queues nothing costs nothing, and the commit goes with the last.
+// writing runs a transaction. Each step queues statements, which are sent in a round trip of their own, so a step can use the results that
+// the callbacks of earlier steps received. A step that queues nothing has no round trip. The commit is sent with the last step.
 func (s *postgresStore) writing(ctx context.Context, doing string, steps ...func(b *pgx.Batch) error) error {
 	return s.call(ctx, doing, func(ctx context.Context) error {
 		conn, err := s.pool.Acquire(ctx)
@@ -138,7 +138,7 @@ func (s *postgresStore) writing(ctx context.Context, doing string, steps ...func
 		if err != nil && !conn.Conn().IsClosed() && conn.Conn().PgConn().TxStatus() != 'I' {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackPatience)
 			defer cancel()
-			// Should this fail, releasing the connection closes it.
+			// If this fails, Release closes the connection.
 			_, _ = conn.Exec(ctx, "rollback")
 		}
 		return err
@@ -168,8 +168,8 @@ func inTransaction(ctx context.Context, conn *pgx.Conn, steps []func(b *pgx.Batc
 	return nil
 }
 
-// racing repeats a transaction that lost a race.
-func racing(f func() error) (err error) {
+// retryRaces repeats a transaction that lost a race.
+func retryRaces(f func() error) (err error) {
 	for range postgresRaces {
 		err = f()
 		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || !raced(pg) {
@@ -179,10 +179,10 @@ func racing(f func() error) (err error) {
 	return err
 }
 
-// raced says that a transaction found a unique key taken since it looked, or waited in a circle with others.
+// raced reports whether a transaction failed because another one took a unique key first, or because of a deadlock.
 func raced(err *pgconn.PgError) bool { return err.Code == "23505" || err.Code == "40P01" }
 
-// wrapPostgres returns what was being done when an error happened, without any value of a row.
+// wrapPostgres adds to an error what was being done. The result never contains a value from a row.
 func wrapPostgres(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -202,7 +202,7 @@ func wrapPostgres(doing string, err error) error {
 	return fmt.Errorf("%s checkpoint: %w", doing, err)
 }
 
-// oneLine is an error that pgx spreads over lines, one for each address that it tried, and again without TLS.
+// oneLine puts an error of pgx on one line. pgx writes a line for each address that it tried, with and without TLS.
 type oneLine struct{ error }
 
 func (e oneLine) Error() string {
@@ -220,7 +220,7 @@ const (
 	postgresCreateSchema = `create schema dixa_import`
 	postgresHasVersion   = `select to_regclass('dixa_import.goose_db_version') is not null`
 	postgresVersion      = `select coalesce(max(version_id), 0) from dixa_import.goose_db_version where is_applied`
-	// postgresMigrating is the key of the lock under which one process migrates. It lasts as long as its transaction, and so
+	// postgresMigrating takes the lock that lets one process migrate at a time. The lock lasts as long as its transaction, so it
 	// works through a pooler.
 	postgresMigrating = `select pg_advisory_xact_lock(7238136413950871)`
 )
@@ -281,7 +281,7 @@ func (s *postgresStore) migrate(ctx context.Context) error {
 	db := stdlib.OpenDB(*s.pool.Config().ConnConfig)
 	defer func() { _ = db.Close() }()
 	var there bool
-	// Who may use the schema need not be allowed to create one.
+	// A user of an existing schema may not be allowed to create one.
 	if err := db.QueryRowContext(ctx, postgresHasSchema).Scan(&there); err != nil {
 		return err
 	}
@@ -299,8 +299,8 @@ func (s *postgresStore) migrate(ctx context.Context) error {
 	return err
 }
 
-// Nothing is a run's alone.
+// runEnded does nothing: the store keeps nothing for a run.
 func (s *postgresStore) runEnded(int64) {}
 
-// What a deleted row leaves is up to the server.
+// erase does nothing: the server decides when deleted rows leave the disk.
 func (s *postgresStore) erase(context.Context) error { return nil }

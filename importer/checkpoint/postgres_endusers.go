@@ -14,7 +14,7 @@ func kindsAndValues(ids []Identifier) (kinds, values []string) {
 	return kinds, values
 }
 
-// Each identifier is looked up by itself, as postgresAsked does it.
+// postgresFindEndUsers looks each identifier up on its own, for the reason that postgresAsked gives.
 const postgresFindEndUsers = `select asked_kind, asked_value, end_user_id from unnest($2::text[], $3::text[]) as asked (asked_kind, asked_value)
 	cross join lateral (select end_user_id from dixa_import.end_users where kind = asked_kind and value = asked_value
 		and organisation = $1::text and end_user_id is not null and not shared offset 0) as e`
@@ -39,9 +39,8 @@ func (s *postgresStore) FindEndUsers(ctx context.Context, organisation string, i
 }
 
 const (
-	// postgresLockEndUsers inserts what is missing and locks what is there, in one pass in the order of the key, so that
-	// processes wait for each other and never in a circle. The update changes nothing: it is what locks. A row that was
-	// inserted has no xmax.
+	// postgresLockEndUsers inserts missing rows and locks existing ones, in one pass in the order of the key, which prevents deadlocks
+	// between processes. The update changes nothing; it only takes the lock. An inserted row has xmax = 0.
 	postgresLockEndUsers = `insert into dixa_import.end_users as e (kind, value, organisation, reserved_by, reserved_at)
 		select kind, value, $1::text, $2::bigint, now()
 		from unnest($3::text[], $4::text[]) with ordinality as v (kind, value, ordinal) order by ordinal
@@ -93,9 +92,9 @@ func (s *postgresStore) ReserveEndUsers(ctx context.Context, organisation string
 	return answers, nil
 }
 
-// queueReserve writes what is granted and takes back what was inserted for the others.
+// queueReserve writes the granted reservations and deletes the rows that were inserted for the refused ones.
 func queueReserve(b *pgx.Batch, organisation string, run int64, granted []Identifier, inserted map[Identifier]bool) {
-	var taken []Identifier // rows that were there
+	var taken []Identifier // rows that existed before
 	for _, id := range granted {
 		if !inserted[id] {
 			taken = append(taken, id)
@@ -140,7 +139,8 @@ func queueSaveEndUsers(b *pgx.Batch, organisation string, users []EndUser) {
 	b.Queue(postgresSaveEndUsers, organisation, kinds, values, owners)
 }
 
-// postgresLockEndUser lets one after the other say whose an end-user is. It is taken before any row, and ends with the transaction.
+// postgresLockEndUser takes the lock that lets one process at a time add identifiers to an end-user. It is taken before any row lock, and
+// ends with the transaction.
 const postgresLockEndUser = `select pg_advisory_xact_lock(hashtextextended('dixa_import.end_users ' || $1::text, 0))`
 
 func (s *postgresStore) JoinEndUser(ctx context.Context, organisation string, user EndUser, seen []Identifier) (joined bool, err error) {
@@ -158,7 +158,7 @@ func (s *postgresStore) JoinEndUser(ctx context.Context, organisation string, us
 		}))
 		return nil
 	}, func(b *pgx.Batch) error {
-		if joined = joins(user, known, seen); joined {
+		if joined = mayJoin(user, known, seen); joined {
 			queueSaveEndUsers(b, organisation, []EndUser{user})
 		}
 		return nil

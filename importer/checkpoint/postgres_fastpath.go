@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// postgresUsual finds its rows as postgresAsked does, and by their place (ctid) updates those that are still there: a row that
-// somebody else has written meanwhile has moved. A conversation that another transcript has is refused by the index.
-const postgresUsual = `update dixa_import.transcripts t set status = v.becomes, conversation_id = nullif(v.conversation_id, 0),
+// postgresFastPath finds its rows like postgresAsked, and updates them by ctid: a row that another process has written meanwhile has another
+// ctid and is left out. The unique index refuses a conversation that another transcript has.
+const postgresFastPath = `update dixa_import.transcripts t set status = v.becomes, conversation_id = nullif(v.conversation_id, 0),
 		end_user_id = v.end_user_id, attempts = v.attempts, error_code = null, error = null, reason = null,
 		content_hash = v.content_hash, closed_at = v.closed_at, run_id = $2::bigint,
 		claimed_by = case when v.becomes <> 'complete' then $2::bigint end,
@@ -30,19 +30,19 @@ const postgresUsual = `update dixa_import.transcripts t set status = v.becomes, 
 	where t.ctid = v.place
 	returning t.transcript_id`
 
-// writeFastPath applies fast-path changes in one round trip, and marks in results those that met a row as it should be. That is none of
-// them if one was refused.
+// writeFastPath applies fast-path changes in one round trip, and sets the results of those whose row matched. If the index refuses one, none
+// is applied.
 func (s *postgresStore) writeFastPath(ctx context.Context, source string, run int64, changes []fastPathChange, results []Result) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	var met []string
+	var updated []string
 	err := s.writing(ctx, "write", func(b *pgx.Batch) error {
-		met = met[:0]
+		updated = updated[:0]
 		queueFastPath(b, source, run, changes).Query(eachRow(func(rows pgx.Rows) error {
 			var id string
 			err := rows.Scan(&id)
-			met = append(met, id)
+			updated = append(updated, id)
 			return err
 		}))
 		return nil
@@ -57,8 +57,8 @@ func (s *postgresStore) writeFastPath(ctx context.Context, source string, run in
 	for _, c := range changes {
 		byID[c.ID] = c
 	}
-	for _, id := range met {
-		byID[id].applied(run, results)
+	for _, id := range updated {
+		byID[id].setApplied(run, results)
 	}
 	return nil
 }
@@ -74,5 +74,5 @@ func queueFastPath(b *pgx.Batch, source string, run int64, changes []fastPathCha
 		endUsers, attempts, hashes = append(endUsers, c.EndUserID), append(attempts, int32(c.Attempts)), append(hashes, c.ContentHash)
 		closed, sendFors = append(closed, nullTime(c.ClosedAt)), append(sendFors, c.SendFor.Microseconds())
 	}
-	return b.Queue(postgresUsual, source, run, ids, claims, from, to, conversations, endUsers, attempts, hashes, closed, sendFors)
+	return b.Queue(postgresFastPath, source, run, ids, claims, from, to, conversations, endUsers, attempts, hashes, closed, sendFors)
 }

@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	// The rows come sorted by id: of two processes that insert the same ones, the second waits.
+	// The rows are sorted by id, so two processes that insert the same ones cannot deadlock.
 	postgresInsert = `insert into dixa_import.transcripts (source, ` + perColumn(insertColumns, 0, columnName) + `)
 		select $1::text, ` + perColumn(insertColumns, 0, postgresValue) + `
 		from unnest(` + perColumn(insertColumns, 2, postgresArray) + `) with ordinality as v (` + perColumn(insertColumns, 0, columnName) + `, ordinal)
@@ -28,14 +28,15 @@ var (
 		where t.ctid = v.place`, 2+len(updateColumns), 3+len(updateColumns), 4+len(updateColumns))
 )
 
-// queueSave writes records, which are sorted by id. Of the fresh ones it notes those that nobody else has inserted meanwhile.
+// queueSave writes records, which must be sorted by id. It adds to inserted the ids of the fresh ones, except those that another process
+// inserted first.
 func queueSave(b *pgx.Batch, source string, records []*record, inserted map[string]bool) {
-	var fresh, others []*record
+	var fresh, existing []*record
 	for _, r := range records {
 		if r.fresh {
 			fresh = append(fresh, r)
 		} else {
-			others = append(others, r)
+			existing = append(existing, r)
 		}
 	}
 	if len(fresh) > 0 {
@@ -46,12 +47,12 @@ func queueSave(b *pgx.Batch, source string, records []*record, inserted map[stri
 			return err
 		}))
 	}
-	if len(others) > 0 {
-		sends, sendFors, found := make([]int32, len(others)), make([]int64, len(others)), make([]bool, len(others))
-		for i, r := range others {
+	if len(existing) > 0 {
+		sends, sendFors, found := make([]int32, len(existing)), make([]int64, len(existing)), make([]bool, len(existing))
+		for i, r := range existing {
 			sends[i], sendFors[i], found[i] = int32(r.send), r.SendIn.Microseconds(), r.found
 		}
-		b.Queue(postgresUpdate, append(append([]any{source}, postgresColumns(updateColumns, others)...), sends, sendFors, found)...)
+		b.Queue(postgresUpdate, append(append([]any{source}, postgresColumns(updateColumns, existing)...), sends, sendFors, found)...)
 	}
 	queueSavePartial(b, source, records)
 }
@@ -90,7 +91,7 @@ func queueSavePartial(b *pgx.Batch, source string, records []*record) {
 const postgresPartial = `select transcript_id, kind, message, coalesce(message_external_id, ''), coalesce(attribute, '')
 	from dixa_import.partial_errors where source = $1::text and transcript_id = any($2::text[]) order by transcript_id, ordinal`
 
-// scanPartial reads postgresPartial into the records.
+// scanPartial returns a function that scans a row of postgresPartial into its record.
 func scanPartial(records map[string]*record) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		var id string

@@ -6,7 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A condition on a list that is null is true, and Postgres, which plans each statement with its values, drops it.
+// A condition on a null list is true. Postgres plans each statement with its values, so it drops such conditions.
 var (
 	postgresSelectColumns = `select ` + postgresRowColumns + `, claimed_by is not null and claimed_by <> $2::bigint and claimed_by in
 		(select id from dixa_import.runs where finished_at is null and lease_until > clock_timestamp())`
@@ -16,7 +16,7 @@ var (
 		and ($6::text[] is null or coalesce(error_code, '') = any($6::text[]))
 		and ($7::text[] is null or status <> 'partial' or ` + postgresWithPartial + `)
 		order by transcript_id limit $4::bigint`
-	// No "exists": of a page's limit unaware, Postgres would read all partial errors for each page.
+	// This is not written with "exists", because Postgres would ignore the limit and read all partial errors for each page.
 	postgresWithPartial = `(select true from dixa_import.partial_errors p
 			where p.source = t.source and p.transcript_id = t.transcript_id and p.kind = any($7::text[]) limit 1)`
 )
@@ -25,8 +25,7 @@ var postgresSelect = map[selection]string{
 	selectAny:        postgresSelectFrom + postgresSelectPage,
 	selectUnfinished: postgresSelectFrom + ` and unfinished` + postgresSelectPage,
 	selectIDs:        postgresSelectFrom + ` and transcript_id = any($8::text[])` + postgresSelectPage,
-	// The inner query needs nothing that is not in its index, so that a code which is rare among a million failed ones is
-	// found without reading them.
+	// The inner query is an index-only scan, so a rare code is found without reading a million rows of failed transcripts.
 	selectAttention: postgresSelectColumns + ` from dixa_import.transcripts join (
 			select source, transcript_id from dixa_import.transcripts t
 			where source = $1::text and transcript_id > $3::text and attention is not null and attention = any($5::text[])
@@ -56,7 +55,7 @@ func (s *postgresStore) Select(ctx context.Context, source string, run int64, f 
 	})
 }
 
-// texts returns a list as Postgres takes it, null where it is empty.
+// texts converts a list to an array for Postgres, null if it is empty.
 func texts[T ~string](list []T) []string {
 	var all []string
 	for _, v := range list {
@@ -65,7 +64,7 @@ func texts[T ~string](list []T) []string {
 	return all
 }
 
-// nullInt writes 0 as null.
+// nullInt converts 0 to null.
 func nullInt(n int) *int {
 	if n == 0 {
 		return nil

@@ -18,7 +18,7 @@ import (
 	"modernc.org/sqlite"
 )
 
-func TestOutage(t *testing.T) {
+func TestOutageIsRetryable(t *testing.T) {
 	if testing.Short() {
 		t.Skip("with -short")
 	}
@@ -36,14 +36,14 @@ func TestOutage(t *testing.T) {
 			cluster.Stop(mode)
 			for range 3 {
 				if _, err := s.Write(t.Context(), bot, run, []Change{c}); !Retryable(err) {
-					t.Errorf("write to a database that is away: %v", err)
+					t.Errorf("write to an unavailable database: %v", err)
 				}
 			}
 			if _, err := s.Lookup(t.Context(), bot, run, []string{"a"}); !Retryable(err) {
-				t.Errorf("read from a database that is away: %v", err)
+				t.Errorf("read from an unavailable database: %v", err)
 			}
 			if _, err := Open(t.Context(), cluster.URL(), Options{}); !Retryable(err) {
-				t.Errorf("open a database that is away: %v", err)
+				t.Errorf("open an unavailable database: %v", err)
 			}
 			cancelled, cancel := context.WithCancel(t.Context())
 			cancel()
@@ -51,7 +51,7 @@ func TestOutage(t *testing.T) {
 				t.Errorf("a cancelled write: %v", err)
 			}
 			cluster.Start()
-			// What the last write before the outage said is there, and the store goes on by itself.
+			// The last write before the outage is there, and the store reconnects by itself.
 			_, err := s.Write(t.Context(), bot, run, []Change{c})
 			for i := 0; Retryable(err) && i < 10; i++ {
 				_, err = s.Write(t.Context(), bot, run, []Change{c})
@@ -64,8 +64,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// TestNoAnswer has somebody else hold a row for longer than a call may take.
-func TestNoAnswer(t *testing.T) {
+// TestNoAnswerIsRetryable: another client locks a row for longer than a call may take.
+func TestNoAnswerIsRetryable(t *testing.T) {
 	t.Parallel()
 	s := setup(t, pgtest.New(t))
 	run := s.start(t)
@@ -86,7 +86,7 @@ func TestNoAnswer(t *testing.T) {
 	equal(t, "then", s.do(t, run, change("a", 1, GiveUp)), []Result{{Applied: true}})
 }
 
-// TestBindingIsRead reads what Bind has recorded.
+// TestBindingIsRead reads the binding that Bind recorded.
 func TestBindingIsRead(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		want := Binding{"https://dev.dixa.io", "o-1"}
@@ -103,9 +103,8 @@ func TestBindingIsRead(t *testing.T) {
 	})
 }
 
-// TestOutageUnderLoad restarts the cluster in the middle of writes: what was answered is there, and what was repeated was
-// made once.
-func TestOutageUnderLoad(t *testing.T) {
+// TestRestartUnderLoadLosesNothing restarts the cluster during writes: confirmed writes are there, and repeated ones took effect once.
+func TestRestartUnderLoadLosesNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("with -short")
 	}
@@ -176,12 +175,12 @@ func TestOutageUnderLoad(t *testing.T) {
 	}
 	equal(t, "totals", totals, []Total{{bot, Complete, "code", workers * each}})
 	if failures.Load() == 0 {
-		t.Error("the restart hit no write")
+		t.Error("no write failed during the restart")
 	}
 }
 
-// TestClaimsRace has runs of several processes want the same transcripts, in different orders: each gets one holder.
-func TestClaimsRace(t *testing.T) {
+// TestClaimRaceHasOneWinner: runs of several processes claim the same transcripts in different orders. Each transcript gets one holder.
+func TestClaimRaceHasOneWinner(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		const runs, n = 4, 300
 		var got [n]atomic.Int64
@@ -195,7 +194,7 @@ func TestClaimsRace(t *testing.T) {
 				for start := 0; start < n; start += 20 {
 					var requests []ClaimRequest
 					for k := range 40 {
-						j := (start + k*(1+i)) % n // overlapping batches, each in an order of its own
+						j := (start + k*(1+i)) % n // overlapping batches, each in its own order
 						if !hasRequest(requests, fmt.Sprint(j)) {
 							requests = append(requests, ClaimRequest{ID: fmt.Sprint(j), Seen: -1})
 						}
@@ -228,7 +227,7 @@ func TestClaimsRace(t *testing.T) {
 		}
 		for j := range got {
 			if row := s.row(t, fmt.Sprint(j)); row.ClaimedBy != got[j].Load() || row.Claim != 1 || row.Status != Sending {
-				t.Fatalf("%d was got by run %d: %+v", j, got[j].Load(), row)
+				t.Fatalf("run %d got %d, but the row is %+v", got[j].Load(), j, row)
 			}
 		}
 	})
@@ -243,8 +242,8 @@ func hasRequest(requests []ClaimRequest, id string) bool {
 	return false
 }
 
-// TestConversationRace has two processes record the same conversation for different transcripts.
-func TestConversationRace(t *testing.T) {
+// TestConversationRaceHasOneWinner: two processes record the same conversation for different transcripts.
+func TestConversationRaceHasOneWinner(t *testing.T) {
 	t.Parallel()
 	s := setup(t, pgtest.New(t))
 	run := s.start(t)
@@ -299,15 +298,15 @@ func TestRetryable(t *testing.T) {
 	}
 }
 
-// TestErrorsHideValues has Postgres quote a value in its message.
+// TestErrorsHideValues: Postgres quotes a value in its message.
 func TestErrorsHideValues(t *testing.T) {
 	t.Parallel()
 	s := setup(t, pgtest.New(t))
 	err := s.database.(*postgresStore).query(t.Context(), "read", nil, "select $1::text::int", "ann@example.org")
 	if err == nil || strings.Contains(fmt.Sprintf("%+v", err), "ann") || errors.As(err, new(*pgconn.PgError)) {
-		t.Errorf("the value shows: %v", err)
+		t.Errorf("the error shows the value: %v", err)
 	}
 	if !strings.Contains(err.Error(), "22P02") {
-		t.Errorf("the reason does not show: %v", err)
+		t.Errorf("the error does not show the reason: %v", err)
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// postgresRowColumns are the columns of a record, and how much of the time is left until send_before.
+// postgresRowColumns selects the columns of a record, and the time left until send_before.
 var postgresRowColumns = perColumn(columns, 0, column.postgresRead) + `, (extract(epoch from send_before - clock_timestamp()) * 1000000)::bigint`
 
-// scanPostgresRow reads postgresRowColumns.
+// scanPostgresRow scans a row of postgresRowColumns.
 func scanPostgresRow(rows pgx.Rows) (*record, error) {
 	r := &record{}
 	fields := make([]any, len(columns), len(columns)+2)
@@ -34,7 +34,7 @@ func scanPostgresRow(rows pgx.Rows) (*record, error) {
 
 const postgresPrecision = time.Microsecond
 
-// nullTime writes the zero time as null.
+// nullTime converts the zero time to null.
 func nullTime(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -42,9 +42,9 @@ func nullTime(t time.Time) *time.Time {
 	return &t
 }
 
-// postgresAsked begins what looks each of the ids $2 of the source $1 up by the primary key; one ends it. To a plain list of ids
-// Postgres prefers reading the whole source as long as it has no statistics of the table, which is in the first hour of each
-// migration; "offset 0", or a lock, keeps it from merging the two.
+// postgresAsked begins a query that looks each of the ids $2 of the source $1 up by the primary key; postgresOne or postgresOneLocked ends
+// it. With a plain list of ids, Postgres reads the whole source while it has no statistics of the table, as in the first hour of an import.
+// "offset 0", or the lock, keeps Postgres from flattening the subquery.
 const (
 	postgresAsked = ` from unnest($2::text[]) as asked (asked_id) cross join lateral
 		(select * from dixa_import.transcripts where source = $1::text and transcript_id = asked_id`
@@ -56,7 +56,7 @@ var (
 	postgresLookup = `select ` + postgresRowColumns + `, claimed_by is not null and claimed_by <> $3::bigint and claimed_by in
 		(select id from dixa_import.runs where finished_at is null and lease_until > clock_timestamp())` + postgresAsked + postgresOne
 
-	// The rows are locked in the order of their ids, so that processes wait for each other and never in a circle.
+	// The rows are locked in the order of their ids, which prevents deadlocks between processes.
 	postgresLock = `select ` + postgresRowColumns + postgresAsked + postgresOneLocked
 
 	postgresUnfinished = `select ` + postgresRowColumns + ` from dixa_import.transcripts
@@ -83,7 +83,7 @@ func (s *postgresStore) Lookup(ctx context.Context, source string, run int64, id
 	return byAsked(ids, found), nil
 }
 
-// extended reads one column more than its caller asks for.
+// extended scans one more column than its caller asks for.
 type extended struct {
 	pgx.Rows
 	last any
@@ -108,7 +108,7 @@ func (s *postgresStore) Claim(ctx context.Context, source string, run int64, req
 		return nil, nil
 	}
 	requests, _ = cleanRequests(requests, postgresPrecision)
-	// Those that the checkpoint does not know, which are most, are inserted without another look at it.
+	// Most transcripts are not in the checkpoint yet. They are inserted without reading it first.
 	rows, fresh := claimAll(map[string]*record{}, run, requests, nil)
 	inserted := map[string]bool{}
 	if len(fresh) > 0 {
@@ -182,19 +182,19 @@ func (s *postgresStore) Write(ctx context.Context, source string, run int64, cha
 	if err := s.writeFastPath(ctx, source, run, onFastPath(changes), results); err != nil {
 		return nil, err
 	}
-	others, at := theOthers(changes, results)
-	if len(others) == 0 {
+	rest, at := unapplied(changes, results)
+	if len(rest) == 0 {
 		return results, nil
 	}
 	var applied []Result
-	err = racing(func() error {
+	err = retryRaces(func() error {
 		records, holders := map[string]*record{}, map[int64]string{}
 		return s.writing(ctx, "write", func(b *pgx.Batch) error {
-			queueRead(b, source, others, records, holders)
+			queueRead(b, source, rest, records, holders)
 			return nil
 		}, func(b *pgx.Batch) error {
 			var dirty []*record
-			applied, dirty = applyAll(records, run, others, holders)
+			applied, dirty = applyAll(records, run, rest, holders)
 			queueSave(b, source, dirty, nil)
 			return nil
 		})
@@ -208,7 +208,7 @@ func (s *postgresStore) Write(ctx context.Context, source string, run int64, cha
 	return results, nil
 }
 
-// queueRead locks the transcripts of changes, and reads what applyAll needs to know.
+// queueRead locks the transcripts of changes, and reads what applyAll needs.
 func queueRead(b *pgx.Batch, source string, changes []Change, records map[string]*record, holders map[int64]string) {
 	ids := changedIDs(changes)
 	queueLock(b, source, ids, records)
@@ -239,8 +239,8 @@ func queueLock(b *pgx.Batch, source string, ids []string, records map[string]*re
 
 const postgresLivingRuns = `select id from dixa_import.runs where finished_at is null and lease_until > clock_timestamp()`
 
-// queueAlive reads which runs are alive. It comes after the lock: a row that another run claims meanwhile is seen with
-// that run.
+// queueAlive reads which runs are alive. It must come after the lock: if another run claims a row while this one waits for the lock, that
+// run is among them.
 func queueAlive(b *pgx.Batch, alive map[int64]bool) {
 	b.Queue(postgresLivingRuns).Query(eachRow(func(rows pgx.Rows) error {
 		var id int64

@@ -8,21 +8,22 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// RateSlots hands out the moments at which requests may leave to all processes that use one token.
+// RateSlots assigns the times at which requests may be sent, across all processes that use one token.
 //
-// Nothing of it is durable. When the database crashes, what was reserved is forgotten.
+// It is not durable: reservations are lost when the database crashes.
 type RateSlots interface {
-	// TakeSlots reserves n slots, one each interval, and returns how long it is until the first. It is negative for slots
-	// that nobody took in time: they may be taken up to slack after their time. The token is a hash that names the token.
+	// TakeSlots reserves n slots, one each interval, and returns the time until the first. That is negative for unused slots in the past,
+	// which may be taken up to slack after their time. token is a hash of the API token.
 	TakeSlots(ctx context.Context, token string, n int, interval, slack time.Duration) (time.Duration, error)
-	// PostponeSlots lets nobody have a slot for d from now on. It takes no slot back, and never shortens a longer wait.
+	// PostponeSlots delays the next slots until d from now. It does not affect slots that were already taken, and never shortens a longer
+	// wait.
 	PostponeSlots(ctx context.Context, token string, d time.Duration) error
 }
 
 var _ RateSlots = (*postgresStore)(nil)
 
-// Each is one statement in a transaction of its own. Its clock is read when the row is locked: a process that waits for the row
-// does not reserve the past.
+// Each is one statement in a transaction of its own. It reads the clock after it has locked the row, so a process that waited for the lock
+// does not reserve slots in the past.
 const (
 	postgresTakeSlots = `insert into dixa_import.rate_budgets as b (token, next_at)
 		values ($1::text, clock_timestamp() + $2::bigint * interval '1 microsecond')

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// rateSlots opens n stores of one Postgres.
+// rateSlots opens n stores with the same Postgres database.
 func rateSlots(t testing.TB, n int) (*fixture, []RateSlots) {
 	t.Helper()
 	s := setup(t, pgtest.New(t))
@@ -27,7 +27,7 @@ func rateSlots(t testing.TB, n int) (*fixture, []RateSlots) {
 	return s, list
 }
 
-// nextSlot is when the next free slot is, in microseconds since 1970.
+// nextSlot returns the time of the next free slot, in microseconds since 1970.
 func (s *fixture) nextSlot(t testing.TB, token string) (micros int64) {
 	t.Helper()
 	err := s.db.QueryRowContext(t.Context(),
@@ -38,11 +38,10 @@ func (s *fixture) nextSlot(t testing.TB, token string) (micros int64) {
 	return micros
 }
 
-// TestSlots has two processes take slots at the same time. The token's next free slot moves on by exactly what was taken,
-// so that no two of them overlap.
-func TestSlots(t *testing.T) {
+// TestSlotsDoNotOverlap: two processes take slots at the same time. The token's next free slot advances by exactly the number of slots taken.
+func TestSlotsDoNotOverlap(t *testing.T) {
 	t.Parallel()
-	const workers, rounds, interval = 4, 50, time.Hour // nobody reaches the end of what is taken
+	const workers, rounds, interval = 4, 50, time.Hour // longer than the test, so that no slot is in the past
 	s, stores := rateSlots(t, 2)
 	var mu sync.Mutex
 	var taken []span
@@ -65,12 +64,12 @@ func TestSlots(t *testing.T) {
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	// All were asked for within far less than an interval, so that their order and their places show.
+	// All calls were made within far less than an interval, so the waits show their order and positions.
 	slices.SortFunc(taken, func(a, b span) int { return int(a.wait - b.wait) })
 	at := 0
 	for _, span := range taken {
 		if got := int((span.wait + interval/2) / interval); got != at {
-			t.Fatalf("slots at %d, of %d that were taken before", got, at)
+			t.Fatalf("slots begin at %d, but %d were taken before", got, at)
 		}
 		at += span.n
 	}
@@ -117,7 +116,7 @@ func TestSlack(t *testing.T) {
 	if wait := take(1, time.Hour, 10*time.Minute); wait < 50*time.Minute || wait > 55*time.Minute {
 		t.Errorf("the slot after it is in %v", wait)
 	}
-	// To the microsecond, rounded so that slots never overlap.
+	// To the microsecond, rounded up so that slots never overlap.
 	for _, test := range []struct {
 		n        int
 		interval time.Duration
@@ -160,7 +159,7 @@ func TestPostponeSlots(t *testing.T) {
 	}
 	postpone(2 * time.Hour)
 	if got := s.nextSlot(t, "token"); got < stands+50*60*1_000_000 {
-		t.Errorf("the wait was not made longer: from %d to %d", stands, got)
+		t.Errorf("the wait did not get longer: from %d to %d", stands, got)
 	}
 }
 

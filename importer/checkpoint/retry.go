@@ -13,15 +13,15 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// errNoAnswer says that the database did not answer within the time that the store gives it.
+// errNoAnswer says that the database did not answer within the store's time limit.
 var errNoAnswer = errors.New("the checkpoint database did not answer in time")
 
 // idleTooLong is the SQLSTATE of idle_session_timeout.
 const idleTooLong = "57P05"
 
-// retryableStates are the SQLSTATEs, or their classes, of a database that is away or of a transaction that lost a race.
+// retryableStates are the SQLSTATEs, or their classes, of an unavailable database or of a transaction that lost a race.
 var retryableStates = []string{
-	"08",    // connection exceptions, also those that poolers report
+	"08",    // connection exceptions, including those that poolers report
 	"53",    // too many connections, out of memory, disk full
 	"57P01", // admin_shutdown
 	"57P02", // crash_shutdown
@@ -33,8 +33,8 @@ var retryableStates = []string{
 	"40P01", // deadlock_detected
 }
 
-// Retryable reports whether an error of a Store is worth another try: the database is away, or the transaction lost a race.
-// Every method may then be called again as it was. A cancelled context is not retryable.
+// Retryable reports whether a call that failed with this error may succeed if it is repeated: the database is unavailable, or the
+// transaction lost a race. Every method may then be called again with the same arguments. A cancelled context is not retryable.
 func Retryable(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrDiskFull) {
 		return false
@@ -57,7 +57,7 @@ func Retryable(err error) bool {
 		}
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return dns.IsTemporary || dns.IsTimeout // a name that is not known is a wrong URL
+		return dns.IsTemporary || dns.IsTimeout // an unknown host means a wrong URL
 	}
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return true
@@ -65,11 +65,11 @@ func Retryable(err error) bool {
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return true
 	}
-	return pgconn.SafeToRetry(err) // such as a connection that was found closed before anything was sent
+	return pgconn.SafeToRetry(err) // such as a connection that was closed before anything was sent
 }
 
-// Lost reports whether a call failed because its connection had been closed or cut, such as one that was idle for too long for the
-// server or for a pooler: then a fresh connection may serve it at once. A database that cannot be reached, or does not answer, is away.
+// Lost reports whether a call failed because its connection was closed, for example by a server or a pooler that closes idle connections.
+// Then the call may succeed at once on a new connection. It returns false if the database cannot be reached or does not answer.
 func Lost(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return slices.Contains([]string{"57P01", idleTooLong, "08003", "08006", "08P01"}, pg.Code)

@@ -24,14 +24,14 @@ func (r *Run) fields() []any {
 		&c.Pending, &c.Requests, &r.Throttled}
 }
 
-// sampleCounts are the columns of run_samples, which are columns of runs too.
+// sampleCounts are the columns that run_samples and runs have in common.
 const sampleCounts = `imported, partial, failed, rejected, requests, throttled`
 
 func (s *Sample) fields() []any {
 	return []any{&s.Imported, &s.Partial, &s.Failed, &s.Rejected, &s.Requests, &s.Throttled}
 }
 
-// stored returns the steps with their names as they are stored. Of two with one name, the last counts.
+// stored returns the steps with their names in stored form. If two have the same name, the last one counts.
 func (b Beat) stored() []StepTime {
 	var steps []StepTime
 	at := map[string]int{}
@@ -47,7 +47,7 @@ func (b Beat) stored() []StepTime {
 	return steps
 }
 
-// toMillis and fromMillis turn durations into what the databases hold, and back, to the microsecond.
+// toMillis and fromMillis convert durations to and from stored milliseconds, to the microsecond.
 func toMillis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func fromMillis(ms float64) time.Duration {
@@ -73,7 +73,7 @@ var (
 	saveStep = both(`insert into dixa_import.run_steps (run_id, step, count, total_ms, max_ms)
 		values ($1::bigint, $2::text, $3::bigint, $4::float8, $5::float8)
 		on conflict (run_id, step) do update set count = excluded.count, total_ms = excluded.total_ms, max_ms = excluded.max_ms`)
-	giveBack = apart(`update dixa_import.transcripts t set claimed_by = null
+	releaseClaims = apart(`update dixa_import.transcripts t set claimed_by = null
 		from (select source, transcript_id from dixa_import.transcripts
 			where source = (select source from dixa_import.runs where id = $1::bigint) and unfinished and claimed_by = $1::bigint
 			order by transcript_id for update) as mine
@@ -86,22 +86,22 @@ var (
 	readSteps   = both(`select step, count, total_ms, max_ms from dixa_import.run_steps where run_id = $1::bigint order by step`)
 )
 
-// RenewRun renews the run's lease, records how far it is, and keeps a sample of that. A repetition may leave one more sample.
+// RenewRun renews the run's lease and records its progress, with a sample. A repetition may add one more sample.
 func (s *Store) RenewRun(ctx context.Context, run int64, b Beat) error {
 	return s.write(ctx, "renew the run in", b.statements(run, renewRun, append([]any{run, fromNow(Lease)}, b.values()...)...)...)
 }
 
-// FinishRun records the end of a run, with a last sample, ends its lease and gives back the claims that it still has.
+// FinishRun records the end of a run, with a last sample, ends its lease and releases its remaining claims.
 func (s *Store) FinishRun(ctx context.Context, run int64, outcome string, b Beat) error {
 	args := append(append([]any{run, present}, b.values()...), outcome)
-	err := s.write(ctx, "finish the run in", append([]statement{giveBack.with(run)}, b.statements(run, finishRun, args...)...)...)
+	err := s.write(ctx, "finish the run in", append([]statement{releaseClaims.with(run)}, b.statements(run, finishRun, args...)...)...)
 	if err == nil {
 		s.runEnded(run)
 	}
 	return err
 }
 
-// statements update a run by the query, and record the sample and the steps of the beat.
+// statements returns the statements that update a run with the query and record a sample and the steps.
 func (b Beat) statements(run int64, update query, args ...any) []statement {
 	set := update.with(args...)
 	set.changed = func(changed int64) error {
@@ -117,7 +117,7 @@ func (b Beat) statements(run int64, update query, args ...any) []statement {
 	return list
 }
 
-// Runs returns the latest runs of a source, or of all where it is "", newest first.
+// Runs returns the latest runs of a source, or of all sources if it is "", newest first.
 func (s *Store) Runs(ctx context.Context, source string, limit int) ([]Run, error) {
 	return s.readRuns(ctx, readRuns.with(present, source, limit))
 }
@@ -142,7 +142,7 @@ func (s *Store) readRuns(ctx context.Context, read statement) (runs []Run, err e
 	return runs, err
 }
 
-// Samples returns how far a run was from moment to moment, from its start on.
+// Samples returns the samples of a run's progress, oldest first.
 func (s *Store) Samples(ctx context.Context, run int64) (list []Sample, err error) {
 	read := readSamples.with(run)
 	read.row = func(row scanner) error {
@@ -155,7 +155,7 @@ func (s *Store) Samples(ctx context.Context, run int64) (list []Sample, err erro
 	return list, err
 }
 
-// Steps returns where the time of a run went, by the names of its steps.
+// Steps returns the times of a run's steps, in the order of their names.
 func (s *Store) Steps(ctx context.Context, run int64) (list []StepTime, err error) {
 	read := readSteps.with(run)
 	read.row = func(row scanner) error {

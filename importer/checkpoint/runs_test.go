@@ -16,7 +16,7 @@ func TestRuns(t *testing.T) {
 		counts := Counts{Read: 55, Imported: 1, Partial: 2, Failed: 3, Rejected: 4, Skipped: 5, AlreadyDone: 6, Duplicate: 7, InDoubt: 8,
 			Pending: 19, Requests: 100}
 		beat := Beat{Counts: counts, Throttled: 3}
-		for range 2 { // absolute, so that a repetition does not add up
+		for range 2 { // figures are totals, so a repetition adds nothing
 			if err := s.RenewRun(ctx, first, beat); err != nil {
 				t.Fatal(err)
 			}
@@ -69,7 +69,7 @@ func TestRuns(t *testing.T) {
 			t.Errorf("run (-want +got):\n%s", diff)
 		}
 		if _, ok, err := s.Run(ctx, 999); err != nil || ok {
-			t.Errorf("a run that is not there: %v, %v", ok, err)
+			t.Errorf("a run that does not exist: %v, %v", ok, err)
 		}
 	})
 }
@@ -118,7 +118,7 @@ func TestWatermark(t *testing.T) {
 			}
 		}
 		minute := func(n int) time.Time { return t0.Add(time.Duration(n) * time.Minute) }
-		advance(minute(1), time.Time{}) // nothing is known of the source
+		advance(minute(1), time.Time{}) // the source is unknown
 		if err := s.Bind(ctx, bot, Binding{"b", "o"}, false); err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func TestWatermark(t *testing.T) {
 		s.do(t, run, at(change("p", 1, Skip), minute(5)))
 		advance(minute(9), minute(9))
 		advance(time.Time{}, minute(9))
-		// A transcript that turns up below it keeps it where it is.
+		// A later transcript below the watermark does not move it.
 		if _, err := s.Claim(ctx, bot, run, []ClaimRequest{{ID: "late", Seen: -1, ClosedAt: minute(0)}}); err != nil {
 			t.Fatal(err)
 		}
@@ -154,8 +154,8 @@ func TestWatermark(t *testing.T) {
 	})
 }
 
-// A record that was closed in the future must not hide those that are closed until then.
-func TestTheWatermarkIsNeverAheadOfThePresent(t *testing.T) {
+// TestWatermarkIsNeverInTheFuture: a record with a future closed_at must not hide records that are closed until then.
+func TestWatermarkIsNeverInTheFuture(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		ctx := t.Context()
 		if err := s.Bind(ctx, bot, Binding{"b", "o"}, false); err != nil {
@@ -217,8 +217,8 @@ func TestTotals(t *testing.T) {
 	})
 }
 
-// TestRejectedByPlace reads a file twice; a line was corrected between.
-func TestRejectedByPlace(t *testing.T) {
+// TestClearRejectedKeepsTouchedRecords: a file is read twice, and some lines were corrected in between.
+func TestClearRejectedKeepsTouchedRecords(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		ctx := t.Context()
 		reject := func(run int64, id, file string, status Event) {
@@ -241,8 +241,8 @@ func TestRejectedByPlace(t *testing.T) {
 		if err := s.Touch(ctx, bot, second, []string{"f:2", "f:4", "known", "unknown"}); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "one with an id is not touched", s.row(t, "known").RunID, first)
-		equal(t, "one that is skipped is not touched", s.row(t, "f:4").RunID, first)
+		equal(t, "a record with an id is not touched", s.row(t, "known").RunID, first)
+		equal(t, "a skipped record is not touched", s.row(t, "f:4").RunID, first)
 		reject(second, "f:9", "f", Reject)
 		for range 2 {
 			if err := s.ClearRejected(ctx, bot, second, "f"); err != nil {
@@ -259,7 +259,7 @@ func TestRejectedByPlace(t *testing.T) {
 		if err := s.Touch(ctx, bot, second, nil); err != nil {
 			t.Error(err)
 		}
-		// What one run has met since another began stays, and a run that is not known clears nothing.
+		// Records that one run touched since another began stay, and an unknown run clears nothing.
 		third := s.start(t)
 		if err := s.Touch(ctx, bot, third, []string{"f:2"}); err != nil {
 			t.Fatal(err)

@@ -21,13 +21,13 @@ func TestSamplesAndSteps(t *testing.T) {
 		if err != nil || len(samples) != 1 || !samples[0].At.Equal(r.StartedAt) {
 			t.Fatalf("samples of a run that began at %v: %v, %v", r.StartedAt, samples, err)
 		}
-		at := t0.AddDate(-10, 0, 0) // moves samples to the past: SQLite has one a millisecond
+		at := t0.AddDate(-10, 0, 0) // move the sample to the past, because SQLite keeps only one for each millisecond
 		s.sql(t, "update dixa_import.run_samples set at = $1 where run_id = $2", at.Format(sqliteTimeLayout), run)
 		if err := s.RenewRun(ctx, run, first); err != nil {
 			t.Fatal(err)
 		}
 		s.sql(t, "update dixa_import.run_samples set at = $1 where run_id = $2 and requests = 50", at.Add(time.Hour).Format(sqliteTimeLayout), run)
-		for range 2 { // the sample at the end is one
+		for range 2 { // there is only one sample at the end
 			if err := s.FinishRun(ctx, run, "ok", last); err != nil {
 				t.Fatal(err)
 			}

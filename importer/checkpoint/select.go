@@ -5,41 +5,41 @@ import (
 	"strings"
 )
 
-// Filter chooses transcripts: those that fit all of its lists, of which an empty one fits everything. A few of one code are
-// found at once among millions, unless Statuses is empty or has Complete: then every transcript is read.
+// Filter selects transcripts that match all of its lists. An empty list matches everything. A rare code is found quickly among millions of
+// transcripts, unless Statuses is empty or contains Complete: then every transcript is read.
 type Filter struct {
 	Statuses []Status
 	Codes    []string // error codes
 	IDs      []string
-	// WithPartial leaves of the Partial ones only those that have a partial error of one of these kinds.
+	// WithPartial excludes Partial transcripts that have no partial error of any of these kinds.
 	WithPartial []PartialErrorKind
-	// After is the id after which the page begins: the last one of the page before.
+	// After is the id after which the page begins: the last one of the previous page.
 	After string
-	// Limit is how many transcripts a page has at most; 0 for all.
+	// Limit is the maximum number of transcripts on a page; 0 for no limit.
 	Limit int
 }
 
-// selection describes how the transcripts of a page are found.
+// selection is a way to find the transcripts of a page.
 type selection int
 
 const (
 	selectAny        selection = iota // among all
 	selectUnfinished                  // among those that are Pending, Sending or Imported
 	selectAttention                   // among those that a person or a later run may fix
-	selectIDs                         // by their ids, of which there are no more than selectChunk
+	selectIDs                         // by their ids, at most selectChunk
 )
 
 // selectChunk is how many ids are looked up at once.
 const selectChunk = sqliteChunk
 
-// selectPages reads a page. Each status belongs to one selection, which has an index of its own in the order of the ids:
-// the page is what comes first in all of them.
+// selectPages reads a page. Each status belongs to one selection, which has its own index in the order of the ids. selectPages reads a page
+// of each selection and merges them.
 func selectPages(f Filter, read func(selection, Filter) ([]Row, error)) ([]Row, error) {
 	f = f.stored()
 	if len(f.IDs) > 0 {
 		return selectByID(f, read)
 	}
-	parts := map[selection][]Status{}
+	bySelection := map[selection][]Status{}
 	for _, s := range f.Statuses {
 		by := selectAttention
 		switch s {
@@ -48,13 +48,13 @@ func selectPages(f Filter, read func(selection, Filter) ([]Row, error)) ([]Row, 
 		case Pending, Sending, Imported:
 			by = selectUnfinished
 		}
-		parts[by] = append(parts[by], s)
+		bySelection[by] = append(bySelection[by], s)
 	}
-	if len(parts[selectAny]) > 0 || len(parts) == 0 {
+	if len(bySelection[selectAny]) > 0 || len(bySelection) == 0 {
 		return read(selectAny, f)
 	}
 	var page []Row
-	for by, statuses := range parts {
+	for by, statuses := range bySelection {
 		f.Statuses = statuses
 		rows, err := read(by, f)
 		if err != nil {
@@ -65,7 +65,7 @@ func selectPages(f Filter, read func(selection, Filter) ([]Row, error)) ([]Row, 
 	return firstRows(page, f.Limit), nil
 }
 
-// selectByID looks the ids up, as many at a time as a page may need.
+// selectByID looks the ids up in chunks until the page is full.
 func selectByID(f Filter, read func(selection, Filter) ([]Row, error)) ([]Row, error) {
 	ids := f.IDs
 	start, exact := slices.BinarySearch(ids, f.After)
@@ -86,7 +86,7 @@ func selectByID(f Filter, read func(selection, Filter) ([]Row, error)) ([]Row, e
 	return firstRows(page, f.Limit), nil
 }
 
-// firstRows returns the rows that come first, in the order of their ids.
+// firstRows sorts rows by their ids and returns the first limit of them, all if it is 0.
 func firstRows(rows []Row, limit int) []Row {
 	slices.SortFunc(rows, func(a, b Row) int { return strings.Compare(a.ID, b.ID) })
 	if limit > 0 && len(rows) > limit {
@@ -95,7 +95,7 @@ func firstRows(rows []Row, limit int) []Row {
 	return rows
 }
 
-// stored returns the filter with its texts as they are stored, and the ids sorted.
+// stored returns the filter with its texts in stored form, and the ids sorted.
 func (f Filter) stored() Filter {
 	f.IDs = cleanIDs(f.IDs)
 	f.Codes = cleanIDs(f.Codes)

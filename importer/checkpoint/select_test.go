@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// mixed puts transcripts of all statuses and several codes, some with partial errors, and returns them sorted by id.
-func mixed(t *testing.T, s *fixture, run int64) (rows []Row, kinds map[string][]PartialErrorKind) {
+// putMixed adds transcripts with all statuses and several codes, some with partial errors, and returns them sorted by id.
+func putMixed(t *testing.T, s *fixture, run int64) (rows []Row, kinds map[string][]PartialErrorKind) {
 	t.Helper()
 	kinds = map[string][]PartialErrorKind{}
 	for i, status := range Statuses {
 		for j, code := range []string{"", "a", "b", "c d"} {
-			id := fmt.Sprintf("%d-%s-%d", (i*4+j)*7%36, status, j) // out of the order of the statuses
+			id := fmt.Sprintf("%d-%s-%d", (i*4+j)*7%36, status, j) // not in the order of the statuses
 			claim := s.claim(t, run, id, -1)
 			for k, e := range paths[status] {
 				c := change(id, claim, e)
@@ -44,11 +44,11 @@ func sampleOf[T any](random *rand.Rand, list []T) []T {
 	return picked[:random.IntN(min(len(list), 5)+1)]
 }
 
-// TestSelect compares what filters choose with what they say.
+// TestSelect compares the results of random filters with those of a simple loop.
 func TestSelect(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		run := s.start(t)
-		all, kinds := mixed(t, s, run)
+		all, kinds := putMixed(t, s, run)
 		if _, err := s.Claim(t.Context(), "other", run, []ClaimRequest{{ID: all[0].ID, Seen: -1}}); err != nil {
 			t.Fatal(err)
 		}
@@ -85,12 +85,12 @@ func TestSelect(t *testing.T) {
 			}
 		}
 		if chosen == 0 {
-			t.Error("no filter chose anything")
+			t.Error("no filter matched anything")
 		}
 	})
 }
 
-// pages reads all that a filter chooses, a page at a time.
+// pages reads everything that a filter matches, one page at a time.
 func pages(t *testing.T, s *fixture, f Filter) (all []Row) {
 	t.Helper()
 	for {
@@ -103,7 +103,7 @@ func pages(t *testing.T, s *fixture, f Filter) (all []Row) {
 			return all
 		}
 		if len(page) > f.Limit {
-			t.Fatalf("a page has %d rows of %d", len(page), f.Limit)
+			t.Fatalf("a page has %d rows, the limit is %d", len(page), f.Limit)
 		}
 		f.After = page[len(page)-1].ID
 	}
@@ -134,8 +134,8 @@ func TestSelectByManyIDs(t *testing.T) {
 	})
 }
 
-// TestSelectSeesHolders asks as another run, and as the holder.
-func TestSelectSeesHolders(t *testing.T) {
+// TestSelectSetsHeld selects as another run, and as the holder.
+func TestSelectSetsHeld(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		first, second := s.start(t), s.start(t)
 		put(t, s, first, "a", Pending, 0)
@@ -149,7 +149,7 @@ func TestSelectSeesHolders(t *testing.T) {
 		}
 		for _, f := range []Filter{{}, {IDs: []string{"a"}}, {Statuses: []Status{Pending}}} {
 			if held(first, f) || !held(second, f) {
-				t.Errorf("%+v: held by the first run: seen wrongly", f)
+				t.Errorf("%+v: Held is wrong", f)
 			}
 		}
 		s.expire(t, first)

@@ -11,10 +11,10 @@ func TestSourceMark(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		ctx := t.Context()
 		if m, err := s.SourceMark(ctx, bot); err != nil || m != (SourceMark{}) {
-			t.Errorf("before there is one: %+v, %v", m, err)
+			t.Errorf("before it was claimed: %+v, %v", m, err)
 		}
 		if m, err := s.ClaimSourceMark(ctx, "unbound", "a"); err == nil {
-			t.Errorf("a source that nobody knows has the mark %+v", m)
+			t.Errorf("an unbound source got the mark %+v", m)
 		}
 		if err := s.Bind(ctx, bot, Binding{BaseURL: "https://dixa.example", Organisation: "org"}, false); err != nil {
 			t.Fatal(err)
@@ -32,14 +32,14 @@ func TestSourceMark(t *testing.T) {
 		all.Wait()
 		for _, m := range marks {
 			if m.ID == "" || m != marks[0] {
-				t.Errorf("claims at once got %+v and %+v", marks[0], m)
+				t.Errorf("concurrent claims got %+v and %+v", marks[0], m)
 			}
 		}
 		want := SourceMark{ID: marks[0].ID, EndUserID: "u-1"}
 		if err := s.SetSourceMark(ctx, bot, want); err != nil {
 			t.Fatal(err)
 		}
-		for range 2 { // tying it to another organisation leaves it as it is
+		for range 2 { // tying the source to another organisation does not change the mark
 			if m, err := s.SourceMark(ctx, bot); err != nil || m != want {
 				t.Errorf("the mark is %+v, %v, want %+v", m, err, want)
 			}

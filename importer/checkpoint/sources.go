@@ -20,8 +20,8 @@ var (
 
 func (b *Binding) scan(row scanner) error { return row.Scan(&b.BaseURL, &b.Organisation) }
 
-// Bind ties the source to an organisation at its first run. A source that is tied to another one gives a *BindingError, unless rebind is
-// set, which ties it to this one.
+// Bind ties the source to an organisation on its first run. If the source is tied to another one, it returns a *BindingError, or, with
+// rebind, ties it to this one.
 func (s *Store) Bind(ctx context.Context, source string, b Binding, rebind bool) error {
 	var bound Binding
 	read := readBinding.with(source)
@@ -33,7 +33,7 @@ func (s *Store) Bind(ctx context.Context, source string, b Binding, rebind bool)
 	return err
 }
 
-// Binding returns what the source is tied to, the zero Binding if it is not tied yet.
+// Binding returns the organisation that the source is tied to, the zero Binding if there is none yet.
 func (s *Store) Binding(ctx context.Context, source string) (b Binding, err error) {
 	read := readBinding.with(source)
 	read.row = b.scan
@@ -41,10 +41,10 @@ func (s *Store) Binding(ctx context.Context, source string) (b Binding, err erro
 	return b, err
 }
 
-// SourceMark is how Dixa names the checkpoint of a source.
+// SourceMark is the mark of a source in Dixa: an end-user whose name says which checkpoint imports the source.
 type SourceMark struct {
-	ID        string // a UUID of this database and source; "" if it has none yet
-	EndUserID string // the end-user in Dixa that bears it; "" if that is not known
+	ID        string // a UUID for this database and source; "" if it has none yet
+	EndUserID string // of the end-user in Dixa that is the mark; "" if unknown
 }
 
 var (
@@ -64,18 +64,17 @@ func (s *Store) SourceMark(ctx context.Context, source string) (m SourceMark, er
 	return m, err
 }
 
-// ClaimSourceMark gives the mark of a source that is bound this id, unless it has one, and returns the mark. Of several that claim at
-// once, all get the same.
+// ClaimSourceMark sets the mark id of a bound source, unless it has one, and returns the mark. Concurrent calls all return the same mark.
 func (s *Store) ClaimSourceMark(ctx context.Context, source, id string) (m SourceMark, err error) {
 	claim := claimMark.with(source, id)
 	claim.row = m.scan
 	if err = s.write(ctx, "write", claim); err == nil && m.ID == "" {
-		err = fmt.Errorf("source %s is tied to no organisation yet", source)
+		err = fmt.Errorf("source %s is not tied to an organisation yet", source)
 	}
 	return m, err
 }
 
-// SetSourceMark replaces the mark of a source that is bound.
+// SetSourceMark replaces the mark of a bound source.
 func (s *Store) SetSourceMark(ctx context.Context, source string, m SourceMark) error {
 	return s.write(ctx, "write", setSourceMark.with(source, m.ID, m.EndUserID))
 }
@@ -89,8 +88,8 @@ var (
 		where source = $1::text returning {at watermark}`)
 )
 
-// Watermark returns the source's watermark, zero if there is none. One that is later than the present was set by records that were
-// closed in the future and says nothing about those closed since: it is returned as zero, with ahead true.
+// Watermark returns the source's watermark, zero if there is none. A watermark in the future comes from records with a future closed_at and
+// says nothing about records that were closed since. For such a one, Watermark returns zero and ahead.
 func (s *Store) Watermark(ctx context.Context, source string) (at time.Time, ahead bool, err error) {
 	read := readWatermark.with(source, present)
 	read.row = func(row scanner) error { return row.Scan(instant{&at}, &ahead) }
@@ -98,9 +97,9 @@ func (s *Store) Watermark(ctx context.Context, source string) (at time.Time, ahe
 	return at, ahead, err
 }
 
-// AdvanceWatermark raises the watermark to upTo (everything closed up to then has been looked at), but neither beyond the present less
-// overlap nor beyond the first closed_at of a transcript that is Pending, Sending or Imported, and returns it. It lowers only a
-// watermark that is later than the present.
+// AdvanceWatermark raises the watermark to upTo, the time up to which all closed records were read, and returns it. It raises it neither
+// beyond the current time less overlap, nor beyond the earliest closed_at of a transcript that is Pending, Sending or Imported. It lowers
+// only a watermark in the future.
 func (s *Store) AdvanceWatermark(ctx context.Context, source string, upTo time.Time, overlap time.Duration) (watermark time.Time, err error) {
 	if upTo.IsZero() {
 		watermark, _, err = s.Watermark(ctx, source)

@@ -23,15 +23,15 @@ import (
 
 const (
 	sqliteReaders = 4
-	// sqliteChunk is how many values an IN list has at most. Shorter lists are filled up to one of sqliteSizes, so that few
+	// sqliteChunk is the maximum number of values in an IN list. Shorter lists are padded to one of sqliteSizes, so that a few prepared
 	// statements serve all lengths.
 	sqliteChunk = 512
 )
 
 var sqliteSizes = []int{1, 8, 64, sqliteChunk}
 
-// sqliteStore is a Store in a SQLite file. One connection writes; other processes may read meanwhile. Times are the
-// process's, as SQLite has no clock of its own.
+// sqliteStore is a Store in a SQLite file. One connection writes; other processes may read meanwhile. SQLite has no clock, so times are by
+// the process's.
 type sqliteStore struct {
 	path string
 
@@ -40,15 +40,15 @@ type sqliteStore struct {
 
 	writeDB    *sql.DB
 	conn       *sql.Conn     // the only connection of writeDB
-	connLock   chan struct{} // holds a token while conn is in use
+	connLock   chan struct{} // contains a token while conn is in use
 	writeStmts statements
-	place      map[string]fs.FileInfo // the files of the database by suffix, from the first write on; the holder of connLock may use it
-	gone       *GoneError             // one of them is not there any more; likewise
+	place      map[string]fs.FileInfo // the files of the database by suffix, from the first write on; guarded by connLock
+	gone       *GoneError             // set once a file is missing or replaced; guarded by connLock
 
 	mu     sync.Mutex
 	lock   *flock.Flock
 	closed sync.Once
-	runs   map[int64]bool // started here and not finished; while there are any, lock is held
+	runs   map[int64]bool // started here and not finished; lock is held while there are any
 }
 
 func openSQLite(ctx context.Context, path string, opts Options) (_ *Store, err error) {
@@ -79,8 +79,8 @@ func openSQLite(ctx context.Context, path string, opts Options) (_ *Store, err e
 	return &Store{s}, nil
 }
 
-// prepareFile makes sure that the file is there. It holds identifiers of customers, so that a new one is the owner's alone;
-// SQLite gives the files beside it the same permissions.
+// prepareFile makes sure that the file exists. It will contain customers' identifiers, so only the owner gets access to a new one. SQLite
+// gives its other files the same permissions.
 func prepareFile(path string, create bool) error {
 	fi, err := os.Stat(path)
 	switch {
@@ -106,13 +106,13 @@ func prepareFile(path string, create bool) error {
 func sqliteDSN(path string, pragmas ...string) string {
 	path = filepath.ToSlash(path)
 	if !strings.HasPrefix(path, "/") {
-		path = "/" + path // a drive letter
+		path = "/" + path // the path begins with a drive letter
 	}
 	query := url.Values{"mode": {"rw"}, "_busy_timeout": {"5000"}, "_pragma": pragmas}
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: query.Encode()}).String()
 }
 
-// Close moves what is in the write-ahead log into the file, closes it and gives up the lock. Only the first call counts.
+// Close moves the write-ahead log into the database, closes it and releases the lock. Only the first call has an effect.
 func (s *sqliteStore) Close() (err error) {
 	s.closed.Do(func() { err = s.wrap("close", s.close()) })
 	return err
@@ -130,7 +130,7 @@ func (s *sqliteStore) close() error {
 		if len(s.place) > 0 && s.gone == nil {
 			errs = append(errs, s.checkPlace())
 		}
-		// Another process that reads may keep a part of the log alive; that is no error.
+		// A reader in another process may keep a part of the log in use; that is not an error.
 		_, _ = s.conn.ExecContext(context.Background(), sqliteEmptyLog)
 		errs = append(errs, s.conn.Close())
 		<-s.connLock
@@ -141,7 +141,7 @@ func (s *sqliteStore) close() error {
 	return errors.Join(append(errs, s.lock.Close())...)
 }
 
-// sqliteEmptyLog moves what is in the write-ahead log into the file, as far as no reader needs it.
+// sqliteEmptyLog moves the write-ahead log into the database, except for what a reader still needs.
 const sqliteEmptyLog = "pragma wal_checkpoint(truncate)"
 
 const sqliteSchemaVersion = `select coalesce(max(version_id), 0) from goose_db_version where is_applied`
@@ -207,7 +207,7 @@ func checkVersion(have, want int64, err error) error {
 	return nil
 }
 
-// acquire takes the lock that lets one process work at a time. The system frees it when the process dies. s.mu is held.
+// acquire takes the lock that lets one process work at a time. The system releases it when the process dies. The caller holds s.mu.
 func (s *sqliteStore) acquire() error {
 	if s.lock.Locked() {
 		return nil
@@ -222,14 +222,14 @@ func (s *sqliteStore) acquire() error {
 	return nil
 }
 
-// releaseIfIdle gives up the lock unless a run needs it. s.mu is held.
+// releaseIfIdle releases the lock unless a run needs it. The caller holds s.mu.
 func (s *sqliteStore) releaseIfIdle() {
 	if len(s.runs) == 0 {
-		_ = s.lock.Unlock() // closing the file, at the latest, frees it
+		_ = s.lock.Unlock() // if this fails, Close releases it
 	}
 }
 
-// wrap returns what was being done when a SQLite error happened.
+// wrap adds to an error what was being done, and explains some SQLite errors.
 func (s *sqliteStore) wrap(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -245,7 +245,7 @@ func (s *sqliteStore) wrap(doing string, err error) error {
 	return fmt.Errorf("%s checkpoint %s: %w", doing, s.path, err)
 }
 
-// sqliteTime writes a time as the schema holds it, the zero time as null.
+// sqliteTime returns a time in the form that the schema stores, null for the zero time.
 func sqliteTime(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -258,7 +258,7 @@ const (
 	sqlitePrecision  = time.Millisecond
 )
 
-// parseSQLiteTime reads what sqliteTime wrote; "" is the zero time.
+// parseSQLiteTime parses what sqliteTime returns; "" is the zero time.
 func parseSQLiteTime(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
@@ -269,7 +269,7 @@ func parseSQLiteTime(s string) (time.Time, error) {
 	return time.Parse(sqliteTimeLayout, s)
 }
 
-// quickTime reads the times that there are. time.Parse takes what else looks like one, or says what is wrong.
+// quickTime parses common times faster than time.Parse. It returns false for anything else, valid or not.
 func quickTime(s string) (time.Time, bool) {
 	if len(s) != len(sqliteTimeLayout) || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[19] != '.' || s[23] != 'Z' {
 		return time.Time{}, false
@@ -285,7 +285,7 @@ func quickTime(s string) (time.Time, bool) {
 	year, month, day := number(0, 4), number(5, 7), number(8, 10)
 	hour, minute, second, milli := number(11, 13), number(14, 16), number(17, 19), number(20, 23)
 	if !ok || month < 1 || month > 12 || day < 1 || day > 28 || hour > 23 || minute > 59 || second > 59 {
-		return time.Time{}, false // the last days of a month, too, are left to time.Parse
+		return time.Time{}, false // including the 29th to 31st, which depend on the month
 	}
 	return time.Date(year, time.Month(month), day, hour, minute, second, milli*int(time.Millisecond), time.UTC), true
 }

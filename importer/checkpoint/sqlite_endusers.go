@@ -17,7 +17,7 @@ func byKind(ids []Identifier) map[IdentifierKind][]string {
 	return values
 }
 
-// sqliteEndUserRows returns what the organisation's rows say of the identifiers.
+// sqliteEndUserRows returns the organisation's rows of the identifiers.
 func sqliteEndUserRows(tx sqliteTx, organisation string, ids []Identifier) (map[Identifier]endUserRow, error) {
 	found := map[Identifier]endUserRow{}
 	for kind, values := range byKind(ids) {
@@ -116,7 +116,7 @@ func sqliteIdentifiersOf(tx sqliteTx, organisation, endUserID string) (ids []Ide
 func (s *sqliteStore) JoinEndUser(ctx context.Context, organisation string, user EndUser, seen []Identifier) (joined bool, err error) {
 	err = s.writing(ctx, "record an end-user in", func(tx sqliteTx) error {
 		known, err := sqliteIdentifiersOf(tx, organisation, user.ID)
-		if joined = err == nil && joins(user, known, seen); !joined {
+		if joined = err == nil && mayJoin(user, known, seen); !joined {
 			return err
 		}
 		return sqliteSaveEndUsers(tx, organisation, []EndUser{user})
@@ -124,15 +124,14 @@ func (s *sqliteStore) JoinEndUser(ctx context.Context, organisation string, user
 	return joined && err == nil, err
 }
 
-// erase rewrites the database and empties its log: what was deleted, or moved to another place of a page, would stay in the
-// file until something else needs the room. It takes as much disk again for a while. A reader in another process may keep
-// the log alive for as long as it reads.
+// erase rewrites the database and empties its log. Otherwise deleted data, and old copies of moved data, would stay in the file until the
+// space is reused. It temporarily needs disk space for a second copy. A reader in another process may keep the log in use while it reads.
 func (s *sqliteStore) erase(ctx context.Context) error {
 	s.connLock <- struct{}{}
 	defer func() { <-s.connLock }()
 	for _, query := range []string{"vacuum", sqliteEmptyLog} {
 		if _, err := s.conn.ExecContext(ctx, query); err != nil {
-			return s.wrap("erase what was deleted from", interrupted(ctx, err))
+			return s.wrap("erase deleted data from", interrupted(ctx, err))
 		}
 	}
 	return nil

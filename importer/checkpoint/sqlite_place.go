@@ -7,12 +7,12 @@ import (
 	"os"
 )
 
-// GoneError says that a SQLite file is not where it was opened any more, or is another one. The system lets a process go on
-// writing into a file that nobody else will find.
+// GoneError says that a SQLite file was deleted, moved or replaced while it was open. The system would let the process continue to write to
+// a file that no other process can find.
 type GoneError struct {
 	Path string // of the database
-	File string // the file that is concerned: the database, its write-ahead log, its index or its lock
-	// Replaced says that another file is in its place now.
+	File string // the missing file: the database, its write-ahead log, the log's index, or the lock
+	// Replaced says that another file is in its place.
 	Replaced bool
 }
 
@@ -25,31 +25,31 @@ func (e *GoneError) Error() string {
 	if e.File != e.Path {
 		what = fmt.Sprintf("%s, which belongs to the checkpoint database %s,", e.File, e.Path)
 	}
-	return what + " " + how + " while this run used it: what the run records would be lost with it. Put the database back if it was moved, and run again; " +
+	return what + " " + how + " while this run was using it: further results would be lost. Put the database back if it was moved, and run again; " +
 		"if it is lost, run with --reconcile, which looks in Dixa before every send"
 }
 
-// placeSuffixes name the files of a database that must stay in their places while a run works.
+// placeSuffixes are the suffixes of the files of a database that must stay in place during a run.
 var placeSuffixes = []string{"", "-wal", "-shm", ".lock"}
 
-// checkPlace returns a *GoneError if a file of the database is not where it was when it was first met. The turn is held.
+// checkPlace returns a *GoneError if a file of the database is no longer where it was when it was first seen. The caller holds connLock.
 func (s *sqliteStore) checkPlace() error {
 	if s.gone != nil {
 		return s.gone
 	}
 	for _, suffix := range placeSuffixes {
-		if suffix == ".lock" && !s.lock.Locked() { // then it is nobody's
+		if suffix == ".lock" && !s.lock.Locked() { // then this process does not need it
 			delete(s.place, suffix)
 			continue
 		}
 		now, err := os.Stat(s.path + suffix)
-		was, met := s.place[suffix]
+		was, seen := s.place[suffix]
 		absent := errors.Is(err, fs.ErrNotExist)
 		switch {
-		case absent && (met || suffix == "") || err == nil && met && !os.SameFile(was, now):
+		case absent && (seen || suffix == "") || err == nil && seen && !os.SameFile(was, now):
 			s.gone = &GoneError{Path: s.path, File: s.path + suffix, Replaced: !absent}
 			return s.gone
-		case err == nil && !met: // on file systems that cannot share memory there is no log, for example
+		case err == nil && !seen: // not all of them exist everywhere: without shared memory, for example, there is no log
 			s.place[suffix] = now
 		}
 	}

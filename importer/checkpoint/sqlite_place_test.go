@@ -18,8 +18,8 @@ func moveAway(t *testing.T, path string, suffixes ...string) {
 	}
 }
 
-// TestAFileThatGoes takes a database that is in use away.
-func TestAFileThatGoes(t *testing.T) {
+// TestMissingFileEndsWrites deletes, moves or replaces files of a database that is in use.
+func TestMissingFileEndsWrites(t *testing.T) {
 	t.Parallel()
 	remove := func(suffixes ...string) func(*testing.T, string) {
 		return func(t *testing.T, path string) {
@@ -35,7 +35,7 @@ func TestAFileThatGoes(t *testing.T) {
 		do       func(*testing.T, string)
 		file     string // suffix
 		replaced bool
-		kept     string // suffix of the file that holds everything in the end, "-" if none does
+		kept     string // suffix of the file that has all data in the end, "-" if none has
 	}{
 		"deleted":           {do: remove(""), kept: "-"},
 		"deleted with all":  {do: remove("", "-wal", "-shm", ".lock"), kept: "-"},
@@ -66,7 +66,7 @@ func TestAFileThatGoes(t *testing.T) {
 			run := s.start(t)
 			put(t, s, run, "a", Sending, 0)
 			if err := s.RenewRun(t.Context(), run, Beat{}); err != nil {
-				t.Fatalf("while all is well: %v", err)
+				t.Fatalf("with all files in place: %v", err)
 			}
 			tt.do(t, path)
 			for doing, err := range map[string]error{
@@ -88,14 +88,14 @@ func TestAFileThatGoes(t *testing.T) {
 			kept := open(t, "sqlite:"+path+tt.kept)
 			rows, err := kept.Lookup(t.Context(), bot, 0, []string{"a"})
 			if err != nil || rows["a"].Status != Sending {
-				t.Errorf("%s holds %+v, %v", path+tt.kept, rows, err)
+				t.Errorf("%s has %+v, %v", path+tt.kept, rows, err)
 			}
 		})
 	}
 }
 
-// TestAnotherDatabaseInItsPlace: closing what is gone must not take the log of the database that took its place.
-func TestAnotherDatabaseInItsPlace(t *testing.T) {
+// TestCloseSparesReplacement: closing a moved database must not damage the log of the database in its place.
+func TestCloseSparesReplacement(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "checkpoint.db")
 	first := setup(t, "sqlite:"+path)
@@ -106,7 +106,7 @@ func TestAnotherDatabaseInItsPlace(t *testing.T) {
 	other := second.start(t)
 	put(t, second, other, "b", Sending, 0)
 	if _, ok := errors.AsType[*GoneError](first.RenewRun(t.Context(), run, Beat{})); !ok {
-		t.Error("the first one does not notice")
+		t.Error("the first store does not notice")
 	}
 	_ = first.Close()
 	put(t, second, other, "c", Sending, 0)
@@ -116,6 +116,6 @@ func TestAnotherDatabaseInItsPlace(t *testing.T) {
 	again := open(t, "sqlite:"+path)
 	rows, err := again.Lookup(t.Context(), bot, 0, []string{"a", "b", "c"})
 	if err != nil || len(rows) != 2 || rows["b"].Status != Sending || rows["c"].Status != Sending {
-		t.Errorf("the second database holds %+v, %v", rows, err)
+		t.Errorf("the second database has %+v, %v", rows, err)
 	}
 }

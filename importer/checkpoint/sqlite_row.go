@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// sqliteRow is a row in one column, its fields separated by NUL, which no text in the checkpoint has: reading a column costs
-// about as much as finding the row.
+// sqliteRow selects a row as one column. The fields are separated by NUL, which no stored text contains. Reading a column costs about as much
+// as finding the row.
 var sqliteRow = `concat_ws(x'00', ` + perColumn(columns, 0, column.sqliteRead) + `, coalesce(send_before, ''))`
 
 var sqliteRowFields = len(columns) + 1
 
-// scanSQLiteRow reads sqliteRow.
+// scanSQLiteRow scans sqliteRow.
 func scanSQLiteRow(rows *sql.Rows, now time.Time) (*record, error) {
 	var packed string
 	if err := rows.Scan(&packed); err != nil {
@@ -44,7 +44,7 @@ func parseSQLiteRow(packed string, now time.Time) (*record, error) {
 	return r, p.err
 }
 
-// fieldParser reads fields and keeps the first error.
+// fieldParser parses fields and keeps the first error.
 type fieldParser struct{ err error }
 
 func (p *fieldParser) int(s string) int64 {
@@ -64,6 +64,6 @@ func (p *fieldParser) time(s string) time.Time {
 
 func (p *fieldParser) keep(err error) {
 	if err != nil && p.err == nil {
-		p.err = errors.New("a row has a number or a time that cannot be read")
+		p.err = errors.New("a row has an invalid number or time")
 	}
 }

@@ -10,7 +10,7 @@ const (
 	sqliteStart    = `insert into run_samples (run_id, at) values (?, ?)`
 )
 
-// sqliteEndLeases ends what dead processes left: the holder of the lock is alone.
+// sqliteEndLeases ends the leases of dead processes: no other process works while this one holds the lock.
 const sqliteEndLeases = `update runs set lease_until = ?1 where finished_at is null and lease_until > ?1`
 
 func (s *sqliteStore) StartRun(ctx context.Context, source, command string) (run int64, err error) {

@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 )
 
-// A condition on a list that is null is true. The plus signs keep SQLite from looking each value of a list up. Left to
-// itself it would read the whole table rather than one of the smaller indexes.
+// A condition on a null list is true. The plus signs keep SQLite from looking each value of a list up in an index. Without "indexed by",
+// it would read the whole table rather than one of the smaller indexes.
 const (
 	sqliteSelectWhere = ` where source = ?1 and transcript_id > ?2
 		and (?3 is null or +status in (select value from json_each(?3)))
@@ -22,8 +22,7 @@ var sqliteSelect = map[selection]string{
 	selectUnfinished: `select ` + sqliteRow + ` from transcripts t indexed by transcripts_unfinished` + sqliteSelectWhere +
 		` and unfinished` + sqliteSelectPage,
 	selectIDs: `select ` + sqliteRow + ` from transcripts t` + sqliteSelectWhere + ` and transcript_id in (in)`,
-	// The inner query needs nothing that is not in its index, so that a code which is rare among a million failed ones is
-	// found without reading them.
+	// The inner query is an index-only scan, so a rare code is found without reading a million rows of failed transcripts.
 	selectAttention: `select ` + sqliteRow + ` from (
 			select source, transcript_id from transcripts t indexed by transcripts_attention` + sqliteSelectWhere + `
 			and (status = 'failed' or status = 'in_doubt' or status = 'rejected' or status = 'partial' or status = 'skipped')` + sqliteSelectPage + `)
@@ -51,7 +50,7 @@ func (s *sqliteStore) Select(ctx context.Context, source string, run int64, f Fi
 			}
 			limit := f.Limit
 			if limit == 0 {
-				limit = -1 // none, to SQLite
+				limit = -1 // no limit, in SQLite
 			}
 			return tx.query(scan, sqliteSelect[by], append(args, limit)...)
 		})
@@ -59,14 +58,14 @@ func (s *sqliteStore) Select(ctx context.Context, source string, run int64, f Fi
 	})
 }
 
-// jsonList returns a list as json_each takes it, null where it is empty.
+// jsonList converts a list to JSON for json_each, null if it is empty.
 func jsonList[T ~string](list []T) any {
 	if len(list) == 0 {
 		return nil
 	}
 	b, err := json.Marshal(list)
 	if err != nil {
-		panic(err) // strings always can be written
+		panic(err) // strings can always be marshalled
 	}
 	return string(b)
 }

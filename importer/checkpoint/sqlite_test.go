@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// childEnv names the database that a child of TestOneProcessWorks works on.
+// childEnv is the variable that tells a child of TestOneProcessWorks which database to use.
 const childEnv = "CHECKPOINT_TEST_DATABASE"
 
-// TestOneProcessWorks kills a process that works on a file, and goes on in its place.
+// TestOneProcessWorks kills a process that is using a file, and continues in its place.
 func TestOneProcessWorks(t *testing.T) {
 	if url := os.Getenv(childEnv); url != "" {
 		s := setup(t, url)
@@ -50,7 +50,7 @@ func TestOneProcessWorks(t *testing.T) {
 	}
 	runs, err := s.Runs(t.Context(), "", 10)
 	if err != nil || len(runs) != 1 || !runs[0].Alive {
-		t.Errorf("what another process sees meanwhile: %+v, %v", runs, err)
+		t.Errorf("another process meanwhile sees %+v, %v", runs, err)
 	}
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestOneProcessWorks(t *testing.T) {
 	if got := f.row(t, "a"); got.Status != Sending || got.ClaimedBy != dead || got.Held {
 		t.Errorf("left by the dead process: %+v", got)
 	}
-	equal(t, "claim of what it had", f.claim(t, run, "a", 1), int64(2))
+	equal(t, "claim of the dead process's transcript", f.claim(t, run, "a", 1), int64(2))
 	if err := f.FinishRun(t.Context(), run, "complete", Beat{}); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestOneProcessWorks(t *testing.T) {
 	}
 }
 
-func TestMigrateWaitsForNobody(t *testing.T) {
+func TestMigrateRefusesBusyDatabase(t *testing.T) {
 	t.Parallel()
 	s := setup(t, "sqlite:"+filepath.Join(t.TempDir(), "checkpoint.db"))
 	s.start(t)
@@ -92,7 +92,7 @@ func TestDiskFull(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	limit(1) // SQLite takes the size it has
+	limit(1) // SQLite raises this to the current size
 	c := change("a", 1, GiveUp)
 	c.Error = strings.Repeat("long ", 100_000)
 	_, err := s.Write(t.Context(), bot, run, []Change{c})
@@ -104,7 +104,7 @@ func TestDiskFull(t *testing.T) {
 	equal(t, "with room", s.do(t, run, c), []Result{{Applied: true}})
 }
 
-// TestCancelledWrite cancels while the write waits for its turn, and while it is made.
+// TestCancelledWrite cancels a write while it waits for its turn, and during the write.
 func TestCancelledWrite(t *testing.T) {
 	t.Parallel()
 	s := setup(t, "sqlite:"+filepath.Join(t.TempDir(), "checkpoint.db"))
@@ -134,7 +134,7 @@ func TestCancelledWrite(t *testing.T) {
 	equal(t, "next write", s.claim(t, run, "a", -1), int64(1))
 }
 
-// FuzzSQLiteTime compares the quick way of reading a time with the slow one.
+// FuzzSQLiteTime compares quickTime with time.Parse.
 func FuzzSQLiteTime(f *testing.F) {
 	for _, s := range []string{"2026-11-19T08:00:00.123Z", "2024-02-29T23:59:59.999Z", "2023-02-29T00:00:00.000Z", "0001-01-01T00:00:00.000Z",
 		"9999-12-31T23:59:59.999Z", "2026-11-19T08:00:60.000Z", "2026-13-01T00:00:00.000Z", "2026-00-00T24:60:00.000Z", "2026-11-19T08:00:0/.000Z"} {
@@ -149,7 +149,7 @@ func FuzzSQLiteTime(f *testing.F) {
 	})
 }
 
-// FuzzSQLiteRow reads rows that nobody should have written.
+// FuzzSQLiteRow parses invalid rows.
 func FuzzSQLiteRow(f *testing.F) {
 	f.Add(strings.Repeat("\x00", sqliteRowFields-1))
 	f.Add("a\x00complete\x005\x00u\x001\x00\x00\x00h\x002026-11-19T08:00:00.123Z\x001\x00\x00\x00\x00\x001\x00\x00")

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// sqliteLookup reads rows, of which there must be no more than one for each id.
+// sqliteLookup selects rows by id.
 var sqliteLookup = `select ` + sqliteRow + ` from transcripts where source = ? and transcript_id in (in)`
 
 func (s *sqliteStore) Lookup(ctx context.Context, source string, run int64, ids []string) (map[string]Row, error) {
@@ -31,7 +31,7 @@ func (s *sqliteStore) Lookup(ctx context.Context, source string, run int64, ids 
 	return byAsked(ids, found), nil
 }
 
-// Left to itself SQLite reads the whole table rather than a partial index that begins like the primary key.
+// Without "indexed by", SQLite reads the whole table rather than a partial index that begins like the primary key.
 var sqliteUnfinished = `select ` + sqliteRow + ` from transcripts indexed by transcripts_unfinished
 	where source = ?1 and transcript_id > ?2 and unfinished and status <> 'pending'
 		and (claimed_by is null or claimed_by <> ?3 and claimed_by not in
@@ -88,14 +88,14 @@ func (s *sqliteStore) Write(ctx context.Context, source string, run int64, chang
 			if n, err := sqliteApplyFastPath(tx, source, run, c); err != nil {
 				return err
 			} else if n == 1 {
-				c.applied(run, results)
+				c.setApplied(run, results)
 			}
 		}
-		others, at := theOthers(changes, results)
-		if len(others) == 0 {
+		rest, at := unapplied(changes, results)
+		if len(rest) == 0 {
 			return nil
 		}
-		applied, err := sqliteApply(tx, source, run, others)
+		applied, err := sqliteApply(tx, source, run, rest)
 		for j, r := range applied {
 			results[at[j]] = r
 		}
@@ -107,7 +107,7 @@ func (s *sqliteStore) Write(ctx context.Context, source string, run int64, chang
 	return results, nil
 }
 
-// Each changes only what it must: for each column that is set, SQLite rewrites the indexes that have it.
+// Each statement sets only the columns that change: for each one that is set, SQLite rewrites the indexes with it.
 const (
 	sqliteSend = `update transcripts set status = 'sending', run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null, reason = null,
 		content_hash = ?7, closed_at = ?8, send_before = ?9, updated_at = ?10
@@ -124,7 +124,7 @@ const (
 			and not exists (select 1 from partial_errors where source = ?1 and transcript_id = ?2)`
 )
 
-// sqliteApplyFastPath applies a fast-path change and returns how many rows it met.
+// sqliteApplyFastPath applies a fast-path change and returns the number of rows that matched.
 func sqliteApplyFastPath(tx sqliteTx, source string, run int64, c fastPathChange) (int64, error) {
 	args := []any{source, c.ID, c.Claim, run, c.EndUserID, c.Attempts, c.ContentHash, sqliteTime(c.ClosedAt)}
 	now := sqliteTime(tx.now)
@@ -138,7 +138,7 @@ func sqliteApplyFastPath(tx sqliteTx, source string, run int64, c fastPathChange
 	}
 }
 
-// sqliteApply applies changes of any kind.
+// sqliteApply applies changes on the slow path.
 func sqliteApply(tx sqliteTx, source string, run int64, changes []Change) ([]Result, error) {
 	ids := changedIDs(changes)
 	records, err := sqliteRecords(tx, source, ids)
@@ -172,7 +172,7 @@ func sqliteRecords(tx sqliteTx, source string, ids []string) (map[string]*record
 
 const sqliteLivingRuns = `select id from runs where finished_at is null and lease_until > ?`
 
-// sqliteAlive returns the runs that are alive. The holder of the lock has ended the leases of the runs before it.
+// sqliteAlive returns the runs that are alive. The process that holds the lock has ended the leases of earlier runs.
 func sqliteAlive(tx sqliteTx) (map[int64]bool, error) {
 	alive := map[int64]bool{}
 	err := tx.query(func(rows *sql.Rows) error {
@@ -186,7 +186,7 @@ func sqliteAlive(tx sqliteTx) (map[int64]bool, error) {
 
 const sqliteConversationHolders = `select conversation_id, transcript_id from transcripts where source = ? and conversation_id in (in)`
 
-// sqliteHolders returns which transcripts of the source have these conversations.
+// sqliteHolders returns the transcripts of the source that have these conversations.
 func sqliteHolders(tx sqliteTx, source string, conversations []int64) (map[int64]string, error) {
 	holders := map[int64]string{}
 	err := queryIn(tx, func(rows *sql.Rows) error {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// statements keeps prepared statements by their text.
+// statements caches prepared statements by their text.
 type statements struct {
 	prepare func(ctx context.Context, query string) (*sql.Stmt, error)
 
@@ -24,7 +24,7 @@ func (s *statements) get(ctx context.Context, query string) (*sql.Stmt, error) {
 	if stmt, ok := s.m[query]; ok {
 		return stmt, nil
 	}
-	stmt, err := s.prepare(ctx, query) //nolint:sqlclosecheck // kept for the next time; close closes it
+	stmt, err := s.prepare(ctx, query) //nolint:sqlclosecheck // cached; close closes it
 	if err != nil {
 		return nil, err
 	}
@@ -48,18 +48,18 @@ func (s *statements) close() {
 type sqliteTx struct {
 	ctx   context.Context
 	stmts *statements
-	now   time.Time // the time of everything in it
+	now   time.Time // the current time for all statements in it
 }
 
 func (tx sqliteTx) exec(query string, args ...any) (changed int64, err error) {
 	if err := tx.ctx.Err(); err != nil {
 		return 0, err
 	}
-	stmt, err := tx.stmts.get(tx.ctx, query) //nolint:sqlclosecheck // it is kept
+	stmt, err := tx.stmts.get(tx.ctx, query) //nolint:sqlclosecheck // cached
 	if err != nil {
 		return 0, err
 	}
-	// One statement is over in no time. To watch a context for it costs more than a small one takes.
+	// Statements are short. Watching a context would cost more than a small one takes.
 	res, err := stmt.ExecContext(context.WithoutCancel(tx.ctx), args...)
 	if err != nil {
 		return 0, err
@@ -69,7 +69,7 @@ func (tx sqliteTx) exec(query string, args ...any) (changed int64, err error) {
 
 // query calls scan for each row.
 func (tx sqliteTx) query(scan func(*sql.Rows) error, query string, args ...any) error {
-	stmt, err := tx.stmts.get(tx.ctx, query) //nolint:sqlclosecheck // it is kept
+	stmt, err := tx.stmts.get(tx.ctx, query) //nolint:sqlclosecheck // cached
 	if err != nil {
 		return err
 	}
@@ -86,8 +86,7 @@ func (tx sqliteTx) query(scan func(*sql.Rows) error, query string, args ...any) 
 	return rows.Err()
 }
 
-// queryIn runs a query that has a list of values, "(in)" in its text, as often as the length of the list needs. args come
-// before the list.
+// queryIn runs a query with a list of values, "(in)" in its text, once for each sqliteChunk values of the list. args come before the list.
 func queryIn[T any](tx sqliteTx, scan func(*sql.Rows) error, query string, list []T, args ...any) error {
 	for len(list) > 0 {
 		n := min(len(list), sqliteChunk)
@@ -112,7 +111,7 @@ func listSize(n int) int {
 	return n
 }
 
-// appendFilled appends the list to the arguments, its last value as often as the size of the list in the statement needs.
+// appendFilled appends the list to the arguments and pads it with its last value to the size of the list in the statement.
 func appendFilled[T any](args []any, list []T) []any {
 	size := listSize(len(list))
 	all := make([]any, 0, len(args)+size)
@@ -123,12 +122,12 @@ func appendFilled[T any](args []any, list []T) []any {
 	return all
 }
 
-// reading runs f with a connection for reading.
+// reading runs f with a read-only connection.
 func (s *sqliteStore) reading(ctx context.Context, doing string, f func(tx sqliteTx) error) error {
 	return s.wrap(doing, interrupted(ctx, f(sqliteTx{ctx, &s.readStmts, time.Now()})))
 }
 
-// interrupted names the context as the cause where SQLite says only that it was interrupted.
+// interrupted adds the context's error as the cause if SQLite says only that it was interrupted.
 func interrupted(ctx context.Context, err error) error {
 	if cause := ctx.Err(); err != nil && cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w: %w", cause, err)
@@ -136,8 +135,8 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// writing runs f in a transaction, which is durable when writing returns. A file that is not in its place any more would keep
-// nothing: then the error is a *GoneError.
+// writing runs f in a transaction, which is durable when writing returns. If a file of the database is no longer in place, the transaction
+// is lost and the error is a *GoneError.
 func (s *sqliteStore) writing(ctx context.Context, doing string, f func(tx sqliteTx) error) error {
 	select {
 	case s.connLock <- struct{}{}:
@@ -152,12 +151,12 @@ func (s *sqliteStore) writing(ctx context.Context, doing string, f func(tx sqlit
 	return err
 }
 
-// transact is writing for the holder of connLock.
+// transact is writing for a caller that holds connLock.
 func (s *sqliteStore) transact(ctx context.Context, doing string, f func(tx sqliteTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	// Whether a begin, commit or rollback that the context interrupted took place would be unknown.
+	// If the context interrupted a begin, commit or rollback, its outcome would be unknown.
 	uncancelled := sqliteTx{ctx: context.WithoutCancel(ctx), stmts: &s.writeStmts}
 	tx := sqliteTx{ctx, &s.writeStmts, time.Now()}
 	if _, err := uncancelled.exec("begin immediate"); err != nil {

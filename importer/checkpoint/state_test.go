@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// change is one whose fields are those of every other change in these tests, so that its event alone differs.
+// change returns a Change in which only the id, the claim and the event differ from others in these tests.
 func change(id string, claim int64, e Event) Change {
 	c := Change{ID: id, Claim: claim, Event: e, EndUserID: "u", Attempts: 1, ErrorCode: "code", Error: "text", Reason: "reason", ContentHash: "h", ClosedAt: t0}
 	if e == Send || e == SendAgain {
@@ -18,7 +18,7 @@ func change(id string, claim int64, e Event) Change {
 	return c
 }
 
-// paths are the events that bring a claimed transcript to a status.
+// paths lists the events that lead a claimed transcript to each status.
 var paths = map[Status][]Event{
 	Pending:  {},
 	Sending:  {Send},
@@ -31,7 +31,7 @@ var paths = map[Status][]Event{
 	Skipped:  {Skip},
 }
 
-// put brings a new transcript to a status, with the conversation if that has one, and returns its claim.
+// put adds a transcript with a status, and the conversation if the status has one, and returns its claim.
 func put(t testing.TB, s *fixture, run int64, id string, status Status, conversation int64) int64 {
 	t.Helper()
 	claim := s.claim(t, run, id, -1)
@@ -80,10 +80,10 @@ func TestTransitions(t *testing.T) {
 					if tr.Ends {
 						want.ClaimedBy, want.Held = 0, false
 					}
-				case tr.Event == Found, tr.Ends && status == tr.To: // made before
-				case status == tr.To: // made before, and made again
+				case tr.Event == Found, tr.Ends && status == tr.To: // a repetition without effect
+				case status == tr.To: // a repetition that is applied again
 					want.EndUserID, want.Attempts, want.ErrorCode, want.Error, want.Reason = c.EndUserID, c.Attempts, c.ErrorCode, c.Error, c.Reason
-				case tr.Event == Finish && status == Partial: // made before, and found to be partial
+				case tr.Event == Finish && status == Partial: // a repetition: the first one ended as partial
 				default:
 					wantApplied = false
 					if !cmp.Equal(before, after, cmpIgnoreSendIn) {
@@ -104,7 +104,7 @@ func TestTransitions(t *testing.T) {
 
 var cmpIgnoreSendIn = cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "SendIn" }, cmp.Ignore())
 
-// TestFencing lets a run go on after another one has taken its transcripts.
+// TestFencing: a run continues after another one has taken its transcripts.
 func TestFencing(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		old := s.start(t)
@@ -124,7 +124,7 @@ func TestFencing(t *testing.T) {
 				if tr.Event == Found {
 					continue
 				}
-				// Neither the old run with its claim, nor one that guesses the number, nor the new one with the old number.
+				// The old run with its claim, a run that guesses the number, and the new run with the old number.
 				for _, try := range []struct{ run, claim int64 }{{old, claim}, {old, claim + 1}, {run, claim}} {
 					if got := s.do(t, try.run, change(id, try.claim, tr.Event)); got[0].Applied {
 						t.Errorf("%s by run %d with claim %d was applied to %s", tr.Event, try.run, try.claim, id)
@@ -135,7 +135,7 @@ func TestFencing(t *testing.T) {
 				t.Errorf("%s changed:\n%s", id, cmp.Diff(before, after))
 			}
 		}
-		// A 201 is recorded whoever got it, and the transcript stays with its new holder.
+		// A 201 is recorded no matter which run got it, and the transcript stays with its new holder.
 		found := change("sending", claims[Sending], Found)
 		found.ConversationID = 77
 		equal(t, "found", s.do(t, old, found), []Result{{Applied: true}})
@@ -148,8 +148,8 @@ func TestFencing(t *testing.T) {
 	})
 }
 
-// TestLostAnswers makes every write twice.
-func TestLostAnswers(t *testing.T) {
+// TestWritesMayBeRepeated makes every write twice.
+func TestWritesMayBeRepeated(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		run := s.start(t)
 		for status, path := range paths {
@@ -182,14 +182,14 @@ func TestLostAnswers(t *testing.T) {
 				other := change(id, claim, Release)
 				other.Error = "another"
 				if got := s.do(t, run, other); got[0].Applied {
-					t.Errorf("%s: a release that says something else counts as made", id)
+					t.Errorf("%s: a release with a different error counts as a repetition", id)
 				}
 			}
 		}
 	})
 }
 
-func TestFoundElsewhere(t *testing.T) {
+func TestFoundWithAnotherConversation(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		run := s.start(t)
 		duplicate := func(a, b int64) []PartialError {
@@ -200,7 +200,7 @@ func TestFoundElsewhere(t *testing.T) {
 			c.ConversationID = conversation
 			return c
 		}
-		// While it is worked on: whoever finishes it finishes it as partial, even if that one replaces the partial errors.
+		// While it is in progress: it ends as partial, whichever run finishes it, even if that run replaces the partial errors.
 		claim := put(t, s, run, "open", Imported, 10)
 		for range 2 {
 			equal(t, "other", s.do(t, run, found("open", 0, 11)), []Result{{Applied: true, Other: 10}})
@@ -217,7 +217,7 @@ func TestFoundElsewhere(t *testing.T) {
 		}
 		equal(t, "duplicate", s.partial(t, "open"), duplicate(10, 11))
 
-		// When it is done.
+		// When it is finished.
 		for _, status := range []Status{Complete, Partial} {
 			id := string(status)
 			conversation := int64(100 + len(id))
@@ -231,7 +231,7 @@ func TestFoundElsewhere(t *testing.T) {
 			equal(t, "duplicate", s.partial(t, id), duplicate(conversation, 900))
 		}
 
-		// The conversation is another transcript's.
+		// The conversation belongs to another transcript.
 		claim = put(t, s, run, "late", Sending, 0)
 		for range 2 {
 			equal(t, "taken", s.do(t, run, found("late", claim, 10)), []Result{{Holder: "open"}})
@@ -240,7 +240,7 @@ func TestFoundElsewhere(t *testing.T) {
 		if got.Status != InDoubt || got.ConversationID != 0 || got.ClaimedBy != 0 || got.ErrorCode != codeConversationTaken {
 			t.Errorf("a transcript whose conversation is taken: %+v", got)
 		}
-		// Two in one call.
+		// Two transcripts in one call.
 		a, b := put(t, s, run, "a", Sending, 0), put(t, s, run, "b", Sending, 0)
 		equal(t, "two of one conversation", s.do(t, run, found("a", a, 500), found("b", b, 500)),
 			[]Result{{Applied: true}, {Holder: "a"}})
@@ -248,7 +248,7 @@ func TestFoundElsewhere(t *testing.T) {
 	})
 }
 
-func TestFoundKeepsWhatItDoesNotSay(t *testing.T) {
+func TestFoundKeepsUnsetFields(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		run := s.start(t)
 		put(t, s, run, "a", InDoubt, 0)
@@ -258,7 +258,7 @@ func TestFoundKeepsWhatItDoesNotSay(t *testing.T) {
 	})
 }
 
-func TestRefusedChanges(t *testing.T) {
+func TestWriteRefusesInvalidChanges(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		run := s.start(t)
 		for _, c := range []Change{{ID: "a", Event: "explode"}, {ID: "a", Event: Found}} {
@@ -303,13 +303,13 @@ func TestClaim(t *testing.T) {
 			equal(t, "claim of "+id, claims[0].Claim, wantClaim)
 			equal(t, "partial errors of "+id, len(s.partial(t, id)), wantPartial)
 		}
-		equal(t, "claim of what is gone", s.claim(t, run, "gone", 3), int64(0))
-		equal(t, "claim as new of what is there", s.claim(t, run, "skipped", -1), int64(0))
+		equal(t, "claim of a deleted row", s.claim(t, run, "gone", 3), int64(0))
+		equal(t, "claim of an existing row as new", s.claim(t, run, "skipped", -1), int64(0))
 		equal(t, "stale claim", s.claim(t, run, "failed", 0), int64(0))
 	})
 }
 
-// TestLeases has a second run want what the first one holds.
+// TestLeases: a second run claims the transcripts of the first one.
 func TestLeases(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		first, second := s.start(t), s.start(t)
@@ -335,9 +335,9 @@ func TestLeases(t *testing.T) {
 			return got
 		}
 		if held(first) || !held(second) {
-			t.Error("held by the first run: seen wrongly")
+			t.Error("Held is wrong while the first run is alive")
 		}
-		equal(t, "claim of what is held", s.claim(t, second, "a", 1), int64(0))
+		equal(t, "claim of a held transcript", s.claim(t, second, "a", 1), int64(0))
 		equal(t, "unfinished while held", unfinished(second, "", 10), nil)
 
 		s.expire(t, first)
@@ -348,7 +348,7 @@ func TestLeases(t *testing.T) {
 		equal(t, "unfinished, first page", unfinished(second, "", 2), ids[:2])
 		equal(t, "unfinished, second page", unfinished(second, "b", 2), ids[2:])
 		equal(t, "unfinished of the run itself", unfinished(first, "", 10), nil)
-		// They stay the holder's until somebody takes them.
+		// The dead run keeps them until another run claims them.
 		equal(t, "write after the lease", s.do(t, first, change("a", 1, SendAgain)), []Result{{Applied: true}})
 		if err := s.RenewRun(t.Context(), first, Beat{}); err != nil {
 			t.Fatal(err)
@@ -356,13 +356,13 @@ func TestLeases(t *testing.T) {
 		equal(t, "claim after renewal", s.claim(t, second, "a", 1), int64(0))
 
 		s.expire(t, first)
-		equal(t, "claim of a dead run's", s.claim(t, second, "a", 1), int64(2))
+		equal(t, "claim of a dead run's transcript", s.claim(t, second, "a", 1), int64(2))
 		equal(t, "write with a lost claim", s.do(t, first, change("a", 1, SendAgain)), []Result{{}})
 		if err := s.FinishRun(t.Context(), first, "stopped", Beat{}); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "holder", []int64{s.row(t, "a").ClaimedBy, s.row(t, "b").ClaimedBy}, []int64{second, 0})
-		equal(t, "claim of what was given back", s.claim(t, second, "b", 1), int64(2))
+		equal(t, "claim of a released transcript", s.claim(t, second, "b", 1), int64(2))
 		equal(t, "unfinished of no run", unfinished(second, "", 10), []string{"c"})
 		put(t, s, second, "d", Pending, 0)
 		put(t, s, second, "e", Complete, 1)

@@ -25,11 +25,11 @@ const bot = "bot"
 
 var t0 = time.Date(2026, 11, 19, 8, 0, 0, 0, time.UTC)
 
-// fixture is a store with an empty checkpoint, and a way past it.
+// fixture is a store with an empty checkpoint.
 type fixture struct {
 	*Store
 	url string
-	db  *sql.DB
+	db  *sql.DB // for direct access to the database
 }
 
 var backends = map[string]func(t testing.TB) string{
@@ -57,11 +57,11 @@ func setup(t testing.TB, url string) *fixture {
 	if _, _, err := s.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.db = raw(t, url)
+	s.db = openDB(t, url)
 	return s
 }
 
-// open opens another store of the same checkpoint.
+// open opens another store with the same checkpoint.
 func open(t testing.TB, url string) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), url, Options{Create: true})
@@ -76,7 +76,7 @@ func open(t testing.TB, url string) *Store {
 	return s
 }
 
-func raw(t testing.TB, url string) *sql.DB {
+func openDB(t testing.TB, url string) *sql.DB {
 	t.Helper()
 	driver, dsn := "pgx", url
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
@@ -93,7 +93,7 @@ func raw(t testing.TB, url string) *sql.DB {
 
 func (s *fixture) sqlite() bool { return strings.HasPrefix(s.url, "sqlite:") }
 
-// sql runs a statement written for Postgres; what little differs is translated for SQLite.
+// sql runs a statement that is written for Postgres. For SQLite, it translates the few differences.
 func (s *fixture) sql(t testing.TB, query string, args ...any) {
 	t.Helper()
 	if s.sqlite() {
@@ -108,7 +108,7 @@ func (s *fixture) sql(t testing.TB, query string, args ...any) {
 	}
 }
 
-// expire makes the lease of a run end, as if it had been killed.
+// expire ends the lease of a run, as if the run had been killed.
 func (s *fixture) expire(t testing.TB, run int64) {
 	t.Helper()
 	s.sql(t, "update dixa_import.runs set lease_until = now() - interval '1 second' where id = $1", run)
@@ -144,7 +144,7 @@ func (s *fixture) claim(t testing.TB, run int64, id string, seen int64) int64 {
 	return claims[0].Claim
 }
 
-// do writes changes, checks that the rows of the results are those in the database, and returns the results without them.
+// do writes changes and checks that the rows in the results are those in the database. It returns the results without the rows.
 func (s *fixture) do(t testing.TB, run int64, changes ...Change) []Result {
 	t.Helper()
 	results, err := s.Write(t.Context(), bot, run, changes)
@@ -159,7 +159,7 @@ func (s *fixture) do(t testing.TB, run int64, changes ...Change) []Result {
 		last[c.ID] = results[i].Row
 		results[i].Row = Row{}
 	}
-	if len(last) > 100 { // a few show what all would
+	if len(last) > 100 { // smaller tests check the rows
 		clear(last)
 	}
 	for id, row := range last {
@@ -195,10 +195,10 @@ func equal[T any](t testing.TB, what string, got, want T) {
 	}
 }
 
-// ignoreClock ignores what the database's clock decides.
+// ignoreClock ignores the fields that the database's clock sets.
 var ignoreClock = cmpopts.IgnoreFields(Row{}, "ImportedAt", "CreatedAt", "UpdatedAt", "SendIn")
 
-func TestLife(t *testing.T) {
+func TestLifeOfATranscript(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		before := time.Now().Add(-time.Minute)
 		run := s.start(t)
@@ -245,11 +245,11 @@ func TestLife(t *testing.T) {
 		if got.SendIn != 0 {
 			t.Errorf("SendIn is %v of a transcript that is not sent", got.SendIn)
 		}
-		equal(t, "claim of what is done", s.claim(t, run, "a", claim), int64(0))
+		equal(t, "claim of a finished transcript", s.claim(t, run, "a", claim), int64(0))
 	})
 }
 
-func TestManyAtOnce(t *testing.T) {
+func TestLargeBatch(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		run := s.start(t)
 		const n = 1300
@@ -295,8 +295,8 @@ func TestManyAtOnce(t *testing.T) {
 	})
 }
 
-// TestUnstorableText has what Postgres refuses and Dixa, or the name of a file, may hold.
-func TestUnstorableText(t *testing.T) {
+// TestUnstorableValuesAreReplaced: Dixa or the name of a file may contain text that Postgres refuses.
+func TestUnstorableValuesAreReplaced(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		run := s.start(t)
 		id := "bad\xff.jsonl:1\x00"
@@ -309,8 +309,8 @@ func TestUnstorableText(t *testing.T) {
 			t.Fatal(claims, err)
 		}
 		s.do(t, run, Change{ID: "far", Claim: 1, Event: Reject, ClosedAt: far, PartialErrors: []PartialError{{Kind: "odd", Message: "m"}}})
-		equal(t, "a time that cannot be", s.row(t, "far").ClosedAt, time.Time{})
-		equal(t, "a kind that is not known", s.partial(t, "far"), []PartialError{{Kind: KindOther, Message: "m"}})
+		equal(t, "a time that cannot be stored", s.row(t, "far").ClosedAt, time.Time{})
+		equal(t, "an unknown kind", s.partial(t, "far"), []PartialError{{Kind: KindOther, Message: "m"}})
 		equal(t, "error", got.Error, "broken \uFFFD\uFFFD")
 		long := Identifier{ExternalID, strings.Repeat("x", 5000)}
 		user := EndUser{ID: "u", Identifiers: []Identifier{long, {Email, "a\x00"}}}
@@ -350,7 +350,7 @@ func connectPostgres(t testing.TB, url string) *pgx.Conn {
 	return conn
 }
 
-// fill adds n transcripts of an earlier run, of which each one in every is of the status, all others complete.
+// fill adds n transcripts of an earlier run. One in every has the status, all others are complete.
 func (s *fixture) fill(b testing.TB, n, every int, status Status) {
 	b.Helper()
 	const columns = `insert into dixa_import.transcripts (source, transcript_id, status, conversation_id, end_user_id, attempts, error_code,
@@ -369,15 +369,15 @@ func (s *fixture) fill(b testing.TB, n, every int, status Status) {
 	s.sql(b, "vacuum analyze dixa_import.transcripts")
 }
 
-// TestClaimOfWhatWasWrittenSince: a run whose lease is over goes on until somebody takes its claims. Whoever has looked
-// before its last write must not take what it saw for what is there.
-func TestClaimOfWhatWasWrittenSince(t *testing.T) {
+// TestClaimOfStaleRowFails: a run whose lease has expired continues until another run takes its claims. A run that read the row before the
+// last write must not get the claim.
+func TestClaimOfStaleRowFails(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		old, young := s.start(t), s.start(t)
 		claim := s.claim(t, old, "a", -1)
 		s.expire(t, old)
 		seen := s.row(t, "a")
-		time.Sleep(2 * time.Millisecond) // the clock of SQLite's times
+		time.Sleep(2 * time.Millisecond) // SQLite stores times in milliseconds
 		s.do(t, old, change("a", claim, Send))
 		request := ClaimRequest{ID: "a", Seen: seen.Claim, SeenAt: seen.UpdatedAt}
 		for _, want := range []int64{0, claim + 1} {

@@ -11,14 +11,14 @@ var (
 			and updated_at < (select started_at from dixa_import.runs where id = $3::bigint)`)
 	touchRejected = apart(`update dixa_import.transcripts t set run_id = $3::bigint, updated_at = {in $4}
 		from (select transcript_id from dixa_import.transcripts where source = $1::text and transcript_id {any $2}
-			and status = 'rejected' and file is not null order by transcript_id for update) as met
-		where t.source = $1::text and t.transcript_id = met.transcript_id`,
+			and status = 'rejected' and file is not null order by transcript_id for update) as touched
+		where t.source = $1::text and t.transcript_id = touched.transcript_id`,
 		`update transcripts set run_id = $3, updated_at = {in $4}
 		where source = $1 and status = 'rejected' and file is not null and transcript_id {any $2}`)
 )
 
-// Totals counts the transcripts by status and error code: of a source, or of all where it is "", and of those that a run last worked on,
-// or of all where it is 0.
+// Totals counts transcripts by status and error code. It counts those of one source, or of all sources if source is "", and only those that
+// run last worked on, unless run is 0.
 func (s *Store) Totals(ctx context.Context, source string, run int64) (list []Total, err error) {
 	read := readTotals.with(source, run)
 	read.row = func(row scanner) error {
@@ -31,13 +31,13 @@ func (s *Store) Totals(ctx context.Context, source string, run int64) (list []To
 	return list, err
 }
 
-// ClearRejected forgets the rejected records that are known by their place in the file and were neither claimed nor touched since the
-// run began. Other runs may read the file at the same time: what they have met stays, too.
+// ClearRejected deletes the rejected records that are identified by their place in the file and were neither claimed nor touched since the
+// run began. Other runs may read the file at the same time: the records that they have touched stay too.
 func (s *Store) ClearRejected(ctx context.Context, source string, run int64, file string) error {
 	return s.write(ctx, "clear rejected records in", clearRejected.with(source, clean(file), run))
 }
 
-// Touch marks rejected records, known by their place, as met by this run now, so that ClearRejected leaves them.
+// Touch marks rejected records that are identified by their place as seen by this run, so that ClearRejected keeps them.
 func (s *Store) Touch(ctx context.Context, source string, run int64, ids []string) error {
 	if len(ids) == 0 {
 		return nil
@@ -45,7 +45,7 @@ func (s *Store) Touch(ctx context.Context, source string, run int64, ids []strin
 	return s.write(ctx, "write", touchRejected.with(source, cleanIDs(ids), run, present))
 }
 
-// PartialErrors returns the partial errors of a transcript in their order.
+// PartialErrors returns the partial errors of a transcript in the order in which they were recorded.
 func (s *Store) PartialErrors(ctx context.Context, source, id string) ([]PartialError, error) {
 	found, err := s.PartialErrorsOf(ctx, source, []string{id})
 	return found[clean(id)], err

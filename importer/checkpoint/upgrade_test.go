@@ -8,15 +8,15 @@ import (
 	"dixa-import/migrations"
 )
 
-// A checkpoint of the first version keeps everything when it is upgraded.
-func TestUpgradeFromTheFirstVersion(t *testing.T) {
+// TestUpgradeKeepsData: a checkpoint of the first version keeps everything when it is upgraded.
+func TestUpgradeKeepsData(t *testing.T) {
 	t.Parallel()
 	for name, newURL := range backends {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, url := t.Context(), newURL(t)
 			store := open(t, url)
-			db := raw(t, url)
+			db := openDB(t, url)
 			dialect, files, options := goose.DialectSQLite3, migrations.SQLite(), []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 			if name == "postgres" {
 				dialect, files = goose.DialectPostgres, migrations.Postgres()
@@ -57,7 +57,7 @@ func TestUpgradeFromTheFirstVersion(t *testing.T) {
 			if rows, err = f.Lookup(ctx, bot, 0, []string{"b"}); err != nil || rows["b"].ErrorCode != "corrected" || rows["b"].Error != corrected || rows["b"].Reason != "" {
 				t.Errorf("the corrected one is %+v, %v", rows["b"], err)
 			}
-			// As a run of the earlier version records it that began before the upgrade.
+			// A run of the earlier version that began before the upgrade records the old code.
 			f.sql(t, "update dixa_import.transcripts set error_code = 'mended' where transcript_id = 'b'")
 			if rows, err = f.Lookup(ctx, bot, 0, []string{"b"}); err != nil || rows["b"].ErrorCode != "corrected" {
 				t.Errorf("the corrected one is %+v, %v", rows["b"], err)

@@ -10,11 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxIdentifier is the longest identifier that is stored as it is, in bytes: an index entry of Postgres takes 2704.
+// maxIdentifier is the length in bytes up to which an identifier is stored as it is, not as a hash. An index entry in Postgres may have up to
+// 2704 bytes.
 const maxIdentifier = 1024
 
-// clean makes text storable: Postgres takes neither NUL bytes nor invalid UTF-8, and one such text would fail the writes of
-// all the transcripts beside it.
+// clean makes text storable. Postgres accepts neither NUL bytes nor invalid UTF-8, and one such text would make the write of a whole batch
+// fail.
 func clean(s string) string {
 	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
 		return s
@@ -22,7 +23,7 @@ func clean(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// cleanIDs returns the ids as they are stored, sorted and each once.
+// cleanIDs returns the ids in stored form, sorted and without duplicates.
 func cleanIDs(ids []string) []string {
 	cleaned := make([]string, len(ids))
 	for i, id := range ids {
@@ -32,7 +33,7 @@ func cleanIDs(ids []string) []string {
 	return slices.Compact(cleaned)
 }
 
-// stored returns the identifier as it is stored.
+// stored returns the identifier in stored form.
 func (id Identifier) stored() Identifier {
 	if len(id.Value) > maxIdentifier {
 		sum := sha256.Sum256([]byte(id.Value))
@@ -41,7 +42,7 @@ func (id Identifier) stored() Identifier {
 	return Identifier{id.Kind, clean(id.Value)}
 }
 
-// storedIdentifiers returns the identifiers as they are stored, in the order of the primary key and each once.
+// storedIdentifiers returns the identifiers in stored form, in the order of the primary key and without duplicates.
 func storedIdentifiers(lists ...[]Identifier) []Identifier {
 	var ids []Identifier
 	for _, list := range lists {
@@ -60,8 +61,8 @@ func compareIdentifiers(a, b Identifier) int {
 	return strings.Compare(a.Value, b.Value)
 }
 
-// storableTime returns a time as the database holds it, or the zero time for one outside the years that have four digits: a bad
-// transcript may be closed in the year 33658.
+// storableTime returns a time in stored form, or the zero time if the year does not have four digits: a bad transcript may be closed in the
+// year 33658.
 func storableTime(t time.Time, precision time.Duration) time.Time {
 	t = t.UTC()
 	if year := t.Year(); year < 1 || year > 9999 {
@@ -70,7 +71,7 @@ func storableTime(t time.Time, precision time.Duration) time.Time {
 	return t.Truncate(precision)
 }
 
-// knownKind returns a kind that the schema allows.
+// knownKind returns k if the schema allows it, else KindOther.
 func knownKind(k PartialErrorKind) PartialErrorKind {
 	switch k {
 	case KindMessage, KindAttachment, KindAssignment, KindAttribute, KindAdopted, KindDuplicate:
@@ -79,7 +80,7 @@ func knownKind(k PartialErrorKind) PartialErrorKind {
 	return KindOther
 }
 
-// checkChanges refuses changes that no program should make, and returns the others as they are stored.
+// checkChanges validates changes and returns them in stored form.
 func checkChanges(changes []Change, precision time.Duration) ([]Change, error) {
 	checked := make([]Change, len(changes))
 	for i, c := range changes {
@@ -103,7 +104,7 @@ func checkChanges(changes []Change, precision time.Duration) ([]Change, error) {
 	return checked, nil
 }
 
-// cleanRequests returns the requests as they are stored, and their ids.
+// cleanRequests returns the requests in stored form, and their ids, sorted and without duplicates.
 func cleanRequests(requests []ClaimRequest, precision time.Duration) ([]ClaimRequest, []string) {
 	cleaned, ids := make([]ClaimRequest, len(requests)), make([]string, len(requests))
 	for i, r := range requests {
@@ -115,7 +116,7 @@ func cleanRequests(requests []ClaimRequest, precision time.Duration) ([]ClaimReq
 	return cleaned, slices.Compact(ids)
 }
 
-// changedIDs returns the ids of the changes, sorted and each once.
+// changedIDs returns the ids of the changes, sorted and without duplicates.
 func changedIDs(changes []Change) []string {
 	ids := make([]string, len(changes))
 	for i, c := range changes {
@@ -125,7 +126,7 @@ func changedIDs(changes []Change) []string {
 	return slices.Compact(ids)
 }
 
-// byAsked returns rows, which are known by their stored ids, by the ids that were asked for.
+// byAsked adds to rows, whose keys are stored ids, the ids that the caller gave.
 func byAsked(ids []string, rows map[string]Row) map[string]Row {
 	for _, id := range ids {
 		if c := clean(id); c != id {
@@ -137,7 +138,7 @@ func byAsked(ids []string, rows map[string]Row) map[string]Row {
 	return rows
 }
 
-// recordsOf returns a record to read into for each id.
+// recordsOf returns an empty record for each id.
 func recordsOf(ids []string) map[string]*record {
 	records := make(map[string]*record, len(ids))
 	for _, id := range ids {
@@ -157,8 +158,8 @@ func partialOf(records map[string]*record) map[string][]PartialError {
 	return found
 }
 
-// currentCode returns the code that an error code has by now. The migration to version 5 has renamed what was recorded; a run of an earlier
-// version that began before that may still record the former name.
+// currentCode returns the current name of an error code. Migration 5 renamed the recorded codes, but a run of an earlier version that began
+// before the migration may still record the old name.
 func currentCode(code string) string {
 	if code == "mended" {
 		return "corrected"

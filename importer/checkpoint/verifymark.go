@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// VerifyMark is how far a comparison of all transcripts of a source with Dixa has come. The zero value is none.
+// VerifyMark is the progress of a comparison of all transcripts of a source with Dixa. The zero value means that there is none.
 type VerifyMark struct {
-	After     string // every transcript up to this id has been looked at
+	After     string // all transcripts up to this id were compared
 	Checked   int64
 	Differing int64
-	// StartedAt is when the first of the comparison's marks was set. Setting a mark ignores it.
+	// StartedAt is when the first mark of the comparison was set. SetVerifyMark ignores it.
 	StartedAt time.Time
 }
 
@@ -22,7 +22,7 @@ var (
 	clearVerifyMark = both(`delete from dixa_import.verify_marks where source = $1::text`)
 )
 
-// VerifyMark returns how far a comparison of the source's transcripts with Dixa has come.
+// VerifyMark returns the progress of the source's comparison, the zero VerifyMark if there is none.
 func (s *Store) VerifyMark(ctx context.Context, source string) (m VerifyMark, err error) {
 	read := readVerifyMark.with(source)
 	read.row = func(row scanner) error { return row.Scan(&m.After, &m.Checked, &m.Differing, instant{&m.StartedAt}) }
@@ -30,7 +30,7 @@ func (s *Store) VerifyMark(ctx context.Context, source string) (m VerifyMark, er
 	return m, err
 }
 
-// SetVerifyMark records how far a comparison has come, or with the zero mark that none is under way.
+// SetVerifyMark records the progress of a comparison. The zero mark says that none is in progress.
 func (s *Store) SetVerifyMark(ctx context.Context, source string, m VerifyMark) error {
 	set := setVerifyMark.with(source, clean(m.After), m.Checked, m.Differing, present)
 	if m.After == "" {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// edge is a way from one status to another.
+// edge is a transition from one status to another.
 type edge struct {
 	name     string
 	from, to Status
-	sends    bool // an import request leaves
+	sends    bool // an import request is sent
 	evidence bool
 }
 
@@ -36,12 +36,12 @@ func edges() []edge {
 	return all
 }
 
-// blindWay returns a way from one send to the next without any evidence that the first one made no conversation, if there
-// is one.
-func blindWay(all []edge) []string {
+// pathWithoutEvidence returns a path from one send to the next without evidence that the first one made no conversation, nil if there is
+// none.
+func pathWithoutEvidence(all []edge) []string {
 	type point struct {
 		status Status
-		way    []string
+		path   []string
 	}
 	for _, first := range all {
 		if !first.sends {
@@ -55,13 +55,13 @@ func blindWay(all []edge) []string {
 				if e.from != at.status || e.evidence {
 					continue
 				}
-				way := append(slices.Clone(at.way), e.name)
+				path := append(slices.Clone(at.path), e.name)
 				if e.sends {
-					return way
+					return path
 				}
 				if !seen[e.to] {
 					seen[e.to] = true
-					todo = append(todo, point{e.to, way})
+					todo = append(todo, point{e.to, path})
 				}
 			}
 		}
@@ -69,24 +69,24 @@ func blindWay(all []edge) []string {
 	return nil
 }
 
-// TestNothingIsSentTwiceBlindly walks every way through the state machine. Each piece of evidence is needed: without it
-// there is such a way.
-func TestNothingIsSentTwiceBlindly(t *testing.T) {
+// TestNoSecondSendWithoutEvidence walks all paths through the state machine. Each piece of evidence is needed: without it, there is a path
+// from one send to the next without evidence.
+func TestNoSecondSendWithoutEvidence(t *testing.T) {
 	t.Parallel()
 	all := edges()
-	if way := blindWay(all); way != nil {
-		t.Errorf("sent twice without evidence: %q", way)
+	if path := pathWithoutEvidence(all); path != nil {
+		t.Errorf("sent twice without evidence: %q", path)
 	}
 	tried := 0
 	for i, e := range all {
-		if !e.evidence || e.name == string(Fail) && e.from == Pending { // what is pending was not sent, or there was evidence
+		if !e.evidence || e.name == string(Fail) && e.from == Pending { // a pending transcript was not sent, or there was evidence
 			continue
 		}
 		tried++
 		without := slices.Clone(all)
 		without[i].evidence = false
-		if blindWay(without) == nil {
-			t.Errorf("%s from %s has evidence that nothing needs", e.name, e.from)
+		if pathWithoutEvidence(without) == nil {
+			t.Errorf("%s from %s has evidence that is not needed", e.name, e.from)
 		}
 	}
 	if tried != 5 {
@@ -94,7 +94,7 @@ func TestNothingIsSentTwiceBlindly(t *testing.T) {
 	}
 }
 
-// TestClaimedAs asks for every status of every transcript.
+// TestClaimedAs claims transcripts with every status as every status.
 func TestClaimedAs(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		run := s.start(t)
@@ -136,8 +136,8 @@ func TestClaimedAs(t *testing.T) {
 	})
 }
 
-// TestRepair sets what was missing of a conversation, and looks for another one again.
-func TestRepair(t *testing.T) {
+// TestRetryOfPartialAndInDoubt claims a partial transcript to set its attributes, and one in doubt to look for its conversation again.
+func TestRetryOfPartialAndInDoubt(t *testing.T) {
 	each(t, func(t *testing.T, s *fixture) {
 		run := s.start(t)
 		as := func(id string, seen int64, as Status) int64 {
@@ -153,7 +153,7 @@ func TestRepair(t *testing.T) {
 		refused.PartialErrors = []PartialError{{Kind: KindAttribute, Message: "m", Attribute: "x"}}
 		s.do(t, run, refused)
 		claim = as("a", claim, Imported)
-		equal(t, "a send of what is there", s.do(t, run, change("a", claim, Send)), []Result{{}})
+		equal(t, "a send of an imported transcript", s.do(t, run, change("a", claim, Send)), []Result{{}})
 		done := change("a", claim, Finish)
 		done.PartialErrors = []PartialError{}
 		equal(t, "finish", s.do(t, run, done), []Result{{Applied: true}})

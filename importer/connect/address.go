@@ -10,15 +10,15 @@ import (
 // Use is what a database is for.
 type Use int
 
-// What a database may be for.
+// The uses of a database.
 const (
 	ForCheckpoint Use = iota
 	ForSource
 )
 
-// Address returns the address of a database as the drivers here take it, whatever framework it was written for: without what
-// surrounds it in an environment file, the name of a driver in its scheme, and the parameters that are about a pool or a library. Parameters that
-// nobody knows here stay: they may be settings of the server.
+// Address converts the address of a database, as written for any framework, to the form that the drivers here accept. It removes quotes and
+// white space from an environment file, the name of a driver in the scheme, and parameters of connection pools and other libraries. It
+// keeps unknown parameters, which may be settings of the server.
 func Address(raw string, use Use) string {
 	address := Unwrapped(raw)
 	if rest, ok := cutPrefixFold(address, "jdbc:"); ok {
@@ -45,13 +45,13 @@ func Address(raw string, use Use) string {
 		return address
 	}
 	if query := parameters(given, use).Encode(); query != "" {
-		// A blank is %20 for everybody, and a plus for some.
+		// Every parser reads %20 as a space, but not every one reads a plus as one.
 		address += "?" + strings.ReplaceAll(query, "+", "%20")
 	}
 	return address
 }
 
-// Unwrapped returns a value without the blanks, line breaks and quotes around it that environment files leave there.
+// Unwrapped removes white space, control characters and quotes around a value from an environment file.
 func Unwrapped(value string) string {
 	for {
 		trimmed := strings.TrimFunc(value, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) })
@@ -74,7 +74,7 @@ func cutPrefixFold(s, prefix string) (rest string, ok bool) {
 
 var postgresSchemes = []string{"postgres", "postgresql", "postgis", "pgsql", "pg", "psql"}
 
-// foreignParameters are the parameters of libraries that have no meaning here, in lower case.
+// foreignParameters are parameters of other libraries, in lower case. The drivers here do not understand them.
 var foreignParameters = strings.Fields(`
 	pgbouncer connection_limit pool_timeout socket_timeout sslidentity sslaccept workaround
 	pool pool_size pool_recycle pool_pre_ping pool_mode pool_use_lifo max_overflow echo echo_pool min_size max_size max idle_timeout max_lifetime
@@ -90,11 +90,11 @@ var foreignParameters = strings.Fields(`
 	fallback_application_name load_balance_hosts hostaddr requiressl gsslib gssdelegation ssl_min_protocol_version ssl_max_protocol_version
 	poolmaxsize maxpoolsize minpoolsize pooling tz`)
 
-// poolParameters are those of pgx, which the checkpoint's pool understands and a single connection does not.
+// poolParameters are parameters of pgx's pool, which the checkpoint uses. A single connection does not understand them.
 var poolParameters = strings.Fields(`pool_max_conns pool_min_conns pool_min_idle_conns pool_max_conn_lifetime pool_max_conn_idle_time pool_health_check_period
 	pool_max_conn_lifetime_jitter`)
 
-// parameters returns those of the parameters that are for the driver here or the server.
+// parameters returns the parameters for the driver or the server.
 func parameters(given url.Values, use Use) url.Values {
 	out := url.Values{}
 	for name, values := range given {
@@ -123,7 +123,7 @@ func parameters(given url.Values, use Use) url.Values {
 	return out
 }
 
-// schemaList writes names of schemas as SQL; a list that is SQL already stays as it is.
+// schemaList quotes the names in a list of schemas. A list that is already quoted stays as it is.
 func schemaList(value string, isSQL bool) string {
 	if isSQL && strings.Contains(value, `"`) {
 		return value
@@ -135,7 +135,7 @@ func schemaList(value string, isSQL bool) string {
 	return strings.Join(names, ", ")
 }
 
-// sslMode returns libpq's name of what a library calls a way to use TLS. Of what it does not know the driver says that it is invalid.
+// sslMode translates other libraries' names of TLS modes to libpq's. It returns unknown ones in lower case, which the driver rejects.
 func sslMode(value string) string {
 	switch mode := strings.ReplaceAll(strings.ToLower(value), "_", "-"); mode {
 	case "no-verify", "true", "1", "yes", "on", "required", "":

@@ -30,7 +30,7 @@ func TestDatabaseAddress(t *testing.T) {
 		{plain + "?statement_timeout=5000&ApplicationName=x", plain + "?application_name=x&statement_timeout=5000", plain + "?application_name=x&statement_timeout=5000"},
 		{plain + "?options=-c%20statement_timeout%3D5", plain + "?options=-c%20statement_timeout%3D5", plain + "?options=-c%20statement_timeout%3D5"},
 		{plain + "?pool_max_conns=3", plain, plain + "?pool_max_conns=3"},
-		{plain + "?sslmod=verify-full", plain + "?sslmod=verify-full", plain + "?sslmod=verify-full"}, // the server says what it thinks of it
+		{plain + "?sslmod=verify-full", plain + "?sslmod=verify-full", plain + "?sslmod=verify-full"}, // the server rejects it
 		{"postgres://u:p?x@h/db", "postgres://u:p?x@h/db", "postgres://u:p?x@h/db"},
 		{"postgres://h1:5432,h2:5433/db?schema=a", "postgres://h1:5432,h2:5433/db?search_path=%22a%22", "postgres://h1:5432,h2:5433/db"},
 		{" host=h dbname=db\n", "host=h dbname=db", "host=h dbname=db"},
@@ -47,7 +47,7 @@ func TestDatabaseAddress(t *testing.T) {
 				t.Errorf("%q for %d: got %q, want %q", tt.in, use, got, want)
 			}
 			if again := Address(got, use); again != got {
-				t.Errorf("%q changes again, to %q", got, again)
+				t.Errorf("%q is not stable: the second call gives %q", got, again)
 			}
 		}
 	}

@@ -16,15 +16,16 @@ import (
 // Access describes what a command does with a checkpoint.
 type Access int
 
-// What a command may do with a checkpoint.
+// The kinds of access.
 const (
-	Create Access = iota // write; a SQLite file is created where there is none
+	Create Access = iota // write, and create a SQLite file if there is none
 	Update               // write
 	Read                 // read
-	Look                 // read; what is not there is nil
+	Look                 // read, if there is a checkpoint
 )
 
-// Checkpoint opens the checkpoint. For writing, SQLite is upgraded and Postgres must have been migrated.
+// Checkpoint opens the checkpoint. For writing, it migrates a SQLite database; Postgres must have been migrated. With Look, the store is
+// nil if there is no SQLite file or no schema.
 func Checkpoint(ctx context.Context, url string, use Access) (*checkpoint.Store, error) {
 	if path, ok := SQLiteFile(url); ok && use == Look {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -49,8 +50,8 @@ func Checkpoint(ctx context.Context, url string, use Access) (*checkpoint.Store,
 	return store, nil
 }
 
-// Open opens the checkpoint at an address, without a look at its schema. Where create is set, a SQLite file is created if there is
-// none. The error says why a Postgres could not be connected to, and what to do.
+// Open opens the checkpoint at an address without checking its schema. If create is set, it creates a missing SQLite file. If there is no
+// connection to Postgres, the error says why, and what to do.
 func Open(ctx context.Context, url string, create bool) (*checkpoint.Store, error) {
 	store, err := checkpoint.Open(ctx, url, checkpoint.Options{Create: create})
 	if err != nil && !IsSQLite(url) {
@@ -59,19 +60,19 @@ func Open(ctx context.Context, url string, create bool) (*checkpoint.Store, erro
 	return store, err
 }
 
-// Source opens a database as the source of the transcripts. The error says why it could not be connected to, and what to do.
+// Source opens a Postgres database as the source of the transcripts. If there is no connection, the error says why, and what to do.
 func Source(ctx context.Context, c source.PostgresConfig) (*source.Postgres, error) {
 	rows, err := source.OpenPostgres(ctx, c)
 	if err == nil {
 		return rows, nil
 	}
-	if reason := unreachable("source.postgres.url", err); reason != err { //nolint:errorlint // whether it is the same one
+	if reason := unreachable("source.postgres.url", err); reason != err { //nolint:errorlint // unreachable returns other errors unchanged
 		return nil, reason
 	}
 	return nil, fmt.Errorf("source.postgres: %w", err)
 }
 
-// IsSQLite reports whether an address is one of SQLite.
+// IsSQLite reports whether an address is that of a SQLite database.
 func IsSQLite(url string) bool { return strings.HasPrefix(strings.ToLower(url), "sqlite:") }
 
 // SQLiteFile returns the path in a SQLite URL.
@@ -87,7 +88,7 @@ func SQLiteFile(databaseURL string) (string, bool) {
 	return path, true
 }
 
-// Shown returns a database URL as it may be shown.
+// Shown returns a database URL without user, password and parameters, for display.
 func Shown(databaseURL string) string {
 	if IsSQLite(databaseURL) {
 		return databaseURL

@@ -24,8 +24,8 @@ import (
 	"dixa-import/source"
 )
 
-// stubborn is a server that lets nobody in: answer is called for each connection, with what the client sent first.
-func stubborn(t *testing.T, answer func(conn net.Conn, first []byte)) string {
+// fakeServer starts a server and returns its address. It calls answer for each connection, with the first 8 bytes from the client.
+func fakeServer(t *testing.T, answer func(conn net.Conn, first []byte)) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -57,13 +57,13 @@ func stubborn(t *testing.T, answer func(conn net.Conn, first []byte)) string {
 	return listener.Addr().String()
 }
 
-// wantsTLSNow reports whether a client's first message asks for TLS.
-func wantsTLSNow(first []byte) bool { return binary.BigEndian.Uint32(first[4:]) == 80877103 }
+// requestsTLS reports whether a client's first message asks for TLS.
+func requestsTLS(first []byte) bool { return binary.BigEndian.Uint32(first[4:]) == 80877103 }
 
-// refusing answers every connection without TLS with an error of Postgres.
+// refusing refuses TLS and answers every connection with a Postgres error.
 func refusing(code, message string) func(net.Conn, []byte) {
 	return func(conn net.Conn, first []byte) {
-		if wantsTLSNow(first) {
+		if requestsTLS(first) {
 			_, _ = conn.Write([]byte("N"))
 			if _, err := io.ReadFull(conn, first); err != nil {
 				return
@@ -79,7 +79,7 @@ func refusing(code, message string) func(net.Conn, []byte) {
 	}
 }
 
-// withCertificate answers in TLS, with a certificate that nobody knows.
+// withCertificate answers with TLS and a self-signed certificate.
 func withCertificate(t *testing.T, expires time.Time) func(net.Conn, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -102,26 +102,28 @@ func says(text string) func(net.Conn, []byte) {
 	return func(conn net.Conn, _ []byte) { _, _ = io.WriteString(conn, text) }
 }
 
-// TestUnreachableDatabases has databases refuse us in all ways that there are, as the source and as the checkpoint.
-func TestUnreachableDatabases(t *testing.T) {
+// TestConnectionErrorsAreExplained covers the known connection errors, for the source and for the checkpoint.
+func TestConnectionErrorsAreExplained(t *testing.T) {
 	t.Parallel()
-	real := strings.TrimPrefix(pgtest.New(t), "postgres://postgres@")
-	real, _, _ = strings.Cut(real, "?")
-	realHost, realName, _ := strings.Cut(real, "/")
-	postgres := func(code, message string) string { return stubborn(t, refusing(code, message)) + "/db?sslmode=disable" }
+	server := strings.TrimPrefix(pgtest.New(t), "postgres://postgres@")
+	server, _, _ = strings.Cut(server, "?")
+	realHost, realName, _ := strings.Cut(server, "/")
+	postgres := func(code, message string) string {
+		return fakeServer(t, refusing(code, message)) + "/db?sslmode=disable"
+	}
 	for name, tt := range map[string]struct {
 		address string
 		want    []string
 	}{
 		"no such database": {realHost + "/nosuch?sslmode=disable", []string{`"nosuch" does not exist`, "correct the name of the database in KEY"}},
-		"no TLS there":     {realHost + "/" + realName + "?sslmode=require", []string{"the server offers no TLS", "sslmode=disable"}},
+		"no TLS there":     {realHost + "/" + realName + "?sslmode=require", []string{"the server does not support TLS", "sslmode=disable"}},
 		"unknown setting":  {realHost + "/" + realName + "?sslmode=disable&sslmod=x", []string{`"sslmod"`, "remove or correct this parameter in KEY"}},
 		"bad setting":      {realHost + "/" + realName + "?sslmode=disable&statement_timeout=soon", []string{`"statement_timeout"`, "remove or correct this parameter"}},
 		"channel binding":  {realHost + "/" + realName + "?sslmode=disable&channel_binding=require", []string{"channel", "channel_binding"}},
 		"password":         {postgres("28P01", `password authentication failed for user "bot"`), []string{`authentication failed for user "bot"`, "correct user and password in KEY", "%XX"}},
 		"no role":          {postgres("28000", `role "bot" does not exist`), []string{"correct the user in KEY, or create the role"}},
 		"no login":         {postgres("28000", `role "bot" is not permitted to log in`), []string{"alter role"}},
-		"pg_hba":           {postgres("28000", `no pg_hba.conf entry for host "10.0.0.7", user "bot", database "db", SSL encryption`), []string{"admitted in the server's pg_hba.conf"}},
+		"pg_hba":           {postgres("28000", `no pg_hba.conf entry for host "10.0.0.7", user "bot", database "db", SSL encryption`), []string{"allow this machine, user and database in the server's pg_hba.conf"}},
 		"pg_hba, no TLS":   {postgres("28000", `no pg_hba.conf entry for host "10.0.0.7", user "bot", database "db", no encryption`), []string{"sslmode=require", "pg_hba.conf"}},
 		"old pg_hba":       {postgres("28000", `no pg_hba.conf entry for host "10.0.0.7", user "bot", database "db", SSL off`), []string{"sslmode=require"}},
 		"TLS required":     {postgres("28000", "SSL connection is required. Please specify SSL options and retry."), []string{"add sslmode=require to KEY"}},
@@ -133,15 +135,15 @@ func TestUnreachableDatabases(t *testing.T) {
 		"pooler's setting": {postgres("08P01", "unsupported startup parameter: jit"), []string{"jit", "remove or correct this parameter"}},
 		"starting":         {postgres("57P03", "the database system is starting up"), []string{"wait until the server is up"}},
 		"no grant":         {postgres("42501", `permission denied for database "db"`), []string{"right to connect"}},
-		"nobody listens":   {"127.0.0.1:1/db", []string{"127.0.0.1:1: connection refused", "start Postgres there, or correct KEY"}},
+		"no listener":      {"127.0.0.1:1/db", []string{"127.0.0.1:1: connection refused", "start Postgres there, or correct KEY"}},
 		"no host":          {"nosuch.invalid/db", []string{"there is no host nosuch.invalid", "correct the host in KEY"}},
-		"web server":       {stubborn(t, says("HTTP/1.1 400 Bad Request\r\n\r\n")) + "/db", []string{"no answer in the protocol of Postgres", "correct host and port in KEY"}},
-		"MySQL":            {stubborn(t, says("J\x00\x00\x00\x0a8.0.36\x00aaaaaaaa")) + "/db?sslmode=disable", []string{"correct host and port in KEY"}},
-		"SSH":              {stubborn(t, says("SSH-2.0-OpenSSH_9.7\r\n")) + "/db?sslmode=require", []string{"correct host and port in KEY"}},
-		"closes":           {stubborn(t, says("")) + "/db", []string{"no answer in the protocol of Postgres"}},
-		"silence":          {stubborn(t, func(conn net.Conn, _ []byte) { _, _ = io.Copy(io.Discard, conn) }) + "/db?connect_timeout=1", []string{"no answer in time", "firewall"}},
-		"own certificate":  {stubborn(t, withCertificate(t, time.Now().Add(time.Hour))) + "/db?sslmode=verify-ca", []string{"authority that this machine does not know", "sslrootcert"}},
-		"other host":       {stubborn(t, withCertificate(t, time.Now().Add(time.Hour))) + "/db?sslmode=verify-full", []string{"certificate"}},
+		"web server":       {fakeServer(t, says("HTTP/1.1 400 Bad Request\r\n\r\n")) + "/db", []string{"no answer in the Postgres protocol", "correct host and port in KEY"}},
+		"MySQL":            {fakeServer(t, says("J\x00\x00\x00\x0a8.0.36\x00aaaaaaaa")) + "/db?sslmode=disable", []string{"correct host and port in KEY"}},
+		"SSH":              {fakeServer(t, says("SSH-2.0-OpenSSH_9.7\r\n")) + "/db?sslmode=require", []string{"correct host and port in KEY"}},
+		"closes":           {fakeServer(t, says("")) + "/db", []string{"no answer in the Postgres protocol"}},
+		"silence":          {fakeServer(t, func(conn net.Conn, _ []byte) { _, _ = io.Copy(io.Discard, conn) }) + "/db?connect_timeout=1", []string{"no answer in time", "firewall"}},
+		"own certificate":  {fakeServer(t, withCertificate(t, time.Now().Add(time.Hour))) + "/db?sslmode=verify-ca", []string{"authority that this machine does not trust", "sslrootcert"}},
+		"other host":       {fakeServer(t, withCertificate(t, time.Now().Add(time.Hour))) + "/db?sslmode=verify-full", []string{"certificate"}},
 		"no URL":           {":x/", []string{"percent-encode|special characters"}},
 	} {
 		t.Run(name, func(t *testing.T) {

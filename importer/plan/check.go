@@ -11,31 +11,31 @@ import (
 	"dixa-import/source"
 )
 
-// OrganisationOf asks Dixa which organisation the token belongs to, as a run does. Where the token may not ask, the organisation has no
-// id, and a harmless look-up shows whether Dixa accepts the token at all: err is of that one if tried is set.
+// OrganisationOf asks Dixa which organisation the token belongs to, as a run does. If the token may not ask, the organisation has no id,
+// tried is set, and err is the result of a harmless look-up that shows whether Dixa accepts the token at all.
 func OrganisationOf(ctx context.Context, api session.API, source string) (org dixa.Organization, tried bool, err error) {
 	return session.OrganisationOf(ctx, api, source)
 }
 
-// AttributeCheck is how the attributes of a configuration fit an organisation.
+// AttributeCheck is the result of CheckAttributes.
 type AttributeCheck struct {
-	// Checked is false when the token may not read the definitions, so that only the form of the mappings was looked at.
+	// Checked is false if the token may not read the definitions: then only the form of the mappings was checked.
 	Checked bool
-	// Required are the identifiers of attributes that the organisation requires and that are not set.
+	// Required lists the identifiers of attributes that the organisation requires and the configuration does not set.
 	Required []string
 
 	attributes shape.Attributes
 }
 
-// CheckAttributes reports whether the organisation has the attributes that a configuration names, as a run would find out.
-// The error is a *ConfigError that names every problem, or says that Dixa could not be asked.
+// CheckAttributes checks, as a run does, that the organisation has the attributes that a configuration names. The error is a
+// *session.ConfigError that lists every problem, or the error of the request.
 func CheckAttributes(ctx context.Context, api session.API, mappings []shape.Mapping) (c AttributeCheck, err error) {
 	defs, err := api.ListAttributes(ctx)
 	if err != nil && !session.RefusedOptional(err) {
 		return c, fmt.Errorf("ask Dixa for its custom attributes: %w", err)
 	}
 	c.Checked = err == nil
-	if c.attributes, err = session.ResolveAmong(mappings, defs, !c.Checked); err != nil {
+	if c.attributes, err = session.ResolveMappings(mappings, defs, !c.Checked); err != nil {
 		return c, err
 	}
 	for _, d := range defs {
@@ -47,12 +47,12 @@ func CheckAttributes(ctx context.Context, api session.API, mappings []shape.Mapp
 	return c, nil
 }
 
-// Sample returns which attributes of the configuration none of some transcripts has, and which of their values could not be set.
+// Sample returns the configured attributes that none of the transcripts has, and the values of the transcripts that could not be set.
 func (c AttributeCheck) Sample(transcripts []*source.Transcript) (absent []string, refused []Refusal) {
-	met := map[string]bool{}
+	seen := map[string]bool{}
 	for _, t := range transcripts {
 		for name := range t.Attributes {
-			met[name] = true
+			seen[name] = true
 		}
 		_, problems := c.attributes.Values(t)
 		for _, p := range problems {
@@ -60,7 +60,7 @@ func (c AttributeCheck) Sample(transcripts []*source.Transcript) (absent []strin
 		}
 	}
 	for _, a := range c.attributes {
-		if a.Constant == nil && !met[a.Name] {
+		if a.Constant == nil && !seen[a.Name] {
 			absent = append(absent, a.Name)
 		}
 	}

@@ -3,26 +3,25 @@ package plan
 import (
 	"fmt"
 
-	"dixa-import/importer/internal/session"
-
 	"dixa-import/importer/internal/people"
+	"dixa-import/importer/internal/session"
 )
 
-// Directory is what it would take to list all end-users of the organisation instead of looking some of them up.
+// Directory is the cost of listing all end-users of the organisation instead of looking some of them up.
 type Directory struct {
-	Requests int64 `json:"requests"` // for the whole list, or, if it is longer than that, for its beginning
-	Whole    bool  `json:"whole"`
+	Requests int64 `json:"requests"` // for the pages that were read
+	Whole    bool  `json:"whole"`    // the pages that were read are the whole list
 	PerPage  int64 `json:"per_page"` // end-users that one request lists
-	LookUps  int64 `json:"look_ups"` // that it would replace
+	LookUps  int64 `json:"look_ups"` // that the list would replace
 }
 
 const (
-	directoryProbe = 10  // pages that a plan reads at most
-	directoryMost  = 200 // pages that it reads at most where the run would read them all
-	directoryWorth = 50  // look-ups below which a plan does not ask
+	probePages   = 10  // maximum number of pages that a plan reads
+	preloadPages = 200 // the same if the run would read all pages
+	minLookUps   = 50  // with fewer look-ups, a plan does not read the list
 )
 
-// directory works out what it costs to list all end-users, in place of their look-ups if the run is to do that.
+// directory adds the cost of listing all end-users to the plan. With Preload, it replaces the cost of the look-ups.
 func (p *Planner) directory() (err error) {
 	r := &p.plan.Requests
 	if p.plan.Directory, err = p.probeDirectory(); err != nil || p.plan.Directory == nil {
@@ -35,16 +34,17 @@ func (p *Planner) directory() (err error) {
 	return nil
 }
 
-// probeDirectory reads the beginning of the list of end-users. It is nil where the token may not list them.
+// probeDirectory reads the first pages of the list of end-users. The result is nil if that is not worthwhile, or the token may not list
+// them.
 func (p *Planner) probeDirectory() (*Directory, error) {
-	most := int64(directoryProbe)
+	limit := int64(probePages)
 	if p.s.Preload {
-		most = directoryMost
+		limit = preloadPages
 	}
-	if p.plan.Requests.LookUps == 0 || p.plan.Requests.LookUps < directoryWorth && !p.s.Preload {
+	if p.plan.Requests.LookUps == 0 || p.plan.Requests.LookUps < minLookUps && !p.s.Preload {
 		return nil, nil
 	}
-	d, err := p.readDirectory(most)
+	d, err := p.readDirectory(limit)
 	switch {
 	case session.RefusedOptional(err):
 		return nil, nil
@@ -54,13 +54,13 @@ func (p *Planner) probeDirectory() (*Directory, error) {
 	return d, nil
 }
 
-func (p *Planner) readDirectory(most int64) (*Directory, error) {
+func (p *Planner) readDirectory(limit int64) (*Directory, error) {
 	d := &Directory{Whole: true}
 	for page, err := range people.ListEndUsers(p.s.Starting, p.s.API) {
 		switch {
 		case err != nil:
 			return nil, err
-		case d.Requests == most:
+		case d.Requests == limit:
 			d.Whole = false
 			return d, nil
 		}

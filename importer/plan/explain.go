@@ -18,39 +18,40 @@ type Next string
 
 // What the next run may do.
 const (
-	NextImports    Next = "imports"    // it imports it
-	NextReconciles Next = "reconciles" // it finds out whether the last import arrived
-	NextFinishes   Next = "finishes"   // it sets the attributes of the conversation
-	NextRejects    Next = "rejects"    // it rejects it: the record is bad
-	NextSkips      Next = "skips"      // it skips it: open, empty, or anonymous by configuration
-	NextIgnores    Next = "ignores"    // it leaves it as it is
-	NextWaits      Next = "waits"      // another run works on it at this moment
+	NextImports    Next = "imports"    // imports it
+	NextReconciles Next = "reconciles" // finds out whether the last import arrived
+	NextFinishes   Next = "finishes"   // sets the attributes of the conversation
+	NextRejects    Next = "rejects"    // rejects it: the record is bad
+	NextSkips      Next = "skips"      // skips it: open, empty, or anonymous by configuration
+	NextIgnores    Next = "ignores"    // leaves it as it is
+	NextWaits      Next = "waits"      // leaves it to the run that is working on it
 )
 
-// Explanation is the story of one transcript.
+// Explanation is everything that the checkpoint and the source have about one transcript, and what the next run does with it.
 type Explanation struct {
-	Row     checkpoint.Row // of the checkpoint; the zero value if it is not Known
+	Row     checkpoint.Row // in the checkpoint; the zero value if it is not Known
 	Known   bool
 	Partial []checkpoint.PartialError
 
-	Record     *source.Record      // nil: the source does not hold it, or was not asked
+	Record     *source.Record      // nil: the source does not have it, or was not read
 	Rejected   *source.RejectError // why the record cannot be imported, nil if it can
-	Transcript *source.Transcript  // nil without a record, of a rejected one, and of an empty chat
+	Transcript *source.Transcript  // nil if there is no record, or it is rejected or an empty chat
 	Empty      bool                // an empty chat, which is skipped
 	Changed    bool                // the record is not the version in the checkpoint
 
 	Next Next
-	// Request is what Dixa is sent, nil without a closed transcript. The requester is the recorded end-user, or "<end-user>".
+	// Request is the body of the import request, nil without a closed transcript. The requester is the recorded end-user, or
+	// UnknownEndUser.
 	Request *dixa.ConversationImport
-	// Attributes are the values that are set afterwards, by what the configuration calls the attribute in Dixa.
+	// Attributes are the values that are set after the import, by the attributes' names in the configuration.
 	Attributes map[string]dixa.AttributeValue
 }
 
-// ErrUnknownTranscript says that neither the checkpoint nor the source knows a transcript.
+// ErrUnknownTranscript says that neither the checkpoint nor the source has a transcript.
 var ErrUnknownTranscript = errors.New("neither the checkpoint nor the source knows this transcript")
 
-// Explain tells the story of the transcript with this id, or of the record that is known by this place. Nothing is written,
-// and Dixa is not asked: cfg needs no API, and no Reader if the source cannot be asked, either.
+// Explain explains the transcript with this id, or the record whose key is this place. It writes nothing and sends no requests to Dixa:
+// cfg needs no API, and no Reader if the source cannot be read.
 func Explain(ctx context.Context, cfg session.Config, id string) (Explanation, error) {
 	cfg = cfg.WithDefaults()
 	policy := cfg.Policy(0, people.NewMatcher(cfg).Anonymous)
@@ -74,7 +75,7 @@ func Explain(ctx context.Context, cfg session.Config, id string) (Explanation, e
 	if e.Record != nil {
 		e.Changed = e.Known && !rules.SameHash(e.Row.ContentHash, e.Record.Hash)
 		e.Transcript, err = e.Record.Transcript()
-		if err == nil && e.Row.ErrorCode == string(source.RejectDuplicateID) && !e.Changed && e.Record.Key() != id { // it is known by its place
+		if err == nil && e.Row.ErrorCode == string(source.RejectDuplicateID) && !e.Changed && e.Record.Key() != id { // its key is its place
 			e.Record.Reject(rules.ErrDuplicateID())
 			_, err = e.Record.Transcript()
 		}
@@ -92,7 +93,7 @@ func Explain(ctx context.Context, cfg session.Config, id string) (Explanation, e
 	return e, nil
 }
 
-// find returns the record with this key, also that of an open chat; nil if there is none.
+// find returns the record with this key, including that of an open chat; nil if there is none.
 func find(ctx context.Context, from source.Reader, key string) (*source.Record, error) {
 	if from == nil {
 		return nil, nil
@@ -107,7 +108,7 @@ func find(ctx context.Context, from source.Reader, key string) (*source.Record, 
 	return found, nil
 }
 
-// nextOf returns what the next run does, by the rules by which it goes.
+// nextOf returns what the next run does, by the same rules as the run.
 func nextOf(e Explanation, policy rules.Policy) Next {
 	switch {
 	case e.Row.Held:
@@ -122,15 +123,15 @@ func nextOf(e Explanation, policy rules.Policy) Next {
 	rows := map[string]checkpoint.Row{}
 	if e.Known {
 		rows[e.Row.ID] = e.Row
-		rules.Name(e.Record, rows)
+		rules.ChooseKey(e.Record, rows)
 		rows[e.Record.Key()] = e.Row
 	}
-	switch policy.Judge(e.Record, rows, func() (met, same bool) { return false, false }) {
+	switch policy.Judge(e.Record, rows, func() (seen, same bool) { return false, false }) {
 	case rules.ToReject, rules.NotCorrected:
 		return NextRejects
-	case rules.StillOpen, rules.HasNothing:
+	case rules.StillOpen, rules.IsEmpty:
 		return NextSkips
-	case rules.ToWork:
+	case rules.ToImport:
 		if policy.SkipsPerson != nil && policy.SkipsPerson(e.Transcript) {
 			return NextSkips
 		}
@@ -139,7 +140,7 @@ func nextOf(e Explanation, policy rules.Policy) Next {
 	return NextIgnores
 }
 
-// addRequest adds what Dixa is sent.
+// addRequest adds the import request and the attributes.
 func (e *Explanation) addRequest(cfg session.Config) {
 	requester := e.Row.EndUserID
 	if requester == "" {

@@ -16,18 +16,19 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// sampleMost is how many look-ups a plan makes at most to learn how many of the unknown end-users Dixa has.
-const sampleMost = 200
+// maxSample is the maximum number of look-ups by which a plan estimates how many of the unknown end-users Dixa has.
+const maxSample = 200
 
-// peopleSample is a random choice among the unknown persons that were met: those whose identifiers have the smallest hashes. So
-// every person has the same chance, whatever the order, and the same source gives the same sample.
+// peopleSample is a random sample of the unknown persons: those whose identifiers have the smallest hashes. So every person has the same
+// chance, whatever the order, and the same source gives the same sample.
 type peopleSample struct {
-	met     *reading.IDSet // fingerprints of identifiers, 8 bytes each
+	seen    *reading.IDSet // of identifiers
 	chosen  []sampledPerson
-	lookUps int64 // that the unknown persons take if none is found
-	// Persons are created together with those of the transcripts that follow.
-	windows int64 // of people.CreationPatience transcripts, with an unknown person each
-	window  int64 // where the last one began, among the imports; 0 before the first
+	lookUps int64 // needed if none of the unknown persons is found
+	// Each window starts with an import that has a new unknown person, and covers people.CreationPatience imports. Its persons are created
+	// in the same requests.
+	windows int64
+	window  int64 // the number of the import that the last window starts with; 0: there is none
 }
 
 type sampledPerson struct {
@@ -48,52 +49,52 @@ func (s *peopleSample) add(ids []checkpoint.Identifier) {
 		}
 		return 0
 	})
-	if at >= sampleMost {
+	if at >= maxSample {
 		return
 	}
 	s.chosen = slices.Insert(s.chosen, at, person)
-	s.chosen = s.chosen[:min(len(s.chosen), sampleMost)]
+	s.chosen = s.chosen[:min(len(s.chosen), maxSample)]
 }
 
-// meetPeople counts the end-users of transcripts that were not met before.
-func (p *Planner) meetPeople(todo []toImport) error {
-	var unmet []checkpoint.Identifier
+// countPeople counts the end-users of transcripts whom the plan has not counted yet.
+func (p *Planner) countPeople(todo []toImport) error {
+	var unseen []checkpoint.Identifier
 	for _, t := range todo {
-		if len(p.plan.Examples) < p.show || !p.people.metBefore(t.person.IDs) {
-			unmet = append(unmet, t.person.IDs...)
+		if len(p.plan.Examples) < p.show || !p.people.hasSeen(t.person.IDs) {
+			unseen = append(unseen, t.person.IDs...)
 		}
 	}
-	if len(unmet) == 0 {
+	if len(unseen) == 0 {
 		return nil
 	}
 	var known map[checkpoint.Identifier]string
 	err := p.s.Patiently(p.s.Starting, "read end-users", func(ctx context.Context) (err error) {
-		known, err = p.s.Store.FindEndUsers(ctx, p.s.Organisation, unmet)
+		known, err = p.s.Store.FindEndUsers(ctx, p.s.Organisation, unseen)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	for i, t := range todo {
-		place := p.plan.Requests.Imports - int64(len(todo)-1-i) // among the imports
+		number := p.plan.Requests.Imports - int64(len(todo)-1-i) // of this import
 		id, at, err := p.knownAs(t.person.IDs, known)
 		if err != nil {
 			return err
 		}
 		p.example(t, id)
-		before := p.people.metBefore(t.person.IDs)
-		p.people.meet(t.person.IDs)
+		before := p.people.hasSeen(t.person.IDs)
+		p.people.see(t.person.IDs)
 		switch {
 		case before:
 		case id != "":
 			p.plan.People.Known++
-			p.plan.Requests.LookUps += asksMore(at)
+			p.plan.Requests.LookUps += confirmRequests(at)
 		default:
 			p.plan.People.Unknown++
 			p.people.lookUps += int64(len(t.person.IDs))
 			p.people.add(t.person.IDs)
-			if p.people.window == 0 || place-p.people.window >= people.CreationPatience {
-				p.people.window = place
+			if p.people.window == 0 || number-p.people.window >= people.CreationPatience {
+				p.people.window = number
 				p.people.windows++
 			}
 		}
@@ -101,8 +102,8 @@ func (p *Planner) meetPeople(todo []toImport) error {
 	return nil
 }
 
-// knownAs returns the end-user that the checkpoint knows a person as, and the place of the identifier that leads there. Somebody who has other
-// identifiers of a stronger kind is another person.
+// knownAs returns the end-user that the checkpoint has for a person, and the index of the identifier that it was found by. An end-user with
+// different identifiers of a stronger kind is another person.
 func (p *Planner) knownAs(ids []checkpoint.Identifier, known map[checkpoint.Identifier]string) (id string, at int, err error) {
 	for i, ident := range ids {
 		id := known[ident]
@@ -124,31 +125,31 @@ func (p *Planner) knownAs(ids []checkpoint.Identifier, known map[checkpoint.Iden
 	return "", 0, nil
 }
 
-// asksMore is how many requests it takes to tell whether an end-user that the checkpoint knows by a weaker identifier is the person: the look-ups of
-// the stronger ones, and the end-user.
-func asksMore(at int) int64 {
+// confirmRequests returns how many requests a run needs to decide whether an end-user that the checkpoint has for the identifier at this
+// index is the person: the look-ups of the stronger identifiers, and one to read the end-user.
+func confirmRequests(at int) int64 {
 	if at == 0 {
 		return 0
 	}
 	return int64(at) + 1
 }
 
-// meet notes a person: each identifier, and of what kinds the person has stronger ones.
-func (s *peopleSample) meet(ids []checkpoint.Identifier) {
+// see adds a person to the persons seen: each identifier, and the kinds of the stronger ones.
+func (s *peopleSample) see(ids []checkpoint.Identifier) {
 	for i, ident := range ids {
-		s.met.Add(people.Key(ident))
+		s.seen.Add(people.Key(ident))
 		for _, stronger := range ids[:i] {
-			s.met.Add(withStronger(ident, stronger.Kind))
+			s.seen.Add(withStronger(ident, stronger.Kind))
 		}
 	}
 }
 
-// metBefore reports whether a person is one who was met: by the strongest identifier, or by another one of somebody without stronger ones of the
-// same kinds.
-func (s *peopleSample) metBefore(ids []checkpoint.Identifier) bool {
+// hasSeen reports whether a person was seen before: with the same strongest identifier, or with the same weaker one and no stronger ones of
+// the same kinds.
+func (s *peopleSample) hasSeen(ids []checkpoint.Identifier) bool {
 	for i, ident := range ids {
-		differs := func(stronger checkpoint.Identifier) bool { return s.met.Has(withStronger(ident, stronger.Kind)) }
-		if s.met.Has(people.Key(ident)) && !slices.ContainsFunc(ids[:i], differs) {
+		differs := func(stronger checkpoint.Identifier) bool { return s.seen.Has(withStronger(ident, stronger.Kind)) }
+		if s.seen.Has(people.Key(ident)) && !slices.ContainsFunc(ids[:i], differs) {
 			return true
 		}
 	}
@@ -170,26 +171,26 @@ func (p *Planner) example(t toImport, endUserID string) {
 	p.plan.Examples = append(p.plan.Examples, Example{t.transcript.ID, p.s.Bot().Payload(t.transcript, endUserID, false), values})
 }
 
-// sampled is what looking a sample up has shown.
+// sampled is the result of lookUpSample.
 type sampled struct {
 	persons, found, lookUps int64
-	candidates              int64 // conversations of those who were found that a run with Reconcile would read
-	latency                 time.Duration
+	candidates              int64         // conversations of the found persons that a run with Reconcile would read
+	latency                 time.Duration // median
 }
 
-// lookUpSample asks Dixa for the persons of the sample, one after the other, so that the time of an answer shows.
+// lookUpSample looks the persons of the sample up in Dixa, one after the other, to measure the latency.
 func (p *Planner) lookUpSample() (s sampled, err error) {
 	var took []time.Duration
 chosen:
 	for _, person := range p.people.chosen {
-		if s.lookUps >= sampleMost {
+		if s.lookUps >= maxSample {
 			break
 		}
 		found := ""
 		for i, ident := range person.ids {
 			began := time.Now()
 			users, err := p.s.API.FindEndUsers(p.s.Starting, people.LookUpBy[ident.Kind], ident.Value)
-			if session.Denied(err) && s.lookUps > 0 && p.s.TryToken(p.s.Starting) == nil { // it is about this person
+			if session.Denied(err) && s.lookUps > 0 && p.s.TryToken(p.s.Starting) == nil { // the refusal concerns this person alone
 				continue chosen
 			}
 			if session.Denied(err) {
@@ -231,7 +232,7 @@ chosen:
 	return s, nil
 }
 
-// candidates counts the conversations of an end-user that a look would have to read.
+// candidates returns how many conversations of an end-user a run with Reconcile would have to read.
 func (p *Planner) candidates(endUserID string) (n int64, err error) {
 	listed, err := p.s.API.ListConversations(p.s.Starting, endUserID)
 	if err != nil {
@@ -241,7 +242,7 @@ func (p *Planner) candidates(endUserID string) (n int64, err error) {
 	return int64(len(listed)), err
 }
 
-// estimate works out requests and time.
+// estimate estimates requests and time.
 func (p *Planner) estimate() error {
 	s, err := p.lookUpSample()
 	if err != nil {
@@ -249,18 +250,18 @@ func (p *Planner) estimate() error {
 	}
 	people, r := &p.plan.People, &p.plan.Requests
 	people.Sampled = s.persons
-	more := r.LookUps // of those whom the checkpoint knows by a weaker identifier
+	confirm := r.LookUps // of persons whom the checkpoint knows by a weaker identifier
 	r.LookUps += p.people.lookUps
 	people.Created = people.Unknown
 	if s.persons > 0 {
 		share := float64(people.Unknown) / float64(s.persons)
 		people.Found = int64(share*float64(s.found) + 0.5)
 		people.Created = people.Unknown - people.Found
-		r.LookUps = more + int64(share*float64(s.lookUps)+0.5)
+		r.LookUps = confirm + int64(share*float64(s.lookUps)+0.5)
 		r.Looks += int64(share * float64(s.candidates))
 	}
 	r.Creations = creationRequests(people.Created, people.Unknown, p.people.windows)
-	if p.s.Reconcile { // everybody's list of conversations, but theirs who were just created
+	if p.s.Reconcile { // the list of conversations of every end-user that is not new
 		r.Looks += r.Imports - people.Created
 	}
 	if err := p.directory(); err != nil {
@@ -269,7 +270,7 @@ func (p *Planner) estimate() error {
 	if p.plan.Mark.State != "" && r.Imports+r.Patches > 0 {
 		r.Mark = 1
 		if p.plan.Mark.State == mark.Absent {
-			r.Mark = 3 // it is created, and looked for again
+			r.Mark = 3 // the run creates it and looks for it again
 		}
 	}
 	p.plan.Counts.Requests = r.total()
@@ -280,17 +281,17 @@ func (p *Planner) estimate() error {
 	return nil
 }
 
-// creationRequests is how many requests it takes to create so many of the unknown persons, who are met in so many windows.
+// creationRequests estimates how many requests it takes to create some of the unknown persons, who are spread over a number of windows.
 func creationRequests(created, unknown, windows int64) int64 {
 	if created == 0 {
 		return 0
 	}
-	full := (created + people.CreationMost - 1) / people.CreationMost
-	none := math.Pow(1-float64(created)/float64(unknown), float64(unknown)/float64(windows)) // created in a window, probably
+	full := (created + people.MaxCreationBatch - 1) / people.MaxCreationBatch
+	none := math.Pow(1-float64(created)/float64(unknown), float64(unknown)/float64(windows)) // probability that a window creates nobody
 	return min(created, max(full, int64(math.Ceil(float64(windows)*(1-none)))))
 }
 
-// pace returns how long so many requests take: at the rate, or at what the workers get through where an answer takes latency.
+// pace returns the throughput and how long the requests take: at the configured rate, or at what the workers reach with this latency.
 func (p *Planner) pace(requests int64, latency time.Duration) (perSecond float64, d time.Duration) {
 	perSecond = p.s.Rate
 	if latency > 0 {

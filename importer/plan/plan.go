@@ -1,8 +1,7 @@
-// Package plan finds out what a run would do, by the rules that a run goes by: with all records of a source (Planner), with one
-// transcript (Explain), and with the attributes that the configuration names (CheckAttributes). It writes nothing, and asks Dixa only what
-// has no effect there.
+// Package plan finds out what a run would do, by the same rules as a run: with all records of a source (Planner), with one transcript
+// (Explain), and with the attributes that the configuration names (CheckAttributes). It writes nothing, and sends Dixa only read requests.
 //
-// A Planner works in the goroutine of its caller; one other reads the source ahead, see reading.Records.
+// A Planner works in the goroutine of its caller. Another goroutine reads the source ahead, see reading.Records.
 package plan
 
 import (
@@ -25,70 +24,70 @@ import (
 	"dixa-import/source"
 )
 
-// Plan is what a run would do. Everything that is not an estimate is found by the rules that a run goes by.
+// Plan is what a run would do. Except for the estimates, it follows the same rules as a run.
 type Plan struct {
-	// Counts are what the run would count: Imported what would be imported, Partial what would be with attributes that
-	// cannot be set, Pending what another run works on at the moment, and Requests an estimate. Failed and InDoubt are 0.
+	// Counts are what the run would count: in Imported the transcripts to import, in Partial those of them with attributes that cannot be
+	// set, in Pending those that another run is working on, and in Requests an estimate. Failed and InDoubt are 0.
 	Counts checkpoint.Counts
 	Work   Work
 	// Changed, FailedBefore, RejectedBefore and InDoubt are parts of Counts.AlreadyDone.
-	Changed            int64 // imported earlier, with another content now
-	FailedBefore       int64 // and the same since: `retry` takes them up
+	Changed            int64 // imported earlier, and changed since
+	FailedBefore       int64 // failed earlier, and unchanged: for `retry`
 	RejectedBefore     int64
 	InDoubt            int64
 	Open               int64 // part of Counts.Skipped
-	Empty              int64 // part of Counts.Skipped, too
+	Empty              int64 // part of Counts.Skipped
 	Rejections         []Rejection
 	People             People
 	IgnoredIdentifiers people.Ignored            // of the transcripts that would be imported
-	Shared             []people.SharedIdentifier // identifiers that come with many names or other identifiers, the first ones
+	Shared             []people.SharedIdentifier // identifiers that appear with many names or other identifiers, the first ones
 	SharedMore         int64                     // how many more there are
 	Requests           Requests
 	Mark               mark.Mark     // of the source in Dixa; its State is "" without Config.Mark
-	Directory          *Directory    // nil where the look-ups are few, or the list of end-users may not be read
+	Directory          *Directory    // nil if there are few look-ups, or the token may not list end-users
 	Refused            []Refusal     // attribute values that cannot be set
-	Ignored            []string      // fields of the records that nothing reads
+	Ignored            []string      // fields of the records that the import ignores
 	Unmapped           []string      // attributes of the records that no mapping uses
-	More               bool          // there are more ignored names than are listed
-	Duration           time.Duration // estimate, 0 where there is nothing to do
-	PerSecond          float64       // requests a second that the estimate counts on
+	More               bool          // Ignored or Unmapped is incomplete
+	Duration           time.Duration // estimate, 0 if there is nothing to do
+	PerSecond          float64       // requests a second that the estimate assumes
 	Examples           []Example
 }
 
-// Work counts what would be worked on by what is known of it.
+// Work counts the transcripts to work on by their state in the checkpoint.
 type Work struct {
-	New        int64 `json:"new"`        // nothing is known of it
-	Pending    int64 `json:"pending"`    // an earlier run did not come to it
+	New        int64 `json:"new"`        // not in the checkpoint
+	Pending    int64 `json:"pending"`    // an earlier run did not get to it
 	Closed     int64 `json:"closed"`     // it was open, or skipped as anonymous
-	Corrected  int64 `json:"mended"`     // it failed or was rejected, and is another one now
-	Sending    int64 `json:"sending"`    // it may be in Dixa: it would be looked for first
-	Attributes int64 `json:"attributes"` // it is imported and lacks its attributes
+	Corrected  int64 `json:"mended"`     // it failed or was rejected, and the record has changed
+	Sending    int64 `json:"sending"`    // it may be in Dixa: the run looks for it first
+	Attributes int64 `json:"attributes"` // it is imported, but its attributes are not set
 }
 
-// Rejection is a reason why records would be rejected.
+// Rejection is a reason to reject records.
 type Rejection struct {
 	Code   source.RejectCode `json:"code"`
 	Count  int64             `json:"count"`
-	Places []string          `json:"places"` // of the first ones, each with the reason in words
+	Places []string          `json:"places"` // of the first ones, each with the reason
 }
 
 // People are the end-users of the transcripts that would be imported. Found and Created are estimated from Sampled.
 type People struct {
-	Known   int64 `json:"known"`   // by the checkpoint
-	Unknown int64 `json:"unknown"` // to be looked up in Dixa
+	Known   int64 `json:"known"`   // in the checkpoint
+	Unknown int64 `json:"unknown"` // not in the checkpoint: looked up in Dixa
 	Sampled int64 `json:"sampled"` // of the unknown ones, looked up for this plan
-	Found   int64 `json:"found"`   // of the unknown ones, in Dixa already
-	Created int64 `json:"created"` // of the unknown ones
+	Found   int64 `json:"found"`   // of the unknown ones, already in Dixa
+	Created int64 `json:"created"` // of the unknown ones, not in Dixa
 }
 
-// Requests are the requests of a run, by what they are for.
+// Requests are the requests of a run, by purpose.
 type Requests struct {
 	Start     int64 `json:"start"`     // about the organisation
 	Mark      int64 `json:"mark"`      // about the mark of the source
 	Directory int64 `json:"directory"` // the list of all end-users, with Config.Preload
 	LookUps   int64 `json:"look_ups"`  // of end-users
-	Creations int64 `json:"creations"` // of end-users, many at a time
-	Looks     int64 `json:"looks"`     // for conversations that may be there
+	Creations int64 `json:"creations"` // of end-users, many in one request
+	Looks     int64 `json:"looks"`     // for conversations that may be in Dixa
 	Imports   int64 `json:"imports"`
 	Patches   int64 `json:"patches"`
 }
@@ -97,44 +96,44 @@ func (r Requests) total() int64 {
 	return r.Start + r.Mark + r.Directory + r.LookUps + r.Creations + r.Looks + r.Imports + r.Patches
 }
 
-// Refusal is a reason why values of an attribute cannot be set.
+// Refusal is a reason why some values of an attribute cannot be set.
 type Refusal struct {
 	Attribute string `json:"attribute"`
 	Reason    string `json:"reason"`
 	Count     int64  `json:"count"`
 }
 
-// UnknownEndUser stands in examples for the id of an end-user that is not known yet.
+// UnknownEndUser stands in examples for an end-user whose id is not known yet.
 const UnknownEndUser = "<end-user>"
 
-// Example is what Dixa would be sent of one transcript.
+// Example is what a run would send to Dixa for one transcript.
 type Example struct {
 	ID         string                         `json:"transcript_id"`
 	Import     dixa.ConversationImport        `json:"import"`
 	Attributes map[string]dixa.AttributeValue `json:"attributes,omitempty"` // the PATCH, by UUID
 }
 
-// Planner finds out what a run would do, once. It asks Dixa only what has no effect there, and writes nothing.
+// Planner makes one Plan. It sends Dixa only read requests, and writes nothing.
 type Planner struct {
 	s        *session.Session
 	matcher  *people.Matcher
 	memory   *reading.Memory
-	seen     *reading.IDSet // ids of the records that were met
-	show     int
+	seen     *reading.IDSet // ids of the records that were read
+	show     int            // number of examples
 	plan     Plan
-	begun    int64
-	met      rules.Known
-	contents *reading.IDSet // of the records that would be claimed: id and hash
+	begun    int64 // transcripts to work on, for Config.Limit
+	known    rules.Known
+	contents *reading.IDSet // id and hash of the records that a run would claim or reject
 	people   peopleSample
 	survey   *people.Survey
-	named    names
+	names    names
 
 	read    atomic.Int64
 	sampled atomic.Int64
 	started time.Time
 }
 
-// Progress is how far a Planner is.
+// Progress is the progress of a Planner.
 type Progress struct {
 	Read     int64
 	Source   source.Progress
@@ -142,10 +141,10 @@ type Progress struct {
 	Elapsed  time.Duration
 }
 
-// New prepares a plan with show examples. Without Config.Store nothing counts as known.
+// New returns a Planner for a plan with show examples. Without Config.Store, it plans with an empty checkpoint.
 func New(cfg session.Config, show int) (*Planner, error) {
 	if cfg.Store == nil {
-		cfg.Store = nothingKnown{}
+		cfg.Store = emptyStore{}
 	}
 	s, err := session.New(cfg)
 	if err != nil {
@@ -153,21 +152,21 @@ func New(cfg session.Config, show int) (*Planner, error) {
 	}
 	matcher := people.NewMatcher(s.Config)
 	p := &Planner{s: s, matcher: matcher, memory: reading.NewMemory(), seen: reading.NewIDSet(), show: show, contents: reading.NewIDSet(),
-		people: peopleSample{met: reading.NewIDSet()}, survey: people.NewSurvey(matcher)}
-	p.met.Policy = s.Policy(0, matcher.Anonymous)
-	p.met.Lookup = func(keys ...string) (map[string]checkpoint.Row, error) {
+		people: peopleSample{seen: reading.NewIDSet()}, survey: people.NewSurvey(matcher)}
+	p.known.Policy = s.Policy(0, matcher.Anonymous)
+	p.known.Lookup = func(keys ...string) (map[string]checkpoint.Row, error) {
 		rows, err := s.Lookup(s.Starting, keys...)
 		return rows, s.StoppedOr(err)
 	}
 	return p, nil
 }
 
-// Progress returns how far the plan is.
+// Progress returns the current progress.
 func (p *Planner) Progress() Progress {
 	return Progress{Read: p.read.Load(), Source: p.s.Reader.Progress(), LookedUp: p.sampled.Load(), Elapsed: time.Since(p.started)}
 }
 
-// Plan makes the plan. When ctx ends, there is none.
+// Plan makes the plan. If ctx ends, it returns an error instead.
 func (p *Planner) Plan(ctx context.Context) (Plan, error) {
 	p.started = time.Now()
 	s := p.s
@@ -179,7 +178,7 @@ func (p *Planner) Plan(ctx context.Context) (Plan, error) {
 	if err := s.CheckBinding(s.Starting); err != nil {
 		return Plan{}, err
 	}
-	if err := p.seeMark(); err != nil {
+	if err := p.readMark(); err != nil {
 		return Plan{}, err
 	}
 	err := p.readAll()
@@ -196,14 +195,14 @@ func (p *Planner) Plan(ctx context.Context) (Plan, error) {
 		return Plan{}, err
 	}
 	p.plan.IgnoredIdentifiers, p.plan.Shared, p.plan.SharedMore = p.survey.Ignored, p.survey.Shared, p.survey.More
-	p.plan.Ignored, p.plan.Unmapped, p.plan.More = p.named.lists()
+	p.plan.Ignored, p.plan.Unmapped, p.plan.More = p.names.lists()
 	slices.SortStableFunc(p.plan.Rejections, func(a, b Rejection) int { return int(b.Count - a.Count) })
 	slices.SortStableFunc(p.plan.Refused, func(a, b Refusal) int { return strings.Compare(a.Attribute, b.Attribute) })
 	return p.plan, nil
 }
 
-// seeMark looks whose mark of the source is in Dixa.
-func (p *Planner) seeMark() error {
+// readMark looks up the mark of the source in Dixa.
+func (p *Planner) readMark() error {
 	s := p.s
 	if !s.Mark {
 		return nil
@@ -219,45 +218,45 @@ func (p *Planner) seeMark() error {
 	return err
 }
 
-// nothingKnown is a checkpoint that holds nothing. It has no method that writes.
-type nothingKnown struct{ session.Store }
+// emptyStore is an empty checkpoint. It has only the methods that a plan calls: the others panic.
+type emptyStore struct{ session.Store }
 
-func (nothingKnown) Binding(context.Context, string) (checkpoint.Binding, error) {
+func (emptyStore) Binding(context.Context, string) (checkpoint.Binding, error) {
 	return checkpoint.Binding{}, nil
 }
 
-func (nothingKnown) SourceMark(context.Context, string) (checkpoint.SourceMark, error) {
+func (emptyStore) SourceMark(context.Context, string) (checkpoint.SourceMark, error) {
 	return checkpoint.SourceMark{}, nil
 }
 
-func (nothingKnown) Watermark(context.Context, string) (time.Time, bool, error) {
+func (emptyStore) Watermark(context.Context, string) (time.Time, bool, error) {
 	return time.Time{}, false, nil
 }
 
-func (nothingKnown) Lookup(context.Context, string, int64, []string) (map[string]checkpoint.Row, error) {
+func (emptyStore) Lookup(context.Context, string, int64, []string) (map[string]checkpoint.Row, error) {
 	return map[string]checkpoint.Row{}, nil
 }
 
-func (nothingKnown) Unfinished(context.Context, string, int64, string, int) ([]checkpoint.Row, error) {
+func (emptyStore) Unfinished(context.Context, string, int64, string, int) ([]checkpoint.Row, error) {
 	return nil, nil
 }
 
-func (nothingKnown) Conversations(context.Context, string, []int64) (map[int64]bool, error) {
+func (emptyStore) Conversations(context.Context, string, []int64) (map[int64]bool, error) {
 	return nil, nil
 }
 
-func (nothingKnown) EndUserIdentifiers(context.Context, string, string) ([]checkpoint.Identifier, error) {
+func (emptyStore) EndUserIdentifiers(context.Context, string, string) ([]checkpoint.Identifier, error) {
 	return nil, nil
 }
 
-func (nothingKnown) FindEndUsers(context.Context, string, []checkpoint.Identifier) (map[checkpoint.Identifier]string, error) {
+func (emptyStore) FindEndUsers(context.Context, string, []checkpoint.Identifier) (map[checkpoint.Identifier]string, error) {
 	return nil, nil
 }
 
-// namesMost bounds the names of a plan's lists.
-const namesMost = 100
+// maxNames is the maximum number of names in each of a plan's lists.
+const maxNames = 100
 
-// names gathers the names of what is ignored in records.
+// names collects the names of ignored fields and attributes.
 type names struct {
 	fields, attributes map[string]bool
 	more               bool
@@ -266,7 +265,7 @@ type names struct {
 func (n *names) add(to *map[string]bool, name string) {
 	switch {
 	case (*to)[name]:
-	case len(*to) >= namesMost:
+	case len(*to) >= maxNames:
 		n.more = true
 	case *to == nil:
 		*to = map[string]bool{name: true}
@@ -287,20 +286,20 @@ func (n *names) lists() (fields, attributes []string, more bool) {
 	return list(n.fields), list(n.attributes), n.more
 }
 
-// note takes down what nothing reads of a transcript.
-func (p *Planner) note(t *source.Transcript) {
+// addNames adds the fields and attributes of a transcript that the import ignores.
+func (p *Planner) addNames(t *source.Transcript) {
 	for _, name := range t.Unknown {
-		p.named.add(&p.named.fields, name)
+		p.names.add(&p.names.fields, name)
 	}
 	for name := range t.Attributes {
 		if !slices.ContainsFunc(p.s.Custom, func(a shape.Attribute) bool { return a.Name == name && a.Constant == nil }) {
-			p.named.add(&p.named.attributes, name)
+			p.names.add(&p.names.attributes, name)
 		}
 	}
 }
 
-// errPlanOver says that the plan has as many transcripts as the run may begin.
-var errPlanOver = errors.New("the limit of the plan is reached")
+// errLimit says that the plan has reached Config.Limit.
+var errLimit = errors.New("the limit of the plan is reached")
 
 // readAll reads the source and decides about each record.
 func (p *Planner) readAll() error {
@@ -319,7 +318,7 @@ func (p *Planner) readAll() error {
 			it.Held.Release()
 		}
 	}
-	if errors.Is(err, errPlanOver) {
+	if errors.Is(err, errLimit) {
 		return nil
 	}
 	return fmt.Errorf("plan: %w", err)

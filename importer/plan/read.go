@@ -13,10 +13,10 @@ import (
 	"dixa-import/source"
 )
 
-// placesMost is how many places of rejected records a plan names for each reason.
-const placesMost = 3
+// maxPlaces is the maximum number of places of rejected records that a plan lists for each reason.
+const maxPlaces = 3
 
-// toImport is a transcript that would be imported.
+// toImport is a transcript that a run would import.
 type toImport struct {
 	transcript *source.Transcript
 	person     people.Person
@@ -24,18 +24,18 @@ type toImport struct {
 
 // decide decides about a batch of records.
 func (p *Planner) decide(batch []reading.Item) error {
-	if err := p.meet(batch); err != nil {
+	if err := p.load(batch); err != nil {
 		return err
 	}
 	var todo []toImport
-	var over error
+	var limit error
 	for _, it := range batch {
 		if it.Record.EndOfFile {
 			continue
 		}
 		t, err := p.decideOne(it.Record)
-		if errors.Is(err, errPlanOver) {
-			over = err
+		if errors.Is(err, errLimit) {
+			limit = err
 			break
 		}
 		if err != nil {
@@ -47,25 +47,25 @@ func (p *Planner) decide(batch []reading.Item) error {
 			todo = append(todo, *t)
 		}
 	}
-	if err := p.meetPeople(todo); err != nil {
+	if err := p.countPeople(todo); err != nil {
 		return err
 	}
-	return over
+	return limit
 }
 
-func (p *Planner) meet(batch []reading.Item) error {
+func (p *Planner) load(batch []reading.Item) error {
 	records := make([]*source.Record, len(batch))
 	for i, it := range batch {
 		records[i] = it.Record
 	}
-	return p.met.Meet(records)
+	return p.known.Load(records)
 }
 
-// decideOne counts a record, and returns it if it would be imported.
+// decideOne counts a record, and returns its transcript if a run would import it.
 func (p *Planner) decideOne(rec *source.Record) (*toImport, error) {
 	c := &p.plan.Counts
-	row, known := p.met.Rows[rec.Key()]
-	verdict := p.met.Policy.Judge(rec, p.met.Rows, func() (met, same bool) {
+	row, known := p.known.Rows[rec.Key()]
+	verdict := p.known.Policy.Judge(rec, p.known.Rows, func() (seen, same bool) {
 		if !p.seen.Add(rec.ID) {
 			return false, false
 		}
@@ -77,9 +77,9 @@ func (p *Planner) decideOne(rec *source.Record) (*toImport, error) {
 		c.Skipped++
 	case rules.IsDuplicate:
 		c.Duplicate++
-	case rules.OtherContent:
+	case rules.IDConflict:
 		return nil, p.repeated(rec)
-	case rules.HasNothing:
+	case rules.IsEmpty:
 		p.plan.Empty++
 		c.Skipped++
 	case rules.IsSkipped:
@@ -92,8 +92,8 @@ func (p *Planner) decideOne(rec *source.Record) (*toImport, error) {
 		}
 	case rules.IsDone:
 		c.AlreadyDone++
-		p.noteSettled(row)
-	case rules.InOthersHands:
+		p.countSettled(row)
+	case rules.IsClaimed:
 		c.Pending++
 	case rules.IsChanged:
 		c.AlreadyDone++
@@ -107,12 +107,12 @@ func (p *Planner) decideOne(rec *source.Record) (*toImport, error) {
 		p.contents.Add(rec.ID + "\x00" + string(rec.Hash[:]))
 		return nil, p.reject(rec)
 	default:
-		return p.take(rec, row, known)
+		return p.countWork(rec, row, known)
 	}
 	return nil, nil
 }
 
-func (p *Planner) noteSettled(row checkpoint.Row) {
+func (p *Planner) countSettled(row checkpoint.Row) {
 	switch row.Status {
 	case checkpoint.Failed:
 		p.plan.FailedBefore++
@@ -123,14 +123,14 @@ func (p *Planner) noteSettled(row checkpoint.Row) {
 	}
 }
 
-// repeated decides about the second closed record of an id, which is known by its place.
+// repeated decides about the second closed record of an id, whose key is its place.
 func (p *Planner) repeated(rec *source.Record) error {
 	rec.Reject(rules.ErrDuplicateID())
-	if err := p.met.Look(rec); err != nil {
+	if err := p.known.Look(rec); err != nil {
 		return err
 	}
-	row, known := p.met.Rows[rec.Key()]
-	switch p.met.Policy.JudgeRepeated(rec, row, known) {
+	row, known := p.known.Rows[rec.Key()]
+	switch p.known.Policy.JudgeRepeated(rec, row, known) {
 	case rules.IsSkipped:
 		p.plan.Counts.Skipped++
 	case rules.IsDone:
@@ -142,7 +142,7 @@ func (p *Planner) repeated(rec *source.Record) error {
 	return nil
 }
 
-// reject counts a record that would be rejected.
+// reject counts a record that a run would reject.
 func (p *Planner) reject(rec *source.Record) error {
 	_, err := rec.Transcript()
 	var bad *source.RejectError
@@ -157,16 +157,16 @@ func (p *Planner) reject(rec *source.Record) error {
 		*list = append(*list, Rejection{Code: bad.Code})
 	}
 	r := &(*list)[at]
-	if r.Count++; len(r.Places) < placesMost {
+	if r.Count++; len(r.Places) < maxPlaces {
 		r.Places = append(r.Places, rec.Place.String()+": "+bad.Reason)
 	}
 	return nil
 }
 
-// take counts a transcript that would be worked on.
-func (p *Planner) take(rec *source.Record, row checkpoint.Row, known bool) (*toImport, error) {
+// countWork counts a transcript that a run would work on, and returns it if the run would import it.
+func (p *Planner) countWork(rec *source.Record, row checkpoint.Row, known bool) (*toImport, error) {
 	if p.s.Limit > 0 && p.begun >= p.s.Limit {
-		return nil, errPlanOver
+		return nil, errLimit
 	}
 	p.begun++
 	p.contents.Add(rec.ID + "\x00" + string(rec.Hash[:]))
@@ -174,7 +174,7 @@ func (p *Planner) take(rec *source.Record, row checkpoint.Row, known bool) (*toI
 	if err != nil {
 		return nil, err
 	}
-	p.note(t)
+	p.addNames(t)
 	w := &p.plan.Work
 	switch {
 	case !known:
@@ -198,27 +198,27 @@ func (p *Planner) take(rec *source.Record, row checkpoint.Row, known bool) (*toI
 			return nil, nil
 		}
 		p.plan.Requests.Imports++
-		p.finish(t)
+		p.countOutcome(t)
 		return &toImport{t, person}, nil
 	}
-	p.goOn(row.Status)
-	p.finish(t)
+	p.countLooks(row.Status)
+	p.countOutcome(t)
 	return nil, nil
 }
 
-// looksInDoubt is how many requests it takes, about, to find a conversation that may be there: the list of the end-user's
-// conversations, a candidate's messages, and both again to compare what was found.
+// looksInDoubt is about how many requests it takes to find a conversation that may be in Dixa: the list of the end-user's
+// conversations, a candidate's messages, and both again to confirm the result.
 const looksInDoubt = 4
 
-// goOn counts what has to be found out before a transcript that an earlier run has sent can be finished.
-func (p *Planner) goOn(status checkpoint.Status) {
+// countLooks counts the requests that find out whether a transcript that an earlier run sent is in Dixa.
+func (p *Planner) countLooks(status checkpoint.Status) {
 	if status == checkpoint.Sending {
 		p.plan.Requests.Looks += looksInDoubt
 	}
 }
 
-// finish counts the outcome of a transcript and the request for its attributes.
-func (p *Planner) finish(t *source.Transcript) {
+// countOutcome counts the outcome of a transcript and the request for its attributes.
+func (p *Planner) countOutcome(t *source.Transcript) {
 	values, refused := p.s.Custom.Values(t)
 	if len(values) > 0 {
 		p.plan.Requests.Patches++
@@ -244,7 +244,7 @@ func addRefusal(list []Refusal, r checkpoint.PartialError) []Refusal {
 	return list
 }
 
-// countUnfinished counts what earlier runs left in the middle and reading did not meet.
+// countUnfinished counts the transcripts that earlier runs left unfinished and that the plan has not read from the source.
 func (p *Planner) countUnfinished() error {
 	for after := ""; ; {
 		var rows []checkpoint.Row
@@ -262,7 +262,7 @@ func (p *Planner) countUnfinished() error {
 			}
 			p.plan.Counts.Read++
 			p.plan.Counts.Imported++
-			p.goOn(row.Status)
+			p.countLooks(row.Status)
 			if row.Status == checkpoint.Sending {
 				p.plan.Work.Sending++
 			} else {

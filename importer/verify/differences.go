@@ -2,13 +2,13 @@ package verify
 
 import "dixa-import/importer/internal/shape"
 
-// Difference is one thing in which a conversation is not what was imported.
+// Difference is one way in which a conversation differs from what was imported.
 type Difference = shape.Difference
 
-// DifferenceKind sorts the differences.
+// DifferenceKind classifies the differences.
 type DifferenceKind = shape.DifferenceKind
 
-// DifferenceKinds are all kinds, in the order in which they are shown.
+// DifferenceKinds lists all kinds in display order.
 var DifferenceKinds = shape.DifferenceKinds
 
 // The kinds of differences.

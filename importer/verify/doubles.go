@@ -16,33 +16,33 @@ import (
 	"dixa-import/importer/internal/shape"
 )
 
-// doubles is what a Verifier knows of conversations that the checkpoint does not hold. Each end-user's list is read once.
+// doubles holds the state of the search for conversations that are not in the checkpoint. It lists each end-user's conversations once.
 type doubles struct {
-	met      *reading.IDSet // end-users whose list was asked for; only the goroutine that hands out the work uses it
+	seen     *reading.IDSet // end-users whose list was requested; only the goroutine that reads uses it
 	listed   atomic.Int64   // end-users
 	unlisted atomic.Int64   // end-users whose conversations could not be listed
-	unread   atomic.Int64   // conversations that may be a second one, whose messages could not be read
+	unread   atomic.Int64   // possible second conversations whose messages could not be read
 }
 
-// listsFor reports whether to list the conversations of a comparison's end-user with it.
-func (d *doubles) listsFor(c *comparison) bool {
-	return c.row.EndUserID != "" && !d.met.Add(c.row.EndUserID)
+// needsList reports whether this comparison is the first of its end-user, and so lists the end-user's conversations.
+func (d *doubles) needsList(c *comparison) bool {
+	return c.row.EndUserID != "" && !d.seen.Add(c.row.EndUserID)
 }
 
-// findDoubles returns the transcripts of this source that have a conversation of the end-user which the checkpoint does not hold.
+// findDoubles returns the transcripts of this source for which the end-user has a conversation that is not in the checkpoint.
 func (v *Verifier) findDoubles(endUserID string) ([]Differing, error) {
 	listed, err := v.s.API.ListConversations(v.s.Working, endUserID)
 	switch {
 	case v.s.Working.Err() != nil:
 		return nil, session.ErrStopped
 	case session.HasStatus(err, http.StatusUnauthorized), session.HasStatus(err, http.StatusForbidden) && v.opts.DoublesOnly:
-		return nil, session.Advise(err, "to find second conversations, the lists of end-users' conversations must be read: put a token that may do so into dixa.token")
+		return nil, session.Advise(err, "to find second conversations, the token must be allowed to list end-users' conversations: put such a token into dixa.token")
 	case err != nil:
 		v.doubles.unlisted.Add(1)
 		return nil, nil //nolint:nilerr // it is counted
 	}
 	v.doubles.listed.Add(1)
-	held, others, err := v.heldAmong(listed)
+	held, others, err := v.splitHeld(listed)
 	if err != nil || len(others) == 0 {
 		return nil, err
 	}
@@ -59,14 +59,14 @@ func (v *Verifier) findDoubles(endUserID string) ([]Differing, error) {
 	return v.differingFrom(seconds)
 }
 
-// second is a conversation that the checkpoint does not hold.
+// second is a conversation of a transcript that is not in the checkpoint.
 type second struct {
 	conversation int64
-	byContent    bool // it does not name the transcript: it is the same, message by message
+	byContent    bool // identified by its messages, because it has no external ids
 }
 
-// heldAmong separates the conversations that the checkpoint holds from the others that may have been imported.
-func (v *Verifier) heldAmong(listed []dixa.Conversation) (held, others []dixa.Conversation, err error) {
+// splitHeld separates the conversations in the checkpoint from the others that may have been imported.
+func (v *Verifier) splitHeld(listed []dixa.Conversation) (held, others []dixa.Conversation, err error) {
 	known, err := v.s.Held(v.s.Working, listed)
 	for _, c := range listed {
 		switch {
@@ -79,23 +79,23 @@ func (v *Verifier) heldAmong(listed []dixa.Conversation) (held, others []dixa.Co
 	return held, others, err
 }
 
-// transcriptOf returns the transcript of this source that a conversation is: its messages name it, or, where they have no external
-// ids, it has the content of one of the conversations that the checkpoint holds. The id is "" if the conversation is none.
+// transcriptOf returns the transcript of this source that a conversation contains: the one that its messages name, or, if they have no
+// external ids, the one of a conversation in the checkpoint with the same messages. The id is "" if there is no such transcript.
 func (v *Verifier) transcriptOf(c dixa.Conversation, held []dixa.Conversation) (id string, byContent bool, err error) {
 	messages, err := v.messagesOf(c.ID)
 	if err != nil || len(messages) == 0 {
 		return "", false, err
 	}
-	bare := true
+	unnamed := true
 	for _, m := range messages {
-		if name, ok := shape.NamedBy(m); ok {
+		if name, ok := shape.TranscriptOf(m); ok {
 			if id, ours := strings.CutPrefix(name, v.s.ExternalID("")); ours {
 				return id, false, nil
 			}
 		}
-		bare = bare && m.ExternalID == ""
+		unnamed = unnamed && m.ExternalID == ""
 	}
-	if !bare {
+	if !unnamed {
 		return "", false, nil
 	}
 	for _, h := range held {
@@ -114,13 +114,13 @@ func (v *Verifier) transcriptOf(c dixa.Conversation, held []dixa.Conversation) (
 	return "", false, nil
 }
 
-// sameMessage reports whether two messages without external ids are the same one, imported twice.
+// sameMessage reports whether two messages without external ids are identical, as after a second import.
 func sameMessage(a, b dixa.Message) bool {
 	return a.ExternalID == "" && b.ExternalID == "" && a.CreatedAt.Equal(b.CreatedAt.Time) &&
 		a.Attributes.Direction == b.Attributes.Direction && a.Attributes.Content == b.Attributes.Content
 }
 
-// messagesOf returns the messages of a conversation, none if it is gone or could not be read, which is counted.
+// messagesOf returns the messages of a conversation, none if it is gone or could not be read. It counts unreadable ones.
 func (v *Verifier) messagesOf(id int64) ([]dixa.Message, error) {
 	messages, err := v.s.API.ListMessages(v.s.Working, id)
 	switch {
@@ -146,7 +146,7 @@ func (v *Verifier) holderOf(conversation int64) (id string, err error) {
 	return id, err
 }
 
-// differingFrom returns what is wrong with transcripts that have these conversations, beside what the checkpoint holds.
+// differingFrom returns the differences of transcripts that have these conversations besides the ones in the checkpoint.
 func (v *Verifier) differingFrom(seconds map[string][]second) ([]Differing, error) {
 	if len(seconds) == 0 {
 		return nil, nil
@@ -168,7 +168,7 @@ func (v *Verifier) differingFrom(seconds map[string][]second) ([]Differing, erro
 		conversations := seconds[id]
 		slices.SortFunc(conversations, func(a, b second) int { return cmp.Compare(a.conversation, b.conversation) })
 		d := Differing{ID: id, ConversationID: rows[id].ConversationID}
-		if d.ConversationID == 0 { // the checkpoint holds none
+		if d.ConversationID == 0 { // the checkpoint has none
 			d.ConversationID, conversations = conversations[0].conversation, conversations[1:]
 			d.Differences = append(d.Differences, Difference{Kind: DiffNotRecorded, Other: d.ConversationID,
 				Detail: "the checkpoint does not hold this conversation, which is this transcript"})

@@ -17,12 +17,12 @@ import (
 	"dixa-import/source"
 )
 
-// verifyPage is how many transcripts are taken from the checkpoint at once. Files are read once for each page.
-const verifyPage = 2048
+// pageSize is how many transcripts are read from the checkpoint at once. Files are read once for each page.
+const pageSize = 2048
 
 var verifiable = []checkpoint.Status{checkpoint.Complete, checkpoint.Partial}
 
-// prepare asks Dixa and the checkpoint what must be known before the first comparison.
+// prepare reads from Dixa and the checkpoint what the comparison needs before it starts.
 func (v *Verifier) prepare() error {
 	s := v.s
 	questions := []func(context.Context) error{s.AskOrganisation, s.ResolveAttributes}
@@ -35,7 +35,7 @@ func (v *Verifier) prepare() error {
 	if err := s.CheckBinding(v.s.Starting); err != nil {
 		return err
 	}
-	if s.Excerpt { // how many it holds shows when it is read
+	if s.Excerpt { // the total is not known before the excerpt is read
 		return nil
 	}
 	return s.Patiently(v.s.Starting, "read the checkpoint", func(ctx context.Context) error {
@@ -65,12 +65,12 @@ func (v *Verifier) prepare() error {
 	})
 }
 
-// pages hands what is compared to the workers, and its pages, in the order of the ids, to the consumer of the results. The error
-// arrives after both are closed.
+// pages sends the comparisons to the workers, and pages of them, in the order of the ids, to the collector of the results. The error
+// arrives after both channels are closed.
 func (v *Verifier) pages() (<-chan *comparison, <-chan []*comparison, <-chan error) {
 	work, order, failed := make(chan *comparison), make(chan []*comparison, 1), make(chan error, 1)
 	go func() {
-		err := v.read(func(rows []checkpoint.Row) error { return v.hand(rows, work, order) })
+		err := v.read(func(rows []checkpoint.Row) error { return v.sendPage(rows, work, order) })
 		close(work)
 		close(order)
 		failed <- err
@@ -100,7 +100,7 @@ func (v *Verifier) read(use func([]checkpoint.Row) error) error {
 		return err
 	}
 	slices.SortFunc(sample, func(a, b checkpoint.Row) int { return strings.Compare(a.ID, b.ID) })
-	for page := range slices.Chunk(sample, verifyPage) {
+	for page := range slices.Chunk(sample, pageSize) {
 		if err := use(page); err != nil {
 			return err
 		}
@@ -110,12 +110,12 @@ func (v *Verifier) read(use func([]checkpoint.Row) error) error {
 
 func (v *Verifier) eachPage(after string, use func([]checkpoint.Row) error) error {
 	if v.s.Excerpt {
-		return v.eachHeld(use)
+		return v.eachExcerptPage(use)
 	}
 	for {
 		var rows []checkpoint.Row
 		err := v.s.Patiently(v.s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {
-			rows, err = v.s.Store.Select(ctx, v.s.Source, 0, checkpoint.Filter{Statuses: verifiable, After: after, Limit: verifyPage})
+			rows, err = v.s.Store.Select(ctx, v.s.Source, 0, checkpoint.Filter{Statuses: verifiable, After: after, Limit: pageSize})
 			return err
 		})
 		if err != nil || len(rows) == 0 {
@@ -128,9 +128,9 @@ func (v *Verifier) eachPage(after string, use func([]checkpoint.Row) error) erro
 	}
 }
 
-// eachHeld calls use with the rows of the transcripts that an excerpt of the source holds.
-func (v *Verifier) eachHeld(use func([]checkpoint.Row) error) error {
-	met := reading.NewIDSet()
+// eachExcerptPage calls use with the rows of the transcripts in an excerpt of the source, page by page.
+func (v *Verifier) eachExcerptPage(use func([]checkpoint.Row) error) error {
+	seen := reading.NewIDSet()
 	var keys []string
 	flush := func() error {
 		known, err := v.s.Lookup(v.s.Starting, keys...)
@@ -164,10 +164,10 @@ func (v *Verifier) eachHeld(use func([]checkpoint.Row) error) error {
 			}
 			continue
 		}
-		if met.Add(rec.Key()) {
+		if seen.Add(rec.Key()) {
 			continue
 		}
-		if keys = append(keys, rec.Key()); len(keys) == verifyPage {
+		if keys = append(keys, rec.Key()); len(keys) == pageSize {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -176,9 +176,9 @@ func (v *Verifier) eachHeld(use func([]checkpoint.Row) error) error {
 	return flush()
 }
 
-// hand hands over the comparisons of a page of rows, each as soon as its record is there: the records of a whole page may not fit
+// sendPage sends the comparisons of a page to the workers, each as soon as its record was read: the records of a whole page may not fit
 // into memory.
-func (v *Verifier) hand(rows []checkpoint.Row, work chan<- *comparison, order chan<- []*comparison) (err error) {
+func (v *Verifier) sendPage(rows []checkpoint.Row, work chan<- *comparison, order chan<- []*comparison) (err error) {
 	keys, left := make([]string, len(rows)), make(map[string]*comparison, len(rows))
 	page := make([]*comparison, len(rows))
 	for i, row := range rows {
@@ -198,7 +198,7 @@ func (v *Verifier) hand(rows []checkpoint.Row, work chan<- *comparison, order ch
 	}()
 	begin := func(c *comparison) error {
 		v.lead.begin(v.s.Starting, c)
-		c.lists = v.doubles.listsFor(c)
+		c.lists = v.doubles.needsList(c)
 		select {
 		case work <- c:
 			delete(left, c.row.ID)
@@ -222,7 +222,7 @@ func (v *Verifier) hand(rows []checkpoint.Row, work chan<- *comparison, order ch
 	return nil
 }
 
-// fetch begins the comparisons whose records the source still holds.
+// fetch begins the comparisons whose records the source still has.
 func (v *Verifier) fetch(keys []string, left map[string]*comparison, begin func(*comparison) error) error {
 	for rec, err := range v.s.Reader.Fetch(v.s.Starting, keys) {
 		switch {
@@ -247,10 +247,10 @@ func (v *Verifier) fetch(keys []string, left map[string]*comparison, begin func(
 	return nil
 }
 
-// lead keeps the workers from running far ahead of the results: what was compared and not counted when a comparison is stopped is
-// done again. It lets them on to whatever result is waited for, for records come in the order of the source.
+// lead limits how far the workers run ahead of the collector, because comparisons that are not counted when the verification stops are
+// repeated. The comparison that the collector waits for may always begin, because the source determines the order of the records.
 type lead struct {
-	most int
+	max int // comparisons begun and not collected
 
 	mu      sync.Mutex
 	changed sync.Cond // its L is mu
@@ -267,14 +267,14 @@ func (l *lead) begin(ctx context.Context, c *comparison) {
 	})()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.ahead >= l.most && (l.awaited == nil || l.awaited.begun) && ctx.Err() == nil {
+	for l.ahead >= l.max && (l.awaited == nil || l.awaited.begun) && ctx.Err() == nil {
 		l.changed.Wait()
 	}
 	c.begun = true
 	l.ahead++
 }
 
-// await waits for a result.
+// await waits for the result of a comparison.
 func (l *lead) await(c *comparison) {
 	l.mu.Lock()
 	l.awaited = c

@@ -1,9 +1,9 @@
-// Package verify compares what is in Dixa with what was imported.
+// Package verify compares the conversations in Dixa with what was imported.
 //
-// One goroutine reads: it takes rows from the checkpoint and their records from the source, and hands each comparison to the workers and
-// each page of comparisons to the collector, which is the caller of Run. As many workers as Config.Workers compare; the collector takes
-// their results in the order of the ids, so that a mark in the checkpoint means all that is before it. The reader closes both channels,
-// then the workers end, and Run awaits all of them. lead keeps the workers from running far ahead of the collector.
+// One goroutine reads rows from the checkpoint and their records from the source. It sends each comparison to the workers, and each page of
+// comparisons to the collector, which is the caller of Run. Config.Workers workers compare. The collector takes their results in the order
+// of the ids, so a mark in the checkpoint covers all transcripts before it. The reader closes both channels, then the workers end, and Run
+// waits for all of them. lead limits how far the workers run ahead of the collector.
 package verify
 
 import (
@@ -25,58 +25,58 @@ import (
 
 // Options say what a Verifier compares.
 type Options struct {
-	Sample  int    // so many transcripts, chosen at random; 0: all
-	Seed    uint64 // chooses the sample: the same one from the same transcripts
-	Restart bool   // compare all from the first one, although an earlier comparison was stopped on its way
-	// DoublesOnly looks for transcripts that have a second conversation, and compares nothing.
+	Sample  int    // number of transcripts, chosen at random; 0: all
+	Seed    uint64 // of the sample: the same seed chooses the same sample from the same transcripts
+	Restart bool   // start at the first transcript, even if an earlier comparison was stopped
+	// DoublesOnly looks only for second conversations of transcripts, and compares nothing.
 	DoublesOnly bool
-	// Report is called for each transcript that differs, in the order of their ids, never twice at once. Default: nothing.
+	// Report, if set, is called for each transcript that differs, in the order of their ids, from one goroutine.
 	Report func(Differing)
 }
 
-// Differing is a transcript whose conversation is not what was imported.
+// Differing is a transcript whose conversation differs from what was imported.
 type Differing struct {
 	ID             string       `json:"transcript_id"`
 	ConversationID int64        `json:"conversation_id"`
 	Differences    []Difference `json:"differences"`
 }
 
-// Verification is what a Verifier has found out. Earlier parts of the same comparison, before it was stopped, count in
-// Checked and Differing only.
+// Verification is the result of a Verifier. If the comparison continues an earlier one that was stopped, only Checked and Differing include
+// the earlier part.
 type Verification struct {
 	Outcome   session.Outcome // session.OutcomeIncomplete: there are differences
 	Reason    string          // why it was stopped
 	Checked   int64           // transcripts that were compared
-	Differing int64           // those among them that differ
-	// Earlier is how many of Checked earlier parts of the comparison have looked at.
+	Differing int64           // transcripts that differ
+	// Earlier is the part of Checked that earlier parts of the comparison have compared.
 	Earlier      int64
-	KnownPartial int64                    // of those that this part compared, with partial errors that the checkpoint knows
+	KnownPartial int64                    // compared by this part, with partial errors in the checkpoint
 	NotHeld      int64                    // not compared, because the source no longer has the record
 	Corrected    int64                    // not compared, because a corrected version of a bad record was imported
-	Unknown      int64                    // not compared, because they are not imported: of those that Config.Excerpt holds
-	Bad          int64                    // records that Config.Excerpt holds, and that are bad
+	Unknown      int64                    // with Config.Excerpt: not compared, because they are not imported
+	Bad          int64                    // with Config.Excerpt: bad records
 	Kinds        map[DifferenceKind]int64 // transcripts by the kinds of their differences
-	// EndUsers are those whose conversations were listed, to find second ones.
+	// EndUsers is the number of end-users whose conversations were listed to find second ones.
 	EndUsers  int64
 	Unlisted  int64 // end-users whose conversations could not be listed
-	Unread    int64 // conversations that may be second ones, and could not be read
+	Unread    int64 // possible second conversations that could not be read
 	Requests  int64
 	Throttled int64
 	Duration  time.Duration
 }
 
-// Progress is how far a Verifier is.
+// Progress is the progress of a Verifier.
 type Progress struct {
-	Checked, Differing int64 // earlier parts included
-	Total              int64 // to be looked at, 0 while that is not known
+	Checked, Differing int64 // including earlier parts
+	Total              int64 // transcripts to check, 0 while unknown
 	Earlier            int64
 	Throttled          int64
 	Elapsed            time.Duration
 }
 
-// Verifier compares the transcripts that are imported with their conversations in Dixa, once. Nothing is written to
-// Dixa, and nothing but its own mark to the checkpoint. With Config.Excerpt it compares those that the reader holds, and leaves
-// no mark. It needs a token that may read conversations and messages.
+// Verifier compares the imported transcripts with their conversations in Dixa, once. It writes nothing to Dixa, and only its progress (the
+// VerifyMark) to the checkpoint. With Config.Excerpt it compares the transcripts in the excerpt, and records no progress. It needs a token
+// that may read conversations and messages.
 type Verifier struct {
 	s       *session.Session
 	policy  rules.Policy
@@ -91,14 +91,14 @@ type Verifier struct {
 	doubles                                  doubles
 	lead                                     lead
 	mark                                     checkpoint.VerifyMark
-	marked                                   time.Time   // when the mark was recorded last
-	mayRead                                  atomic.Bool // a conversation could be read
+	marked                                   time.Time   // when the mark was last recorded
+	mayRead                                  atomic.Bool // the token could read a conversation
 }
 
-// markEvery is how much of a comparison is done again at most after it was killed.
+// markEvery is the interval at which progress is recorded. After a kill, the work of at most this long is repeated.
 const markEvery = 5 * time.Second
 
-// New prepares a comparison.
+// New returns a Verifier.
 func New(cfg session.Config, opts Options) (*Verifier, error) {
 	s, err := session.New(cfg)
 	if err != nil {
@@ -110,22 +110,22 @@ func New(cfg session.Config, opts Options) (*Verifier, error) {
 	if opts.Report == nil {
 		opts.Report = func(Differing) {}
 	}
-	v := &Verifier{s: s, policy: s.Policy(0, nil), memory: reading.NewMemory(), opts: opts, kinds: map[DifferenceKind]int64{}, doubles: doubles{met: reading.NewIDSet()}}
-	v.lead.most, v.lead.changed.L = 2*s.Workers, &v.lead.mu
+	v := &Verifier{s: s, policy: s.Policy(0, nil), memory: reading.NewMemory(), opts: opts, kinds: map[DifferenceKind]int64{}, doubles: doubles{seen: reading.NewIDSet()}}
+	v.lead.max, v.lead.changed.L = 2*s.Workers, &v.lead.mu
 	return v, nil
 }
 
-// Stop ends the comparison early: nothing new begins, what is on its way is finished within Config.DrainTimeout. The next
-// comparison of all goes on there.
+// Stop ends the comparison early: nothing new begins, and requests in flight have Config.DrainTimeout to finish. The next comparison of all
+// transcripts continues there.
 func (v *Verifier) Stop(reason string) { v.s.Stop(reason) }
 
-// Progress returns how far the comparison is.
+// Progress returns the current progress.
 func (v *Verifier) Progress() Progress {
 	return Progress{Checked: v.checked.Load(), Differing: v.differing.Load(), Total: v.total.Load(), Earlier: v.earlier.Load(),
 		Throttled: v.s.API.Stats().Throttled, Elapsed: time.Since(v.started)}
 }
 
-// Run makes the comparison. The error says why it could not be made.
+// Run compares the transcripts. The error says why the comparison could not be completed.
 func (v *Verifier) Run(ctx context.Context) (Verification, error) {
 	v.started = time.Now()
 	defer v.s.Begin(ctx)()
@@ -155,18 +155,18 @@ func (v *Verifier) Run(ctx context.Context) (Verification, error) {
 	return s, errors.Join(err, v.leaveMark(end, s.Outcome))
 }
 
-// marks reports whether the comparison can go on later where it was stopped.
+// marks reports whether the comparison records its progress, so that a later one can continue it.
 func (v *Verifier) marks() bool { return v.opts.Sample == 0 && !v.s.Excerpt }
 
-// markKey is under what the mark is kept: the search of second conversations alone has one of its own.
+// markKey returns the key of the mark. The search for second conversations alone has its own.
 func (v *Verifier) markKey() string {
 	if v.opts.DoublesOnly {
-		return v.s.Source + ":doubles" // no name of a source
+		return v.s.Source + ":doubles" // not a valid source name
 	}
 	return v.s.Source
 }
 
-// leaveMark records where the next comparison goes on, or that this one is over.
+// leaveMark records where the next comparison continues, or that this one is complete.
 func (v *Verifier) leaveMark(ctx context.Context, how session.Outcome) error {
 	if !v.marks() || v.mark.After == "" {
 		return nil
@@ -175,22 +175,22 @@ func (v *Verifier) leaveMark(ctx context.Context, how session.Outcome) error {
 		v.mark = checkpoint.VerifyMark{}
 	}
 	if err := v.s.Store.SetVerifyMark(ctx, v.markKey(), v.mark); err != nil {
-		return fmt.Errorf("record how far the comparison is: %w", err)
+		return fmt.Errorf("record the progress of the comparison: %w", err)
 	}
 	return nil
 }
 
-// comparison is the work on one transcript. It is done when done is closed.
+// comparison is the work on one transcript. Its results are valid when done is closed.
 type comparison struct {
 	row   checkpoint.Row
-	rec   *source.Record // nil: the source does not hold it
+	rec   *source.Record // nil: the source does not have it
 	held  reading.Hold
 	begun bool // guarded by lead
-	lists bool // the conversations of its end-user are listed with it
+	lists bool // it also lists the conversations of its end-user
 	found []Difference
-	more  []Differing   // transcripts with conversations that the checkpoint does not hold
-	aside *atomic.Int64 // what it counts as if there was nothing to compare, nil if there was
-	err   error         // it could not be made
+	more  []Differing   // transcripts with conversations that are not in the checkpoint
+	aside *atomic.Int64 // the counter to increment if nothing was compared, nil if something was
+	err   error         // why the comparison failed
 	done  chan struct{}
 }
 
@@ -198,13 +198,12 @@ func (v *Verifier) compareAll() error {
 	if err := v.prepare(); err != nil {
 		return err
 	}
-	// Workers compare side by side; the results are taken in the order of the ids, so that a mark means all before it.
 	work, order, read := v.pages()
 	var workers sync.WaitGroup
 	for range v.s.Workers {
 		workers.Go(func() {
 			for c := range work {
-				v.work(c)
+				v.compare(c)
 				c.rec = nil
 				c.held.Release()
 				close(c.done)
@@ -222,15 +221,15 @@ func (v *Verifier) compareAll() error {
 	return err
 }
 
-// work makes a comparison.
-func (v *Verifier) work(c *comparison) {
+// compare does the work on one transcript and stores the results in c.
+func (v *Verifier) compare(c *comparison) {
 	if !v.opts.DoublesOnly {
 		c.found, c.err = v.compareOne(c)
 	}
 	if c.err == nil && c.lists {
 		c.more, c.err = v.findDoubles(c.row.EndUserID)
 	}
-	for i, d := range c.more { // what is wrong with one transcript is told at once
+	for i, d := range c.more { // report all differences of a transcript together
 		if d.ID == c.row.ID {
 			c.found = append(d.Differences, c.found...)
 			c.more = slices.Delete(c.more, i, i+1)
@@ -239,7 +238,7 @@ func (v *Verifier) work(c *comparison) {
 	}
 }
 
-// collect takes the results until one of them could not be had.
+// collect counts the results until a comparison fails.
 func (v *Verifier) collect(order <-chan []*comparison) (err error) {
 	for page := range order {
 		err = v.collectPage(page, err)
@@ -256,7 +255,7 @@ func (v *Verifier) collectPage(page []*comparison, err error) error {
 		if err = c.err; err == nil {
 			err = v.count(c)
 		}
-		if err != nil { // nobody needs the others any more
+		if err != nil { // the remaining results are not needed
 			v.s.Halt(err)
 			v.s.Abandon()
 		}
@@ -293,10 +292,10 @@ func (v *Verifier) count(c *comparison) error {
 
 func (v *Verifier) report(d Differing) {
 	v.differing.Add(1)
-	met := map[DifferenceKind]bool{}
+	seen := map[DifferenceKind]bool{}
 	for _, x := range d.Differences {
-		if !met[x.Kind] {
-			met[x.Kind] = true
+		if !seen[x.Kind] {
+			seen[x.Kind] = true
 			v.kinds[x.Kind]++
 		}
 	}
@@ -313,7 +312,7 @@ func (v *Verifier) compareOne(c *comparison) ([]Difference, error) {
 	changed := c.rec.Hash.String() != c.row.ContentHash
 	switch {
 	case changed && c.rec.Original.Key != "" && c.rec.Original.Key != c.row.ID:
-		if is, err := v.isCorrection(c); err != nil || !is { // its id is still that of another one
+		if is, err := v.isCorrection(c); err != nil || !is { // the row of this id is that of another transcript
 			c.aside = &v.notImported
 			return nil, err
 		}
@@ -323,11 +322,11 @@ func (v *Verifier) compareOne(c *comparison) ([]Difference, error) {
 	case changed && t == nil:
 		c.aside = &v.corrected
 		return nil, nil
-	case changed && t.ClosedAt.IsZero(): // what was imported is not there, but a chat that goes on
+	case changed && t.ClosedAt.IsZero(): // the source no longer has the imported record, but an open chat
 		c.aside = &v.notHeld
 		return nil, nil
 	}
-	if err != nil { // a stricter version of this program
+	if err != nil { // this version of the program is stricter than the one that imported the record
 		return []Difference{{Kind: DiffUnreadable, Detail: fmt.Sprintf("the record cannot be compared any more: %v", err)}}, nil
 	}
 	conversation, err := v.s.API.GetConversation(v.s.Working, c.row.ConversationID)
@@ -345,35 +344,35 @@ func (v *Verifier) compareOne(c *comparison) ([]Difference, error) {
 	found := v.s.Bot().Compare(t, c.row.EndUserID, conversation, messages)
 	found = append(found, v.s.Custom.Compare(t, conversation.CustomAttributes)...)
 	for i := range found {
-		if changed { // what is Dixa's and what is the record's cannot be told apart
+		if changed { // nothing shows whether Dixa or the record has changed
 			found[i].Detail += "; the record has changed since its import"
 		}
 	}
 	return found, nil
 }
 
-// isCorrection reports whether what a record corrects was imported as the transcript of its row.
+// isCorrection reports whether the original of a corrected record was imported as the transcript of c.row.
 func (v *Verifier) isCorrection(c *comparison) (bool, error) {
 	rows, err := v.s.Lookup(v.s.Working, rules.KeysOf(c.rec)...)
 	if err != nil {
 		return false, err
 	}
 	_, was := rules.Original(c.rec, rows)
-	return rules.WentOnAs(was, c.row.ID), nil
+	return rules.WasCorrectedAs(was, c.row.ID), nil
 }
 
-// differenceOf makes a difference of the answer of Dixa to a reading, unless it concerns every conversation.
+// differenceOf turns the error of a read request into a difference, or returns an error if it concerns every conversation.
 func (v *Verifier) differenceOf(err error) ([]Difference, error) {
 	switch {
 	case v.s.Working.Err() != nil:
 		return nil, session.ErrStopped
 	case session.HasStatus(err, http.StatusNotFound):
 		return []Difference{{Kind: DiffGone, Detail: "Dixa has no such conversation any more"}}, nil
-	case session.Denied(err) && v.mayRead.Load() && v.s.TryToken(v.s.Working) == nil: // it is about this conversation: others could be read
+	case session.Denied(err) && v.mayRead.Load() && v.s.TryToken(v.s.Working) == nil: // the refusal concerns this conversation alone
 	case session.HasStatus(err, http.StatusUnauthorized):
 		return nil, session.FatalAnswer(err)
 	case session.HasStatus(err, http.StatusForbidden):
-		return nil, session.Advise(err, "a comparison must read conversations and their messages: put a token that may do so into dixa.token")
+		return nil, session.Advise(err, "a comparison reads conversations and their messages: put a token that may do so into dixa.token")
 	}
 	return []Difference{{Kind: DiffUnreadable, Detail: err.Error()}}, nil
 }

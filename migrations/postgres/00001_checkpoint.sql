@@ -1,5 +1,5 @@
 -- +goose Up
--- The schema itself is there already: goose keeps its versions in it.
+-- The schema itself exists already, because goose keeps its versions in it.
 create table dixa_import.sources (
     source       text collate "C" primary key,
     base_url     text not null,
@@ -7,13 +7,13 @@ create table dixa_import.sources (
     watermark    timestamptz
 );
 
--- Ids of conversations are unique in an organisation. One checkpoint may hold sources of several organisations, a rehearsal
--- beside the real one, so conversation_id is unique within a source only.
+-- Conversation ids are unique in an organisation. A checkpoint may have sources of several organisations, such as a rehearsal
+-- beside the real one, so conversation_id is only unique within a source.
 --
--- A transcript is updated three or four times within seconds and then never again. The room left on each page lets the
--- updates that change no index (pending to sending, the renewal of send_before) stay on it. Postgres counts the columns in
--- an index's predicate as indexed, so the indexes of what is unfinished and of what may be mended hang on columns that
--- change once, at the end, not on status and error_code.
+-- A transcript is updated three or four times within seconds and then never again. The fillfactor leaves room on each page for
+-- HOT updates, which change no index (pending to sending, the renewal of send_before). Postgres counts the columns in an index's
+-- predicate as indexed, so the indexes of unfinished and of correctable transcripts use generated columns, which change once, at
+-- the end, instead of status and error_code.
 create table dixa_import.transcripts (
     source          text collate "C" not null,
     transcript_id   text collate "C" not null,
@@ -30,12 +30,12 @@ create table dixa_import.transcripts (
     imported_at     timestamptz,
     created_at      timestamptz not null default now(),
     updated_at      timestamptz not null default now(),
-    send_before     timestamptz,               -- an import request may leave until then
-    claim           bigint not null default 0, -- counts the claims; fences the writes of earlier ones
+    send_before     timestamptz,               -- an import request may be sent until then
+    claim           bigint not null default 0, -- number of claims so far; fences off the writes of earlier ones
     claimed_by      bigint,                    -- the run that works on it; its lease is in runs
-    file            text,                      -- the configured path, of a record that is known by its place
+    file            text,                      -- the configured path of a record that is identified by its place
     unfinished      boolean not null generated always as (status in ('pending', 'sending', 'imported')) stored,
-    attention       text collate "C" generated always as -- the status and the code of what a person or a later run may mend
+    attention       text collate "C" generated always as -- status and code of what a person or a later run may correct
         (case when status in ('failed', 'in_doubt', 'rejected', 'partial', 'skipped') then status end) stored,
     attention_code  text collate "C" generated always as
         (case when status in ('failed', 'in_doubt', 'rejected', 'partial', 'skipped') then error_code end) stored,
@@ -100,7 +100,7 @@ create table dixa_import.runs (
     lease_until  timestamptz not null
 ) with (fillfactor = 50);
 
--- How far a run was, every few seconds.
+-- The progress of a run, every few seconds.
 create table dixa_import.run_samples (
     run_id    bigint not null,
     at        timestamptz not null,
@@ -113,7 +113,7 @@ create table dixa_import.run_samples (
     primary key (run_id, at)
 );
 
--- Where a run's time went.
+-- The time that a run spent on each step.
 create table dixa_import.run_steps (
     run_id   bigint not null,
     step     text collate "C" not null,
@@ -123,20 +123,20 @@ create table dixa_import.run_steps (
     primary key (run_id, step)
 ) with (fillfactor = 50);
 
--- How far a comparison of a source's transcripts with Dixa has come.
+-- The progress of a comparison of a source's transcripts with Dixa.
 create table dixa_import.verify_marks (
     source     text collate "C" primary key,
-    after      text collate "C" not null, -- the last id that was looked at
+    after      text collate "C" not null, -- the last id that was compared
     checked    bigint not null,
     differing  bigint not null,
     started_at timestamptz not null default clock_timestamp()
 );
 
--- What processes that share a token have taken of its rate. It is not logged: nobody waits for the disk to take a slot, and
--- what a crash of the server forgets is a moment's worth of slots.
+-- The rate slots that processes with the same token have taken. The table is unlogged, so that taking a slot does not wait for the
+-- disk. A crash of the server loses the slots of a moment.
 create unlogged table dixa_import.rate_budgets (
-    token   text collate "C" primary key, -- a hash that names the token
-    next_at timestamptz not null          -- when the next free slot is
+    token   text collate "C" primary key, -- a hash of the token
+    next_at timestamptz not null          -- time of the next free slot
 );
 
 -- +goose Down

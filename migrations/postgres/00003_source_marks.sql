@@ -1,9 +1,9 @@
 -- +goose Up
--- The mark of a source in Dixa names the checkpoint that imports it, by an id of its own for each source: of two sources in one
--- database each can be taken over by another database alone.
+-- The mark of a source in Dixa names the checkpoint that imports it. Each source has its own id, so another database can take over
+-- a single source.
 alter table dixa_import.sources
-    add column mark_id          text, -- a UUID, made before anything is sent
-    add column mark_end_user_id text; -- the end-user in Dixa that bears it, once that is known
+    add column mark_id          text, -- a UUID, set before anything is sent
+    add column mark_end_user_id text; -- the end-user in Dixa that is the mark, once known
 
 -- +goose Down
 alter table dixa_import.sources drop column mark_end_user_id, drop column mark_id;

@@ -1,6 +1,6 @@
 -- +goose Up
--- An identifier of an end-user that has others of its kind, from before people were told apart: whose it is is not certain. It leads to nobody until
--- it is found or created again, and only serves to forget a person.
+-- Earlier versions could give an end-user several identifiers of a kind, so the owner of such an identifier is uncertain. A shared
+-- identifier is ignored until its end-user is found or created again. It is only used to erase a person.
 alter table dixa_import.end_users add column shared boolean not null default false;
 
 update dixa_import.end_users set shared = true where end_user_id is not null and (organisation, end_user_id, kind) in

@@ -6,10 +6,10 @@ create table sources (
     watermark    text
 ) without rowid;
 
--- Ids of conversations are unique in an organisation. One checkpoint may hold sources of several organisations, a rehearsal
--- beside the real one, so conversation_id is unique within a source only.
+-- Conversation ids are unique in an organisation. A checkpoint may have sources of several organisations, such as a rehearsal
+-- beside the real one, so conversation_id is only unique within a source.
 --
--- Conditions on the status are chains of "or": for a list of values SQLite builds a table of them, in each statement anew.
+-- Conditions on the status are chains of "or", because SQLite builds a table for each list of values in each statement.
 create table transcripts (
     source          text not null,
     transcript_id   text not null,
@@ -26,10 +26,10 @@ create table transcripts (
     imported_at     text,
     created_at      text not null,
     updated_at      text not null,
-    send_before     text,                       -- an import request may leave until then
-    claim           integer not null default 0, -- counts the claims; fences the writes of earlier ones
+    send_before     text,                       -- an import request may be sent until then
+    claim           integer not null default 0, -- number of claims so far; fences off the writes of earlier ones
     claimed_by      integer,                    -- the run that works on it; its lease is in runs
-    file            text,                       -- the configured path, of a record that is known by its place
+    file            text,                       -- the configured path of a record that is identified by its place
     unfinished      integer generated always as (status = 'pending' or status = 'sending' or status = 'imported') virtual,
     primary key (source, transcript_id),
     check ((conversation_id is not null) = (status = 'imported' or status = 'complete' or status = 'partial')),
@@ -91,7 +91,7 @@ create table runs (
     lease_until  text not null
 );
 
--- How far a run was, every few seconds.
+-- The progress of a run, every few seconds.
 create table run_samples (
     run_id    integer not null,
     at        text not null,
@@ -104,7 +104,7 @@ create table run_samples (
     primary key (run_id, at)
 ) without rowid;
 
--- Where a run's time went.
+-- The time that a run spent on each step.
 create table run_steps (
     run_id   integer not null,
     step     text not null,
@@ -114,10 +114,10 @@ create table run_steps (
     primary key (run_id, step)
 ) without rowid;
 
--- How far a comparison of a source's transcripts with Dixa has come.
+-- The progress of a comparison of a source's transcripts with Dixa.
 create table verify_marks (
     source     text primary key,
-    after      text not null, -- the last id that was looked at
+    after      text not null, -- the last id that was compared
     checked    integer not null,
     differing  integer not null,
     started_at text not null

@@ -1,9 +1,9 @@
 -- +goose Up
--- What a refusal is about, in one word such as attachment, decided by Dixa's whole answer before anything in it was masked: advice is
--- chosen by it. Rows of before have none.
+-- What a refusal concerns, in one word such as attachment. It is derived from Dixa's whole answer before masking, and determines the
+-- advice. Earlier rows have none.
 alter table transcripts add column reason text;
 
--- Records that were corrected under an id of their own were said to be mended.
+-- Rename the code "mended" of records that were corrected under another id.
 update transcripts set error_code = 'corrected', error = replace(error, 'it was mended, and is transcript ', 'it was corrected, and is transcript ')
     where error_code = 'mended';
 

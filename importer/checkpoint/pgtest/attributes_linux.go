@@ -2,7 +2,7 @@ package pgtest
 
 import "syscall"
 
-// attributes makes a child run as the account, if any, and shut down at once when this process dies.
+// attributes makes a child process run as the account, if any, and shut down at once when this process dies.
 func attributes(as *account) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
 	if as != nil {

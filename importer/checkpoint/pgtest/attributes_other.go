@@ -4,5 +4,5 @@ package pgtest
 
 import "syscall"
 
-// attributes changes nothing: there is no root here.
+// attributes changes nothing: this system has no root user.
 func attributes(*account) *syscall.SysProcAttr { return nil }

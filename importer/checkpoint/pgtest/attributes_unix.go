@@ -4,7 +4,7 @@ package pgtest
 
 import "syscall"
 
-// attributes makes a child run as the account, if any.
+// attributes makes a child process run as the account, if any.
 func attributes(as *account) *syscall.SysProcAttr {
 	if as == nil {
 		return nil

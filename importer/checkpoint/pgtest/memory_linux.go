@@ -7,12 +7,12 @@ import (
 
 const (
 	tmpfsMagic = 0x01021994
-	// memoryNeeded is more than the databases of a package's tests take, some 10 MB each, and their log.
+	// memoryNeeded is more than the databases of a package's tests need: about 10 MB each, and the log.
 	memoryNeeded = 4 << 30
 )
 
-// memoryDir is a folder in memory with room for a cluster, "" if there is none. Each database is some 300 files: on a disk, to
-// create and remove them costs more than what the tests do with them. TMPDIR, where it is set, takes precedence.
+// memoryDir returns a folder in memory with room for a cluster, "" if there is none. Each database has about 300 files. On a disk,
+// creating and removing them takes longer than the tests themselves. If TMPDIR is set, it takes precedence.
 func memoryDir() string {
 	const dir = "/dev/shm"
 	var fs syscall.Statfs_t

@@ -1,15 +1,15 @@
 // Package pgtest gives tests empty Postgres databases on a throwaway cluster.
 //
-// A package that uses it says so in its TestMain:
+// A package that uses it needs this TestMain:
 //
 //	func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 //
-// The cluster is started when the first test asks for a database, one for each test process, and is stopped and removed
-// when the tests have ended. It keeps nothing safe from a crash of the machine, only from its own (fsync is off). It lets
-// anybody in who can reach its port on the loopback interface.
+// Each test process has one cluster. It starts when the first test asks for a database, and is stopped and removed
+// when the tests have ended. fsync is off, so data survives a crash of Postgres but not of the machine. The cluster accepts
+// connections without a password on the loopback interface.
 //
-// Where the machine has no Postgres, an ordinary user gets one by download; else the tests are skipped, or fail if
-// DIXA_IMPORT_REQUIRE_POSTGRES is 1.
+// If the machine has no Postgres, the package downloads one, unless the user is root. If that fails, the tests are skipped, or fail
+// if DIXA_IMPORT_REQUIRE_POSTGRES is 1.
 package pgtest
 
 import (
@@ -25,7 +25,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// errNoPrograms says that there is no Postgres on the machine.
+// errNoPrograms says that the machine has no Postgres.
 var errNoPrograms = errors.New("no Postgres programs (initdb, postgres) in pg_config --bindir, PATH or the usual folders")
 
 // shared is the cluster that the tests of this process share.
@@ -41,7 +41,7 @@ var shared struct {
 	prepareErr error
 }
 
-// M runs the tests of a package and then stops the shared cluster. It serves goleak:
+// M runs the tests of a package and then stops the shared cluster. It can be used with goleak:
 //
 //	func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.M{M: m}) }
 type M struct{ *testing.M }
@@ -63,7 +63,7 @@ func (m M) Run() int {
 // Main runs the tests of a package, stops the shared cluster and returns the exit code.
 func Main(m *testing.M) int { return M{m}.Run() }
 
-// New returns the URL of a fresh, empty database. It is dropped, and everybody thrown out of it, when the test ends.
+// New returns the URL of a new, empty database. When the test ends, its connections are closed and it is dropped.
 func New(t testing.TB) string {
 	t.Helper()
 	begin(t)
@@ -72,8 +72,8 @@ func New(t testing.TB) string {
 
 const prepared = "prepared"
 
-// NewPrepared returns the URL of a fresh database that is a copy of the one that the first call of the process gave to prepare. All calls of a
-// process have the same prepare, which leaves no connection open.
+// NewPrepared returns the URL of a new database: a copy of one that the first call in the process created with prepare. All calls in a
+// process must pass the same prepare, which must leave no connection open.
 func NewPrepared(t testing.TB, prepare func(url string) error) string {
 	t.Helper()
 	begin(t)
@@ -119,12 +119,12 @@ type Mode int
 
 // The modes of pg_ctl stop.
 const (
-	Fast      Mode = iota // open transactions are rolled back, the cluster is shut down in order
-	Immediate             // as in a crash: it recovers when it starts again
+	Fast      Mode = iota // roll open transactions back and shut down cleanly
+	Immediate             // as in a crash: the cluster recovers when it starts again
 )
 
-// Server is a cluster of one test, which may be stopped and started again. Its methods report what goes wrong as an error
-// of the test, and may be called from any goroutine.
+// Server is a cluster of one test, which may be stopped and started again. Its methods report failures as errors of the test, and
+// may be called from any goroutine.
 type Server struct {
 	t testing.TB
 	s *server
@@ -145,7 +145,7 @@ func Cluster(t testing.TB) *Server {
 	return &Server{t: t, s: s}
 }
 
-// URL returns the URL of a database of the cluster. It stays the same when the cluster is started again.
+// URL returns the URL of a database in the cluster. It stays the same when the cluster is restarted.
 func (s *Server) URL() string { return s.s.url("postgres") }
 
 // Stop stops the cluster and returns when it has ended.
@@ -156,7 +156,7 @@ func (s *Server) Stop(mode Mode) {
 	}
 }
 
-// Start starts a cluster that was stopped and returns when it answers.
+// Start starts a stopped cluster and returns when it accepts connections.
 func (s *Server) Start() {
 	s.t.Helper()
 	if err := s.s.start(); err != nil {
@@ -164,7 +164,7 @@ func (s *Server) Start() {
 	}
 }
 
-// Restart stops the cluster and starts it.
+// Restart stops the cluster and starts it again.
 func (s *Server) Restart(mode Mode) {
 	s.t.Helper()
 	s.Stop(mode)
@@ -174,7 +174,7 @@ func (s *Server) Restart(mode Mode) {
 func skipOrFail(t testing.TB, err error) {
 	t.Helper()
 	if errors.Is(err, errNoPrograms) && os.Getenv("DIXA_IMPORT_REQUIRE_POSTGRES") != "1" {
-		t.Skipf("SKIPPED, NOTHING OF THIS IS TESTED ON POSTGRES: %v", err)
+		t.Skipf("SKIPPED, NOT TESTED ON POSTGRES: %v", err)
 	}
 	t.Fatalf("pgtest: %v", err)
 }

@@ -76,7 +76,7 @@ func TestKilledProcessLeavesNoServer(t *testing.T) {
 		t.Skip("with -short")
 	}
 	t.Parallel()
-	pgtest.New(t) // skips where there is no Postgres
+	pgtest.New(t) // skips the test if there is no Postgres
 	if !endsWithParent {
 		t.Skip("this system does not end the children of a killed process")
 	}
@@ -112,7 +112,7 @@ func TestKilledProcessLeavesNoServer(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	if address == "" {
-		t.Fatal("the child named no database")
+		t.Fatal("the child printed no database URL")
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		conn, err := net.DialTimeout("tcp", address, time.Second)

@@ -14,7 +14,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// usualFolders are where packages put the programs, as patterns.
+// usualFolders are patterns of the folders where packages install the programs.
 var usualFolders = []string{
 	"/usr/lib/postgresql/*/bin",
 	"/usr/pgsql-*/bin",
@@ -44,16 +44,16 @@ func findPrograms() (string, error) {
 	return dir, nil
 }
 
-// candidates returns folders where the programs may be, the best first.
+// candidates returns folders where the programs may be, best first.
 func candidates() []string {
 	var dirs []string
 	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
 		dirs = append(dirs, strings.TrimSpace(string(out)))
 	}
 	if path, err := exec.LookPath("postgres"); err == nil {
-		// The name in PATH may be a link to a program whose neighbours are not in PATH.
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			dirs = append(dirs, filepath.Dir(real))
+		// The name in PATH may be a link to a program in a folder that is not in PATH.
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			dirs = append(dirs, filepath.Dir(target))
 		}
 	}
 	for _, pattern := range usualFolders {
@@ -64,7 +64,7 @@ func candidates() []string {
 	return dirs
 }
 
-// version returns the first number in a path, which is how packages name the folder of a release, or 0.
+// version returns the first number in a path, or 0. Packages put the release into the folder's name.
 func version(path string) int {
 	digits := strings.TrimLeftFunc(path, func(r rune) bool { return r < '0' || r > '9' })
 	end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' })
@@ -83,7 +83,7 @@ func isProgram(path string) bool {
 	return err == nil && fi.Mode().IsRegular()
 }
 
-// download fetches Postgres into the user's cache, unless it is there, and returns the folder of its programs.
+// download downloads Postgres into the user's cache, unless it is there already, and returns the folder of its programs.
 func download() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -103,7 +103,7 @@ func download() (string, error) {
 	if isProgram(filepath.Join(bin, "postgres")) {
 		return bin, nil
 	}
-	// There is no call that only fetches: start it once, in a folder of its own.
+	// The library has no function that only downloads: start the server once, in a folder of its own.
 	run, err := os.MkdirTemp("", dirPrefix)
 	if err != nil {
 		return "", err

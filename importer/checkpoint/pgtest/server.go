@@ -22,14 +22,14 @@ const (
 	stopPatience  = 20 * time.Second
 )
 
-// account is the user that runs a cluster in place of root, whom Postgres refuses.
+// account is the user that runs a cluster instead of root, because Postgres refuses to run as root.
 type account struct{ uid, gid uint32 }
 
 // server is a cluster: a folder, a port and, while it runs, a process.
 type server struct {
 	bin  string
 	dir  string
-	as   *account // nil: as ourselves
+	as   *account // nil: the current user
 	port int
 
 	process *os.Process
@@ -57,7 +57,7 @@ func newServer() (_ *server, err error) {
 	if err := s.initdb(); err != nil {
 		return nil, err
 	}
-	// Another process may take the free port before the cluster does.
+	// Another process may take the free port first.
 	for range 5 {
 		if s.port, err = freePort(); err != nil {
 			return nil, err
@@ -105,7 +105,7 @@ func (s *server) start() error {
 	s.exited = exited
 	go func() {
 		defer close(exited)
-		_ = cmd.Wait() // how it ended is in its log
+		_ = cmd.Wait() // the log says why it ended
 	}()
 	return s.waitReady()
 }
@@ -130,7 +130,7 @@ func (s *server) waitReady() error {
 	}
 }
 
-// stop ends the process, by force if it takes too long.
+// stop stops the process, and kills it if that takes too long.
 func (s *server) stop(mode Mode) error {
 	if s.process == nil {
 		return nil
@@ -140,7 +140,7 @@ func (s *server) stop(mode Mode) error {
 		sig = syscall.SIGQUIT
 	}
 	if err := s.process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		_ = s.process.Kill() // a system without signals
+		_ = s.process.Kill() // on a system without signals
 	}
 	select {
 	case <-s.exited:
@@ -175,7 +175,7 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// unprivileged returns the account that serves root: postgres, else nobody.
+// unprivileged returns the account to use instead of root: postgres, else nobody.
 func unprivileged() *account {
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
@@ -191,7 +191,7 @@ func unprivileged() *account {
 	return &account{65534, 65534}
 }
 
-// makeDir creates a folder that the account can reach.
+// makeDir creates a folder that the account can access.
 func makeDir(as *account) (string, error) {
 	base := memoryDir()
 	if base == "" {
@@ -213,7 +213,7 @@ func makeDir(as *account) (string, error) {
 	return dir, nil
 }
 
-// reachable reports whether everybody may pass through the folder and those above it.
+// reachable reports whether all users may enter the folder and its parents.
 func reachable(dir string) bool {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// dirPrefix begins the names of our folders; the id of the process that made the folder follows.
+// dirPrefix is the prefix of the folders' names. The id of the process that created the folder follows.
 const dirPrefix = "dixa-import-pgtest-"
 
-// staleAfter is longer than most test processes live. A folder in memory should not stay for long.
+// staleAfter is longer than most test processes run. Folders in memory should not stay for long.
 const staleAfter = time.Hour
 
-// removeStale removes folders that killed test processes left, as far as that is allowed.
+// removeStale removes folders that killed test processes left behind, if permissions allow that.
 func removeStale(base string) {
 	dirs, _ := filepath.Glob(filepath.Join(base, dirPrefix+"*"))
 	for _, dir := range dirs {
@@ -26,7 +26,7 @@ func removeStale(base string) {
 	}
 }
 
-// isInUse reports whether the process that made the folder may be running.
+// isInUse reports whether the process that created the folder may still be running.
 func isInUse(dir string) bool {
 	pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), dirPrefix), "-")
 	n, err := strconv.Atoi(pid)

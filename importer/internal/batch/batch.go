@@ -1,7 +1,7 @@
-// Package batch does one kind of work for many callers together: while one batch is worked on, what comes in gathers for the next.
-// So a lone item waits for nobody, and many share one piece of work.
+// Package batch combines the work of many callers: while one batch is in progress, new items collect for the next one. So a single item
+// never waits for others, and many items share one operation.
 //
-// There is no goroutine beside the callers: the first of a batch does its work, and then hands over to the first of the next.
+// It starts no goroutines: the caller of the first item in a batch does the work, and then hands over to the first of the next batch.
 package batch
 
 import (
@@ -9,45 +9,45 @@ import (
 	"sync"
 )
 
-// Group gathers items of type T and gives a result of type R for each.
+// Group collects items of type T into batches and returns a result of type R for each.
 type Group[T, R any] struct {
-	most int
+	max  int // items in a batch
 	work func(batch []T) ([]R, error)
 
 	mu      sync.Mutex // guards what follows
 	waiting []*entry[T, R]
-	busy    bool // somebody works on a batch, or is about to
+	busy    bool // a caller is working on a batch, or is about to
 }
 
 type entry[T, R any] struct {
-	item T
-	news chan news[R] // one piece
+	item  T
+	reply chan reply[R] // receives exactly one
 }
 
-// news is the result of an item, or that its caller works on the next batch.
-type news[R any] struct {
+// reply is the result of an item, or tells its caller to work on the next batch.
+type reply[R any] struct {
 	result R
 	err    error
 	lead   bool
 }
 
-// New returns a Group that takes at most so many items at once. work returns as many results as there are items, in their order, or
-// the error that all of them get.
-func New[T, R any](most int, work func(batch []T) ([]R, error)) *Group[T, R] {
-	return &Group[T, R]{most: most, work: work}
+// New returns a Group whose batches have at most maxItems items. work returns one result for each item, in order, or an error for all of
+// them.
+func New[T, R any](maxItems int, work func(batch []T) ([]R, error)) *Group[T, R] {
+	return &Group[T, R]{max: maxItems, work: work}
 }
 
-// Do returns the result of the item when its batch is done. It may be called from several goroutines.
+// Do adds the item to a batch and returns its result when the batch is done. It may be called from several goroutines.
 func (g *Group[T, R]) Do(item T) (R, error) {
-	e := &entry[T, R]{item, make(chan news[R], 1)}
+	e := &entry[T, R]{item, make(chan reply[R], 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, e)
 	leads := !g.busy
 	g.busy = true
 	g.mu.Unlock()
 	if !leads {
-		if n := <-e.news; !n.lead {
-			return n.result, n.err
+		if r := <-e.reply; !r.lead {
+			return r.result, r.err
 		}
 	}
 	return g.lead()
@@ -65,23 +65,23 @@ func (g *Group[T, R]) lead() (R, error) {
 		results = make([]R, len(batch))
 	}
 	for i, e := range batch[1:] {
-		e.news <- news[R]{result: results[i+1], err: err}
+		e.reply <- reply[R]{result: results[i+1], err: err}
 	}
 	g.mu.Lock()
 	if g.busy = len(g.waiting) > 0; g.busy {
-		g.waiting[0].news <- news[R]{lead: true}
+		g.waiting[0].reply <- reply[R]{lead: true}
 	}
 	g.mu.Unlock()
 	return results[0], err
 }
 
-// gather takes the next batch, once nobody else is about to join it.
+// gather removes the next batch from the waiting items, once no caller is about to add another one.
 func (g *Group[T, R]) gather() []*entry[T, R] {
 	for before := 0; ; {
-		runtime.Gosched() // those who are about to call Do join in
+		runtime.Gosched() // lets callers that are about to call Do add their items
 		g.mu.Lock()
-		if n := len(g.waiting); n == before || n >= g.most {
-			n = min(n, g.most)
+		if n := len(g.waiting); n == before || n >= g.max {
+			n = min(n, g.max)
 			batch := g.waiting[:n:n]
 			g.waiting = g.waiting[n:]
 			g.mu.Unlock()

@@ -32,12 +32,12 @@ func TestEachCallerGetsItsResult(t *testing.T) {
 		do := func(n int) {
 			callers.Go(func() {
 				if got, err := g.Do(n); got != n*n || err != nil {
-					t.Errorf("%d became %d, %v", n, got, err)
+					t.Errorf("%d gave %d, %v", n, got, err)
 				}
 			})
 		}
 		do(100)
-		time.Sleep(time.Second / 2) // a lone item does not wait for others
+		time.Sleep(time.Second / 2) // a single item does not wait for others
 		for n := range 10 {
 			do(n)
 		}
@@ -45,19 +45,19 @@ func TestEachCallerGetsItsResult(t *testing.T) {
 		if sizes[0] != 1 || len(sizes) != 4 {
 			t.Errorf("the batches had %v items: want one alone, then 4, 4 and 2", sizes)
 		}
-		do(7) // nobody is left to wait for
+		do(7) // no other caller is left to hand over to it
 		callers.Wait()
 	})
 }
 
-func TestAllOfABatchGetItsError(t *testing.T) {
+func TestEveryCallerGetsTheError(t *testing.T) {
 	t.Parallel()
-	broken := errors.New("broken")
-	g := batch.New(10, func([]string) ([]struct{}, error) { return nil, broken })
+	errBatch := errors.New("the batch failed")
+	g := batch.New(10, func([]string) ([]struct{}, error) { return nil, errBatch })
 	var callers sync.WaitGroup
 	for range 20 {
 		callers.Go(func() {
-			if _, err := g.Do("x"); !errors.Is(err, broken) {
+			if _, err := g.Do("x"); !errors.Is(err, errBatch) {
 				t.Error(err)
 			}
 		})

@@ -17,15 +17,15 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// Gate lets a run send once it has seen the mark of its source. Its methods may be called from several goroutines.
+// Gate keeps a run from sending until it has checked the mark of its source. Its methods may be called from several goroutines.
 type Gate struct {
 	s        *session.Session
-	unmarked func(Mark) // called where the mark cannot be seen or left: the run goes on without
-	lost     func()     // called where the mark is another checkpoint's and will be taken over
+	unmarked func(Mark) // called if the mark cannot be read or created: the run continues without it
+	lost     func()     // called if the mark is another checkpoint's and will be taken over
 
-	looking chan struct{} // a lock that a stop can break: the goroutine that looks holds it
+	looking chan struct{} // a lock that a stop can interrupt: the goroutine that checks the mark holds it
 	open    atomic.Bool
-	others  Mark // with Reconcile: the one to take over; set before the gate opens
+	others  Mark // with Reconcile: the mark to take over; set before the gate opens
 }
 
 // NewGate returns a closed Gate.
@@ -33,8 +33,8 @@ func NewGate(s *session.Session, unmarked func(Mark), lost func()) *Gate {
 	return &Gate{s: s, unmarked: unmarked, lost: lost, looking: make(chan struct{}, 1)}
 }
 
-// Admit returns when the run may send: at once, if it has seen the mark of the source. The first that asks looks for it, and creates
-// it where there is none. An error ends the run.
+// Admit returns when the run may send. The first caller looks for the mark and creates it if there is none; later calls return at once.
+// An error ends the run.
 func (g *Gate) Admit() error {
 	if !g.s.Mark || g.open.Load() {
 		return nil
@@ -51,10 +51,10 @@ func (g *Gate) Admit() error {
 	case g.open.Load():
 		return nil
 	}
-	if err := g.see(g.s.Starting); err != nil {
+	if err := g.check(g.s.Starting); err != nil {
 		if err = g.s.StoppedOr(err); !errors.Is(err, session.ErrStopped) {
 			err = session.Fatal(err)
-			g.s.Abort(err) // before anybody else looks
+			g.s.Abort(err) // before the next caller checks
 		}
 		return err
 	}
@@ -62,8 +62,8 @@ func (g *Gate) Admit() error {
 	return nil
 }
 
-// see looks for the mark, creates it where there is none, and returns an error if the run must not send.
-func (g *Gate) see(ctx context.Context) error {
+// check looks for the mark, creates it if there is none, and returns an error if the run must not send.
+func (g *Gate) check(ctx context.Context) error {
 	var own checkpoint.SourceMark
 	fresh := uuid.NewString()
 	err := g.s.Patiently(ctx, "write the checkpoint", func(ctx context.Context) (err error) {
@@ -75,7 +75,7 @@ func (g *Gate) see(ctx context.Context) error {
 	}
 	m := Look(ctx, g.s.API, g.s.Source)(own)
 	if m.State == Absent && own.EndUserID != "" {
-		m = g.missed(ctx, own)
+		m = g.recheck(ctx, own)
 	}
 	if m.State == Absent {
 		m, err = g.create(ctx, own)
@@ -83,14 +83,14 @@ func (g *Gate) see(ctx context.Context) error {
 	if err != nil || ctx.Err() != nil {
 		return cmp.Or(err, ctx.Err())
 	}
-	return g.heed(ctx, m, own)
+	return g.handle(ctx, m, own)
 }
 
-// heed does what a run does about a mark.
-func (g *Gate) heed(ctx context.Context, m Mark, own checkpoint.SourceMark) error {
+// handle acts on the mark that was found, and returns an error if the run must not send.
+func (g *Gate) handle(ctx context.Context, m Mark, own checkpoint.SourceMark) error {
 	switch {
 	case m.State == Ours:
-		g.s.Log.Debug("the mark of the source is this checkpoint's", "checkpoint", own.ID)
+		g.s.Log.Debug("the mark of the source names this checkpoint", "checkpoint", own.ID)
 		if m.EndUserID == own.EndUserID {
 			return nil
 		}
@@ -107,16 +107,16 @@ func (g *Gate) heed(ctx context.Context, m Mark, own checkpoint.SourceMark) erro
 	return m.Err(g.s.Source)
 }
 
-// keep records what is known of the mark.
+// keep records the mark in the checkpoint.
 func (g *Gate) keep(ctx context.Context, m checkpoint.SourceMark) error {
 	return g.s.Patiently(ctx, "write the checkpoint", func(ctx context.Context) error {
 		return g.s.Store.SetSourceMark(ctx, g.s.Source, m)
 	})
 }
 
-// missed asks for the mark that the checkpoint has created and that a look-up does not find: it was deleted in Dixa, or look-ups
-// do not show what is there.
-func (g *Gate) missed(ctx context.Context, own checkpoint.SourceMark) Mark {
+// recheck reads the mark by its end-user id after a look-up by external id did not find it. Either it was deleted in Dixa, or the look-up
+// is wrong.
+func (g *Gate) recheck(ctx context.Context, own checkpoint.SourceMark) Mark {
 	e, err := g.s.API.GetEndUser(ctx, own.EndUserID)
 	switch {
 	case session.HasStatus(err, http.StatusNotFound):
@@ -129,8 +129,8 @@ func (g *Gate) missed(ctx context.Context, own checkpoint.SourceMark) Mark {
 	return Mark{State: Absent}
 }
 
-// create creates the mark and looks who else has: of two checkpoints that create it at once the oldest mark counts. The mark is
-// Absent if it cannot be created, and Unknown if what was created is not found.
+// create creates the mark, then checks whether another checkpoint created one at the same time: the oldest mark counts. The mark is
+// Absent if it cannot be created, and Unknown if it was created but is not found.
 func (g *Gate) create(ctx context.Context, own checkpoint.SourceMark) (Mark, error) {
 	created := ""
 	for attempt := 1; ; attempt++ {
@@ -162,8 +162,7 @@ func (g *Gate) create(ctx context.Context, own checkpoint.SourceMark) (Mark, err
 	}
 }
 
-// await looks for a mark that may have been created just now, at least three times over Settle, until our own is among those
-// that are found.
+// await looks for a mark that may just have been created, until it finds our own, or has looked at least three times over Settle.
 func (g *Gate) await(ctx context.Context, own checkpoint.SourceMark) Mark {
 	began, pause := time.Now(), 250*time.Millisecond
 	for looks := 1; ; looks++ {
@@ -182,11 +181,11 @@ func (g *Gate) await(ctx context.Context, own checkpoint.SourceMark) Mark {
 	}
 }
 
-// TakeOver has the mark name this checkpoint, once a run that looked before every send has come to the end of the whole source.
+// TakeOver makes the mark name this checkpoint, after a run that looked before every send has read the whole source.
 func (g *Gate) TakeOver(whole bool) error {
 	others := g.others
 	if others.State == "" || g.s.Starting.Err() != nil {
-		return nil //nolint:nilerr // the end of fetching is told elsewhere
+		return nil //nolint:nilerr // the caller reports why the run stopped
 	}
 	if !whole {
 		g.s.Log.Warn("the mark of the source still belongs to another checkpoint, because this run did not look for all transcripts of the source. Run with --reconcile over the whole source",
@@ -202,7 +201,7 @@ func (g *Gate) TakeOver(whole bool) error {
 	if err != nil {
 		return g.s.StoppedOr(err)
 	}
-	if err := g.claim(ctx, others, own); err != nil {
+	if err := g.rename(ctx, others, own); err != nil {
 		if err = g.s.StoppedOr(err); errors.Is(err, session.ErrStopped) {
 			return nil
 		}
@@ -211,8 +210,8 @@ func (g *Gate) TakeOver(whole bool) error {
 	return nil
 }
 
-// claim makes another checkpoint's mark ours.
-func (g *Gate) claim(ctx context.Context, others Mark, own checkpoint.SourceMark) error {
+// rename makes another checkpoint's mark ours.
+func (g *Gate) rename(ctx context.Context, others Mark, own checkpoint.SourceMark) error {
 	if others.State == Unreadable {
 		m, err := g.create(ctx, own)
 		if err == nil && m.State != Ours {
@@ -225,8 +224,8 @@ func (g *Gate) claim(ctx context.Context, others Mark, own checkpoint.SourceMark
 	case err != nil && (dixa.Transient(err) || !dixa.NotApplied(err)):
 		return fmt.Errorf("take over the mark of the source: %w", err)
 	case err != nil:
-		// Then it is this checkpoint that changes its name. The other one cannot be told.
-		g.s.Log.Warn("the mark in Dixa cannot be renamed, so this checkpoint takes over its id. Delete the other checkpoint: if it is used again, nothing will notice",
+		// So this checkpoint takes the id that the mark names. The other checkpoint will not notice.
+		g.s.Log.Warn("the mark in Dixa cannot be renamed, so this checkpoint takes over its id. Delete the other checkpoint: if it is used again, nothing will detect that",
 			"checkpoint", others.Checkpoint, "error", err.Error())
 		return g.keep(ctx, checkpoint.SourceMark{ID: others.Checkpoint, EndUserID: others.EndUserID})
 	}

@@ -1,5 +1,5 @@
-// Package mark knows the mark of a source: an end-user in Dixa that is nobody's customer, whose display name says which checkpoint imports
-// the source. A run that has lost its checkpoint, or works with another one, meets it before anything is sent.
+// Package mark reads and writes the mark of a source: an end-user in Dixa that is not a customer. Its display name says which checkpoint
+// imports the source. A run whose checkpoint is lost or wrong finds the mark before it sends anything.
 package mark
 
 import (
@@ -21,14 +21,14 @@ const prefix = "dixa-import/"
 // Name returns the external id of a source's mark.
 func Name(source string) string { return prefix + source }
 
-// Display returns the display name of a source's mark: what agents read, and what Of reads. The id is the checkpoint's.
+// Display returns the display name of a source's mark, which agents see and Of parses. id is the checkpoint's.
 func Display(source, id string) string {
 	return fmt.Sprintf("dixa-import: source %s, checkpoint %s. Do not delete.", source, id)
 }
 
 var text = regexp.MustCompile(`^\s*dixa-import: source ([a-z0-9._-]+), checkpoint ([0-9a-fA-F-]{36})\b`)
 
-// Of returns the id of the checkpoint that an end-user names as a mark, "" if the end-user is no mark.
+// Of returns the id of the checkpoint that an end-user names as a mark, "" if the end-user is not a mark.
 func Of(e dixa.EndUser) string {
 	found := text.FindStringSubmatch(e.DisplayName)
 	if found == nil || e.ExternalID != Name(found[1]) {
@@ -49,19 +49,19 @@ const (
 	Absent     State = "absent"
 	Ours       State = "ours"
 	Others     State = "another checkpoint's"
-	Unreadable State = "unreadable" // its display name is none of a mark
-	Unknown    State = "unknown"    // Dixa does not let it be looked up
+	Unreadable State = "unreadable" // its display name is not that of a mark
+	Unknown    State = "unknown"    // it could not be looked up
 )
 
-// Mark is what a look for the mark of a source has found.
+// Mark is the result of a look-up of a source's mark.
 type Mark struct {
 	State      State
-	Checkpoint string // the id that it names, where it can be read
-	EndUserID  string // that bears it
+	Checkpoint string // the id that it names, if it can be read
+	EndUserID  string // of the end-user that is the mark
 	Cause      error  // why it is Unknown, or could not be created
 }
 
-// Err returns why a run could not send with this mark, nil if it could.
+// Err returns why a run must not send with this mark, nil if it may.
 func (m Mark) Err(source string) error {
 	switch m.State {
 	case Others:
@@ -74,16 +74,16 @@ func (m Mark) Err(source string) error {
 	return nil
 }
 
-// NameError says that an end-user has the external id of a source's mark, and not the name of one.
+// NameError says that an end-user has the external id of a source's mark, but not the display name of a mark.
 type NameError struct{ Source string }
 
 func (e *NameError) Error() string {
-	return fmt.Sprintf("the end-user with external id %s in Dixa does not name a checkpoint: if it is the mark of this source, somebody has renamed it, and if it is a "+
-		"customer, it cannot be told whether another checkpoint imports source %s. Rename it to `%s` if you know the id, or give it another external id; "+
+	return fmt.Sprintf("the end-user with external id %s in Dixa does not name a checkpoint: either it is the mark of this source and somebody has renamed it, or it is a "+
+		"customer; so nothing shows whether another checkpoint imports source %s. Rename it to `%s` if you know the id, or give it another external id; "+
 		"or run with --reconcile, which looks in Dixa before every send and then leaves a mark of its own", Name(e.Source), e.Source, Display(e.Source, "ID"))
 }
 
-// Look asks Dixa for the mark of a source, and returns whose it is for the checkpoint that has the mark own. It writes nothing.
+// Look asks Dixa for the mark of a source. The function that it returns says whose mark it is, given the checkpoint's own. It writes nothing.
 func Look(ctx context.Context, api session.API, source string) (whose func(own checkpoint.SourceMark) Mark) {
 	bearers, err := Find(ctx, api, source)
 	return func(own checkpoint.SourceMark) Mark {
@@ -94,7 +94,7 @@ func Look(ctx context.Context, api session.API, source string) (whose func(own c
 	}
 }
 
-// Find returns the end-users that have the external id of the mark, the oldest first.
+// Find returns the end-users that have the external id of the mark, oldest first.
 func Find(ctx context.Context, api session.API, source string) ([]dixa.EndUser, error) {
 	name := Name(source)
 	found, err := api.FindEndUsers(ctx, dixa.ByExternalID, name)
@@ -108,8 +108,8 @@ func Find(ctx context.Context, api session.API, source string) ([]dixa.EndUser, 
 	return found, nil
 }
 
-// Judge decides among the bearers of a mark: the oldest that can be read. One that our checkpoint has created, and that somebody
-// has renamed since, is ours still: another checkpoint would have left its name.
+// Judge decides which of the bearers, oldest first, is the mark: the first whose name can be read. If there is none, one that this
+// checkpoint created and somebody has renamed since is still ours: another checkpoint would have written its own id.
 func Judge(bearers []dixa.EndUser, own checkpoint.SourceMark) Mark {
 	for _, e := range bearers {
 		if id := Of(e); id != "" {

@@ -6,12 +6,13 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// idCache remembers whose identifiers are, in two generations, so that it is bounded and keeps what is used. Resolver.mu guards it.
+// idCache maps identifiers to end-user ids. It has two generations, so that its size is bounded and entries in use stay. Resolver.mu guards
+// it.
 type idCache struct {
 	young, old map[checkpoint.Identifier]string
 }
 
-// cacheGeneration is how many identifiers a generation holds; two of them take about 3 MiB.
+// cacheGeneration is how many identifiers a generation holds; two generations take about 3 MiB.
 const cacheGeneration = 8 << 10
 
 func (c *idCache) get(ident checkpoint.Identifier) string {
@@ -42,14 +43,14 @@ func (c *idCache) drop(id string) {
 	}
 }
 
-// memo keeps something about end-users, at least about the last ones. The zero value is ready for use.
+// memo caches a value for each end-user id. The zero value is ready for use.
 type memo[T any] struct {
 	mu    sync.Mutex // guards known
 	known map[string]T
 }
 
-// memoMost is how many end-users a memo holds; it starts again when it is full.
-const memoMost = 4 << 10
+// maxMemo is how many end-users a memo holds; it is emptied when it is full.
+const maxMemo = 4 << 10
 
 func (m *memo[T]) get(id string) (T, bool) {
 	m.mu.Lock()
@@ -61,7 +62,7 @@ func (m *memo[T]) get(id string) (T, bool) {
 func (m *memo[T]) put(id string, v T) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known == nil || len(m.known) >= memoMost {
+	if m.known == nil || len(m.known) >= maxMemo {
 		m.known = map[string]T{}
 	}
 	m.known[id] = v

@@ -16,52 +16,52 @@ import (
 )
 
 const (
-	// CreationMost is how many persons one request creates at most. How many Dixa takes is not documented.
-	CreationMost = 50
-	// creationLeast is what that is lowered to where Dixa refuses whole requests. Fewer would not be worth a request that
-	// is refused now and then.
-	creationLeast = 8
-	// creationsAtOnce is how many requests of CreationMost persons may be on their way at a time.
-	creationsAtOnce = 4
-	// CreationPatience is how many transcripts may begin to be sent before a person is created that waits for others. So
-	// all creations together cost at most so small a part of a request for each transcript.
+	// MaxCreationBatch is the maximum number of persons that one request creates. Dixa's own limit is not documented.
+	MaxCreationBatch = 50
+	// minCreationBatch is the lowest number that the maximum is reduced to when Dixa refuses whole requests. Smaller batches would cost
+	// more than the occasional refusal.
+	minCreationBatch = 8
+	// maxCreations is the maximum number of full creation requests in flight at once.
+	maxCreations = 4
+	// CreationPatience is how many transcripts may begin to be sent while a person waits for others to be created with. It limits the
+	// cost of creations to 1/64 of a request for each transcript.
 	CreationPatience = 64
 )
 
-// creator creates end-users, those of many transcripts in one request. A person waits for others only as long as that costs nothing: while
-// there are transcripts enough whose end-users are known to keep the workers busy, or a creation is on its way.
+// creator creates end-users, many in one request. A person waits for others only while that costs no time: while enough transcripts have
+// their end-users to keep the workers busy, or while a creation is in flight.
 type creator struct {
 	u *Resolver
 
-	waiting atomic.Int64   // len(queue), which can be read without the lock
+	waiting atomic.Int64   // len(queue), readable without the lock
 	begun   atomic.Int64   // transcripts that had their end-user and got a worker
 	hurried atomic.Int64   // transcripts that have a worker and wait in a line, perhaps for a person in the queue
 	running sync.WaitGroup // the goroutines of serve
 
 	mu       sync.Mutex // guards what follows
 	queue    []*creationRequest
-	underWay int // goroutines of serve
+	serving  int // goroutines of serve
 	maxBatch int // persons in a request to Dixa
 }
 
-// creationRequest is a person that a transcript needs created. Its transcript is first in the lines for its identifiers, so that no two
-// requests share one.
+// creationRequest asks for the creation of a transcript's person. The transcript is first in the lines for the identifiers, so no two
+// requests have an identifier in common.
 type creationRequest struct {
 	key      string // of the transcript
 	ids      []checkpoint.Identifier
 	user     dixa.NewEndUser
-	reserved bool          // for this run
-	absent   bool          // nobody had reserved it before, or it was looked for since
-	alone    bool          // not to share a request to Dixa
+	reserved bool          // by this run
+	absent   bool          // no run had reserved it before, or a search since has found nothing
+	alone    bool          // it must not share a request to Dixa
 	urgent   bool          // a worker waits for it
-	since    int64         // creator.begun when it was made
-	done     chan creation // has room for the answer
+	since    int64         // creator.begun when it was queued
+	done     chan creation // buffered: receives the result
 }
 
-// creation is what became of a creationRequest.
+// creation is the result of a creationRequest.
 type creation struct {
 	id  string
-	new bool  // it was created, whatever became of recording that, rather than known to the checkpoint
+	new bool  // Dixa created it, even if recording that failed; otherwise the checkpoint knew it
 	err error // one of those below, session.ErrStopped, an *Error, a *DeniedError or a fatal error
 }
 
@@ -73,14 +73,14 @@ var (
 	errPersonReserved  = errors.New("the end-user may have been created earlier")
 )
 
-// create has a person created, or finds out in the checkpoint whose it is.
+// create queues a person for creation and returns the result: a new end-user, one that the checkpoint knows, or an error.
 func (c *creator) create(r *creationRequest) creation {
 	r.done = make(chan creation, 1)
 	c.mu.Lock()
 	r.since = c.begun.Load()
 	c.queue = append(c.queue, r)
 	c.waiting.Add(1)
-	c.next()
+	c.dispatch()
 	c.mu.Unlock()
 	select {
 	case made := <-r.done:
@@ -94,7 +94,7 @@ func (c *creator) create(r *creationRequest) creation {
 		c.waiting.Add(-1)
 	}
 	c.mu.Unlock()
-	if at < 0 { // on its way
+	if at < 0 { // in flight
 		return <-r.done
 	}
 	return creation{err: session.ErrStopped}
@@ -108,24 +108,24 @@ func (c *creator) workerBusy() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.next()
+	c.dispatch()
 }
 
-// hurry counts n more transcripts that have a worker and wait in a line: no person waits for others then.
+// hurry adds n to the number of transcripts that have a worker and wait in a line. While it is positive, creations start at once.
 func (c *creator) hurry(n int64) {
 	if c.hurried.Add(n); n < 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.next()
+	c.dispatch()
 }
 
-// next starts creations for those in the queue, if it is time. c.mu is held.
-func (c *creator) next() {
+// dispatch starts creations of queued persons that should not wait any longer. The caller holds c.mu.
+func (c *creator) dispatch() {
 	for len(c.queue) > 0 {
 		full := len(c.queue) >= c.maxBatch || c.queue[0].alone
-		if c.underWay > 0 && (!full || c.underWay >= creationsAtOnce) || !full && !c.waitingCosts() {
+		if c.serving > 0 && (!full || c.serving >= maxCreations) || !full && !c.waitingCosts() {
 			return
 		}
 		n := 1
@@ -135,12 +135,12 @@ func (c *creator) next() {
 		batch := slices.Clone(c.queue[:n])
 		c.queue = slices.Delete(c.queue, 0, n)
 		c.waiting.Add(int64(-n))
-		c.underWay++
+		c.serving++
 		c.running.Go(func() { c.serve(batch) })
 	}
 }
 
-// waitingCosts reports whether it would cost something to wait for others. c.mu is held.
+// waitingCosts reports whether waiting for others would delay transcripts. The caller holds c.mu.
 func (c *creator) waitingCosts() bool {
 	return c.hurried.Load() > 0 || c.u.hooks.WorkersIdle() || c.begun.Load()-c.queue[0].since >= CreationPatience ||
 		slices.ContainsFunc(c.queue, func(r *creationRequest) bool { return r.urgent })
@@ -166,15 +166,16 @@ func (c *creator) serve(batch []*creationRequest) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.underWay--
-	c.next()
+	c.serving--
+	c.dispatch()
 }
 
-// beforeRequest is what the API client calls right before each attempt at a request: it returns until when the attempt may begin.
+// beforeRequest is the function that the API client calls right before each attempt at a request. It returns the time after which the
+// attempt must not begin.
 type beforeRequest = func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)
 
-// reservationCheck makes sure, right before a creation leaves, that the persons are still reserved: another run may take over what this one
-// held while its machine was suspended.
+// reservationCheck returns a beforeRequest that checks that the persons are still reserved: another run may have taken the reservations
+// over while this machine was suspended. The reservations were made at began.
 func (c *creator) reservationCheck(batch []*creationRequest, began time.Time) beforeRequest {
 	s := c.u.s
 	window := s.SendWindow / 2
@@ -182,7 +183,7 @@ func (c *creator) reservationCheck(batch []*creationRequest, began time.Time) be
 		var first time.Time
 		for session.Since(began) >= window {
 			if !first.IsZero() { // the checkpoint did not answer within the window
-				s.SlowCheckpoint(session.Since(began))
+				s.WarnSlowCheckpoint(session.Since(began))
 				if session.Since(first) > s.DatabasePatience {
 					return time.Time{}, session.Fatal(&session.DatabaseError{Doing: "reserve end-users",
 						Err: fmt.Errorf("the database took longer than %v to answer, for %v", window, s.DatabasePatience)})
@@ -192,7 +193,7 @@ func (c *creator) reservationCheck(batch []*creationRequest, began time.Time) be
 			if first.IsZero() {
 				first = began
 			}
-			reservations, err := c.ask(batch)
+			reservations, err := c.requestReservations(batch)
 			if err != nil {
 				return time.Time{}, err
 			}
@@ -213,9 +214,9 @@ func answer(batch []*creationRequest, err error) {
 	}
 }
 
-// reserve reserves persons in one transaction and returns those to create. The others have their answer.
+// reserve reserves persons in one transaction and returns those to create. It answers the rest.
 func (c *creator) reserve(batch []*creationRequest) (granted []*creationRequest) {
-	reservations, err := c.ask(batch)
+	reservations, err := c.requestReservations(batch)
 	if err != nil {
 		answer(batch, err)
 		return nil
@@ -239,8 +240,8 @@ func (c *creator) reserve(batch []*creationRequest) (granted []*creationRequest)
 	return granted
 }
 
-// ask reserves persons in the checkpoint.
-func (c *creator) ask(batch []*creationRequest) (reservations []checkpoint.Reservation, err error) {
+// requestReservations reserves persons in the checkpoint.
+func (c *creator) requestReservations(batch []*creationRequest) (reservations []checkpoint.Reservation, err error) {
 	persons := make([][]checkpoint.Identifier, len(batch))
 	for i, r := range batch {
 		persons[i] = r.ids
@@ -252,7 +253,7 @@ func (c *creator) ask(batch []*creationRequest) (reservations []checkpoint.Reser
 	return reservations, err
 }
 
-// createOne creates a person. It reports whether nothing was sent because the reservation is lost.
+// createOne creates a person. lost says that nothing was sent, because this run no longer has the reservation.
 func (c *creator) createOne(r *creationRequest, check beforeRequest) (lost bool) {
 	user, err := c.u.s.API.CreateEndUser(c.u.s.Working, r.user, check)
 	if errors.Is(err, errReservationLost) {
@@ -266,11 +267,11 @@ func (c *creator) createOne(r *creationRequest, check beforeRequest) (lost bool)
 		return false
 	}
 	c.u.hooks.Succeeded(dixa.OpCreateEndUser)
-	c.created([]*creationRequest{r}, []string{user.ID})
+	c.recordCreated([]*creationRequest{r}, []string{user.ID})
 	return false
 }
 
-// createTogether is createOne for several persons.
+// createTogether is createOne for several persons in one request.
 func (c *creator) createTogether(batch []*creationRequest, check beforeRequest) (lost bool) {
 	users := make([]dixa.NewEndUser, len(batch))
 	for i, r := range batch {
@@ -281,7 +282,7 @@ func (c *creator) createTogether(batch []*creationRequest, check beforeRequest) 
 		return true
 	}
 	if err != nil {
-		c.togetherFailed(batch, err)
+		c.handleBatchError(batch, err)
 		return false
 	}
 	c.u.hooks.Succeeded(dixa.OpCreateEndUsers)
@@ -294,12 +295,12 @@ func (c *creator) createTogether(batch []*creationRequest, check beforeRequest) 
 		}
 		created, ids = append(created, batch[i]), append(ids, result.EndUser.ID)
 	}
-	c.created(created, ids)
+	c.recordCreated(created, ids)
 	return false
 }
 
-// created records end-users that were created.
-func (c *creator) created(batch []*creationRequest, ids []string) {
+// recordCreated records new end-users in the checkpoint and answers their requests.
+func (c *creator) recordCreated(batch []*creationRequest, ids []string) {
 	users := make([]checkpoint.EndUser, len(batch))
 	for i, r := range batch {
 		users[i] = checkpoint.EndUser{ID: ids[i], Identifiers: r.ids}
@@ -313,8 +314,8 @@ func (c *creator) created(batch []*creationRequest, ids []string) {
 	}
 }
 
-// togetherFailed decides about persons whose creation together failed as a whole.
-func (c *creator) togetherFailed(batch []*creationRequest, err error) {
+// handleBatchError decides what to do with persons whose common request failed.
+func (c *creator) handleBatchError(batch []*creationRequest, err error) {
 	var api *dixa.APIError
 	_, resting := errors.AsType[*dixa.RestingError](err)
 	log := c.u.s.Log.With("persons", len(batch), "error", err.Error())
@@ -333,12 +334,12 @@ func (c *creator) togetherFailed(batch []*creationRequest, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case resting: // single creations may be well
-	case !session.HasStatus(err, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound) || api.Reason == dixa.ReasonPage: // a firewall objects to one of them
-		log.Info("Dixa refuses to create these end-users together: they are created one by one")
-		c.maxBatch = min(c.maxBatch, max(len(batch)/2, creationLeast))
+	case resting: // single creations may work
+	case !session.HasStatus(err, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound) || api.Reason == dixa.ReasonPage: // a firewall blocks one of them
+		log.Info("Dixa refused to create these end-users in one request: creating them one by one")
+		c.maxBatch = min(c.maxBatch, max(len(batch)/2, minCreationBatch))
 	case c.maxBatch > 1:
-		log.Warn("the token may not create end-users together: they are created one by one")
+		log.Warn("the token may not create several end-users in one request: creating them one by one")
 		c.maxBatch = 1
 	}
 	for _, r := range batch {
@@ -348,7 +349,7 @@ func (c *creator) togetherFailed(batch []*creationRequest, err error) {
 	c.waiting.Add(int64(len(batch)))
 }
 
-// creationError sorts the refusal of a creation.
+// creationError classifies the error of a creation.
 func (u *Resolver) creationError(err error) error {
 	switch {
 	case errors.Is(err, session.ErrStopped), session.IsFatal(err): // before it left

@@ -19,31 +19,31 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// directoryPage is how many end-users are asked for at once; how many Dixa lists at most is not documented.
+// directoryPage is how many end-users one request asks for; Dixa's own limit is not documented.
 const directoryPage = 1000
 
-// directoryMost is how many identifiers a directory holds, in 64 MiB. Those beyond are looked up.
-const directoryMost = 2 << 20
+// maxDirectory is how many identifiers a directory holds, in 64 MiB. Further ones are looked up.
+const maxDirectory = 2 << 20
 
-// directory is who was in Dixa when it was listed. It holds 32 bytes for each identifier: a keyed hash of 120 bits, in place
-// of the identifier itself, the end-user's id, and what kinds of identifiers the end-user has.
+// directory holds the end-users that Dixa listed. It takes 32 bytes for each identifier: a keyed hash of 120 bits in place
+// of the identifier itself, the end-user's id, and the kinds of identifiers that the end-user has.
 type directory struct {
-	listed   sync.Once // fills what follows, which only changes in it
+	listed   sync.Once // fills the fields below, which do not change afterwards
 	key      [16]byte
 	shards   [256][]listing
 	size     int
-	complete bool // who is not in it was not in Dixa
+	complete bool // an identifier that is missing here was not in Dixa
 }
 
 type listing struct {
 	hash  [15]byte
-	kinds uint8     // of the identifiers that the owner has: bits in the order of directoryKinds
+	kinds uint8     // of the owner's identifiers: bits in the order of directoryKinds
 	owner uuid.UUID // nil: several end-users have the identifier
 }
 
 var directoryKinds = [...]checkpoint.IdentifierKind{checkpoint.ExternalID, checkpoint.Email, checkpoint.Phone}
 
-// find returns the end-user that has an identifier. It is not sure if only Dixa can tell.
+// find returns the end-user that has an identifier, no id if there is none. sure is false if only a look-up in Dixa can answer.
 func (d *directory) find(ident checkpoint.Identifier) (o owner, sure bool) {
 	hash := d.hash(ident)
 	shard := d.shards[hash[0]]
@@ -57,13 +57,13 @@ func (d *directory) find(ident checkpoint.Identifier) (o owner, sure bool) {
 	o = owner{id: shard[at].owner.String(), known: true, has: []checkpoint.Identifier{ident}}
 	for i, kind := range directoryKinds {
 		if kind != ident.Kind && shard[at].kinds&(1<<i) != 0 {
-			o.has = append(o.has, checkpoint.Identifier{Kind: kind}) // of what value is not kept
+			o.has = append(o.has, checkpoint.Identifier{Kind: kind}) // the directory does not store values
 		}
 	}
 	return o, true
 }
 
-// hash is that of an identifier as it is compared.
+// hash returns the keyed hash of an identifier in its compared form.
 func (d *directory) hash(ident checkpoint.Identifier) (short [15]byte) {
 	value := compared(ident).Value
 	text := make([]byte, 0, 128)
@@ -73,7 +73,7 @@ func (d *directory) hash(ident checkpoint.Identifier) (short [15]byte) {
 	return short
 }
 
-// add adds an end-user with all identifiers. What cannot be held makes the directory incomplete.
+// add adds an end-user with all identifiers. If there is no room, or the id is not a UUID, the directory is incomplete.
 func (d *directory) add(e dixa.EndUser, m *Matcher) {
 	if mark.Of(e) != "" {
 		return
@@ -85,12 +85,12 @@ func (d *directory) add(e dixa.EndUser, m *Matcher) {
 	}
 	has, kinds := IdentifiersIn(e), uint8(0)
 	for _, ident := range has {
-		if !m.MeansNobody(ident) {
+		if !m.IsPlaceholder(ident) {
 			kinds |= 1 << slices.Index(directoryKinds[:], ident.Kind)
 		}
 	}
 	for _, ident := range has {
-		if d.size >= directoryMost {
+		if d.size >= maxDirectory {
 			d.complete = false
 			return
 		}
@@ -100,7 +100,7 @@ func (d *directory) add(e dixa.EndUser, m *Matcher) {
 	}
 }
 
-// sort makes the directory ready for find.
+// sort sorts the shards for find, and merges the listings of each identifier.
 func (d *directory) sort() {
 	for i, shard := range d.shards {
 		slices.SortFunc(shard, func(a, b listing) int { return bytes.Compare(a.hash[:], b.hash[:]) })
@@ -123,7 +123,7 @@ func ListEndUsers(ctx context.Context, api session.API) iter.Seq2[[]dixa.EndUser
 	return func(yield func([]dixa.EndUser, error) bool) {
 		begun := false
 		for page, err := range api.ListEndUsers(ctx, directoryPage) {
-			if !begun && session.HasStatus(err, http.StatusBadRequest) { // so many are not given at once
+			if !begun && session.HasStatus(err, http.StatusBadRequest) { // directoryPage is too large
 				break
 			}
 			if begun = true; !yield(page, err) {
@@ -141,7 +141,7 @@ func ListEndUsers(ctx context.Context, api session.API) iter.Seq2[[]dixa.EndUser
 	}
 }
 
-// fill lists all end-users of Dixa. Those that are missing after an error are looked up one by one.
+// fill lists all end-users of Dixa. After an error, the missing ones are looked up one by one.
 func (d *directory) fill(s *session.Session, m *Matcher) {
 	_, _ = rand.Read(d.key[:])
 	s.Log.Info("listing the end-users of Dixa")
@@ -153,14 +153,14 @@ func (d *directory) fill(s *session.Session, m *Matcher) {
 	case err != nil:
 		s.Log.Warn("the list of end-users is incomplete: the missing ones are looked up one by one", "error", err.Error())
 	case !d.complete:
-		s.Log.Warn("not all listed end-users fit in memory: the others are looked up one by one", "end_users", people)
+		s.Log.Warn("not all listed end-users fit in memory: the rest are looked up one by one", "end_users", people)
 	default:
 		s.Log.Info("listed the end-users of Dixa", "end_users", people)
 	}
 	d.sort()
 }
 
-// read reads all pages and returns how many people they had.
+// read reads all pages and returns the number of end-users on them.
 func (d *directory) read(s *session.Session, m *Matcher) (people int, err error) {
 	d.complete = true
 	for page, err := range ListEndUsers(s.Starting, s.API) {
@@ -176,7 +176,7 @@ func (d *directory) read(s *session.Session, m *Matcher) (people int, err error)
 	return people, nil
 }
 
-// askDirectory looks an identifier up among the listed end-users, and in Dixa where that does not tell.
+// askDirectory looks an identifier up in the directory, and in Dixa if the directory has no sure answer.
 func (u *Resolver) askDirectory(ident checkpoint.Identifier) ([]owner, error) {
 	u.directory.listed.Do(func() { u.directory.fill(u.s, u.m) })
 	switch o, sure := u.directory.find(ident); {

@@ -10,12 +10,12 @@ import (
 	"dixa-import/importer/internal/mark"
 )
 
-// LookUpBy is what Dixa calls the kinds of identifiers.
+// LookUpBy maps the kinds of identifiers to Dixa's.
 var LookUpBy = map[checkpoint.IdentifierKind]dixa.IdentifierKind{
 	checkpoint.Email: dixa.ByEmail, checkpoint.Phone: dixa.ByPhone, checkpoint.ExternalID: dixa.ByExternalID,
 }
 
-// newEndUser returns what Dixa is told about a person that it does not know.
+// newEndUser returns the end-user to create for a person.
 func newEndUser(name string, ids []checkpoint.Identifier) dixa.NewEndUser {
 	u := dixa.NewEndUser{DisplayName: name}
 	for _, id := range ids {
@@ -48,7 +48,7 @@ func IdentifiersIn(e dixa.EndUser) (ids []checkpoint.Identifier) {
 	return ids
 }
 
-// OwnersOf returns those of the end-users that Dixa found for an identifier who really have it, the oldest first. It reorders users.
+// OwnersOf filters the end-users that Dixa found for an identifier: it returns those that really have it, oldest first. It reorders users.
 func OwnersOf(users []dixa.EndUser, ident checkpoint.Identifier) []dixa.EndUser {
 	users = slices.DeleteFunc(users, func(e dixa.EndUser) bool { return e.ID == "" || mark.Of(e) != "" || !hasIdentifier(e, ident) })
 	slices.SortFunc(users, func(a, b dixa.EndUser) int {
@@ -57,12 +57,12 @@ func OwnersOf(users []dixa.EndUser, ident checkpoint.Identifier) []dixa.EndUser 
 	return users
 }
 
-// Differ reports whether an end-user with the identifiers has is not the person with the stronger ones: it has others of one of their kinds,
-// and none that is the same. Identifiers that mean nobody do not count.
+// Differ reports whether an end-user with the identifiers has is not the person with the identifiers stronger: for one of these, the
+// end-user has identifiers of the same kind, but none that is equal. Placeholders do not count.
 func (m *Matcher) Differ(has, stronger []checkpoint.Identifier) bool {
 	return slices.ContainsFunc(stronger, func(s checkpoint.Identifier) bool {
 		of := slices.DeleteFunc(slices.Clone(has), func(id checkpoint.Identifier) bool {
-			return id.Kind != s.Kind || id.Value != "" && m.MeansNobody(id)
+			return id.Kind != s.Kind || id.Value != "" && m.IsPlaceholder(id)
 		})
 		return len(of) > 0 && !slices.ContainsFunc(of, func(id checkpoint.Identifier) bool { return same(id, s) })
 	})
@@ -72,11 +72,10 @@ func hasIdentifier(e dixa.EndUser, ident checkpoint.Identifier) bool {
 	return slices.ContainsFunc(IdentifiersIn(e), func(id checkpoint.Identifier) bool { return same(id, ident) })
 }
 
-// same reports whether an identifier as Dixa or the checkpoint writes it is another one as it is looked up.
-func same(theirs, ident checkpoint.Identifier) bool { return compared(theirs) == compared(ident) }
+// same reports whether two identifiers are equal, whether Dixa, the checkpoint or a record wrote them.
+func same(a, b checkpoint.Identifier) bool { return compared(a) == compared(b) }
 
-// compared returns an identifier in the form in which two are compared: addresses in lower case and in the letters of the DNS, the digits of
-// phone numbers.
+// compared returns an identifier in the form for comparisons: addresses in lower case with an ASCII domain, phone numbers as digits.
 func compared(id checkpoint.Identifier) checkpoint.Identifier {
 	switch id.Kind {
 	case checkpoint.Email:
@@ -90,7 +89,7 @@ func compared(id checkpoint.Identifier) checkpoint.Identifier {
 	return id
 }
 
-// Key returns an identifier as one text that no other identifier has.
+// Key returns a string that identifies an identifier: its kind and value.
 func Key(id checkpoint.Identifier) string { return string(id.Kind) + "\x00" + id.Value }
 
 func digits(s string) string {

@@ -14,12 +14,12 @@ import (
 
 // Ignored counts the values of end-users' identifiers that were not used, by reason.
 type Ignored struct {
-	Placeholder int64 `json:"placeholder"` // they mean nobody
-	Damaged     int64 `json:"damaged"`     // they have lost characters, or have control characters
-	Unreadable  int64 `json:"unreadable"`  // they are not an email address or a phone number
+	Placeholder int64 `json:"placeholder"` // placeholders, which identify nobody
+	Damaged     int64 `json:"damaged"`     // with lost characters or control characters
+	Unreadable  int64 `json:"unreadable"`  // not an email address or phone number
 }
 
-// Total returns how many values there are.
+// Total returns the sum of the counts.
 func (n Ignored) Total() int64 { return n.Placeholder + n.Damaged + n.Unreadable }
 
 // Add adds the counts of m.
@@ -29,23 +29,23 @@ func (n *Ignored) Add(m Ignored) {
 	n.Unreadable += m.Unreadable
 }
 
-// isDamaged reports whether a value has lost characters, so that other values may look the same, or has characters that no identifier has.
+// isDamaged reports whether a value contains U+FFFD, so that different values may look the same, or control characters.
 func isDamaged(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r == unicode.ReplacementChar || unicode.IsControl(r) })
 }
 
-// isInvisible reports whether a rune shows nothing: marks of direction, joiners, zero-width spaces.
+// isInvisible reports whether a rune is invisible: a direction mark, a joiner, a zero-width space.
 func isInvisible(r rune) bool {
 	return unicode.Is(unicode.Cf, r) || r == '\u034f' || r == '\u115f' || r == '\u1160' || r == '\u3164'
 }
 
-// trimmed returns a value without the invisible characters around it.
+// trimmed returns a value without white space and invisible characters around it.
 func trimmed(s string) string {
 	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || isInvisible(r) })
 }
 
-// plain returns a value in the characters that were meant: full-width and other forms as the usual ones, any blank as a space, invisible
-// characters removed.
+// plain normalises the characters of a value: full-width and similar forms become the usual ones, any blank becomes a space, and invisible
+// characters are removed.
 func plain(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -61,20 +61,20 @@ func plain(s string) string {
 	return strings.TrimSpace(norm.NFKC.String(s))
 }
 
-// readExternalID returns an external id without the invisible characters around it.
+// readExternalID returns an external id without white space and invisible characters around it.
 func readExternalID(s string) string { return trimmed(s) }
 
-// mailbox is an email address, normalised, and the name that was written with it.
+// mailbox is a normalised email address and the name before it.
 type mailbox struct{ address, name string }
 
-// addressDomain writes domains in the letters of the DNS.
+// addressDomain converts domains to ASCII.
 var addressDomain = idna.New(idna.MapForLookup(), idna.StrictDomainName(false), idna.Transitional(false))
 
 var mailScheme = regexp.MustCompile(`(?i)^(?:mailto|e-?mail|smtp)\s*:\s*`)
 
-// readEmails returns the addresses in a text, in order: `Ann Lee <ann@example.org>`, a list, a mailto link.
+// readEmails returns the addresses in a text, in order. The text may be `Ann Lee <ann@example.org>`, a list, or a mailto link.
 func readEmails(s string) (found []mailbox) {
-	for _, part := range parts(plain(s)) {
+	for _, part := range splitList(plain(s)) {
 		var m mailbox
 		text := part
 		if before, rest, ok := strings.Cut(part, "<"); ok && strings.Contains(rest, "@") {
@@ -94,12 +94,12 @@ func readEmails(s string) (found []mailbox) {
 	return found
 }
 
-// parts cuts a list at commas, semicolons, bars and line ends, not within quotes. A name with a comma stays with its address.
-func parts(s string) (out []string) {
+// splitList splits a list at commas, semicolons, vertical bars, tabs and line ends outside quotes. A name with a comma stays with its address.
+func splitList(s string) (out []string) {
 	quoted, from, comma := false, 0, false
 	cut := func(to int) {
 		part := strings.TrimSpace(s[from:to])
-		// `Lee, Ann <ann@example.org>`: what has no @ begins the name of what follows.
+		// `Lee, Ann <ann@example.org>`: a part without an @ is the beginning of the next part's name.
 		if n := len(out); comma && n > 0 && !strings.Contains(out[n-1], "@") && strings.Contains(part, "<") {
 			out[n-1] += ", " + part
 		} else if part != "" {
@@ -119,7 +119,7 @@ func parts(s string) (out []string) {
 	return out
 }
 
-// readEmail returns an address in lower case, its domain in the letters of the DNS, or "" if the text is not an address.
+// readEmail returns an address in lower case with an ASCII domain, or "" if the text is not an address.
 func readEmail(s string) string {
 	if rest, ok := cutPrefixFold(s, "mailto:"); ok {
 		s = rest
@@ -151,14 +151,14 @@ func cutPrefixFold(s, prefix string) (string, bool) {
 	return s, false
 }
 
-// reading is what was read from a value that a record gives for an identifier.
+// reading is an identifier, parsed from a record's value.
 type reading struct {
-	value   string // "" if none can be used
-	name    string // that was written with it
+	value   string // "" if there is no usable one
+	name    string // of the person, if the value includes it
 	ignored Ignored
 }
 
-// identifier reads a value that a record gives for an identifier. Of a list, the first one that can be used counts.
+// identifier parses a record's value for an identifier. If it is a list, the first usable one counts.
 func (m *Matcher) identifier(kind checkpoint.IdentifierKind, raw string) (c reading) {
 	if trimmed(raw) == "" {
 		return c
@@ -179,7 +179,7 @@ func (m *Matcher) identifier(kind checkpoint.IdentifierKind, raw string) (c read
 		}
 	}
 	for _, v := range values {
-		if m.MeansNobody(checkpoint.Identifier{Kind: kind, Value: v.address}) {
+		if m.IsPlaceholder(checkpoint.Identifier{Kind: kind, Value: v.address}) {
 			c.ignored.Placeholder++
 			continue
 		}

@@ -8,8 +8,8 @@ import (
 	"dixa-import/source"
 )
 
-// reader is a Matcher with some of its configuration changed.
-func reader(change func(*session.Config)) *Matcher {
+// newTestMatcher returns a Matcher with the default configuration, changed by change.
+func newTestMatcher(change func(*session.Config)) *Matcher {
 	cfg := session.Config{Source: "bot", Region: "DK"}.WithDefaults()
 	if change != nil {
 		change(&cfg)
@@ -46,7 +46,7 @@ func TestPlaceholders(t *testing.T) {
 			[]string{"+4512345678", "12 34 56 78", "+4512345000", "+442079460958", "+4588888889"},
 		},
 	} {
-		m := reader(nil)
+		m := newTestMatcher(nil)
 		for _, v := range values.nobody {
 			if c := m.identifier(kind, v); c.value != "" || c.ignored != (Ignored{Placeholder: 1}) {
 				t.Errorf("the %s %q is %q, ignored %+v", kind, v, c.value, c.ignored)
@@ -54,15 +54,15 @@ func TestPlaceholders(t *testing.T) {
 		}
 		for _, v := range values.somebody {
 			if c := m.identifier(kind, v); c.value == "" || c.ignored.Total() != 0 {
-				t.Errorf("the %s %q is ignored: %+v", kind, v, c.ignored)
+				t.Errorf("the %s %q should be used, but is ignored: %+v", kind, v, c.ignored)
 			}
 		}
 	}
 }
 
-func TestMoreValuesThatMeanNobody(t *testing.T) {
+func TestConfiguredPlaceholders(t *testing.T) {
 	t.Parallel()
-	m := reader(func(c *session.Config) { c.Ignore = []string{"Web-Chat", "Kiosk@Shop.Example", "12 34 56 78", "4711"} })
+	m := newTestMatcher(func(c *session.Config) { c.Ignore = []string{"Web-Chat", "Kiosk@Shop.Example", "12 34 56 78", "4711"} })
 	for kind, values := range map[checkpoint.IdentifierKind][]string{
 		checkpoint.ExternalID: {"web-chat", " WEB-CHAT\u200e", "4711", "kiosk@shop.example"},
 		checkpoint.Email:      {"kiosk@shop.example", "Kiosk <KIOSK@shop.example>", "web-chat"},
@@ -78,7 +78,7 @@ func TestMoreValuesThatMeanNobody(t *testing.T) {
 
 func TestDamagedIdentifiers(t *testing.T) {
 	t.Parallel()
-	m := reader(nil)
+	m := newTestMatcher(nil)
 	for kind, values := range map[checkpoint.IdentifierKind][]string{
 		checkpoint.ExternalID: {"k\ufffd", "\ufffd", "c\u0000-1", "c\t1", "c\u009b1", "c\n1"},
 		checkpoint.Email:      {"k\ufffd@example.org", "ann@ex\ufffdmple.org", "ann\u0007@example.org"},
@@ -92,9 +92,9 @@ func TestDamagedIdentifiers(t *testing.T) {
 	}
 }
 
-func TestAddresses(t *testing.T) {
+func TestEmailAddresses(t *testing.T) {
 	t.Parallel()
-	m := reader(nil)
+	m := newTestMatcher(nil)
 	for _, tc := range []struct{ written, want, name string }{
 		{"ann@example.org", "ann@example.org", ""},
 		{" ANN@Example.ORG ", "ann@example.org", ""},
@@ -130,14 +130,14 @@ func TestAddresses(t *testing.T) {
 	} {
 		c := m.identifier(checkpoint.Email, tc.written)
 		if c.value != tc.want || c.name != tc.name {
-			t.Errorf("%q is %q of %q, want %q of %q", tc.written, c.value, c.name, tc.want, tc.name)
+			t.Errorf("%q gives address %q, name %q; want %q, %q", tc.written, c.value, c.name, tc.want, tc.name)
 		}
 	}
 }
 
-func TestNamesOfPersons(t *testing.T) {
+func TestPersonNames(t *testing.T) {
 	t.Parallel()
-	m := reader(func(c *session.Config) { c.AnonymousName = "Somebody" })
+	m := newTestMatcher(func(c *session.Config) { c.AnonymousName = "Somebody" })
 	for _, tc := range []struct {
 		user source.EndUser
 		want string
@@ -150,7 +150,7 @@ func TestNamesOfPersons(t *testing.T) {
 		{source.EndUser{ExternalID: "guest", Name: "{{name}}"}, "Somebody"},
 	} {
 		if p := m.Person(&source.Transcript{ID: "t-1", EndUser: tc.user}); p.Name != tc.want {
-			t.Errorf("%+v is called %q, want %q", tc.user, p.Name, tc.want)
+			t.Errorf("%+v has the name %q, want %q", tc.user, p.Name, tc.want)
 		}
 	}
 }

@@ -7,74 +7,74 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// A line is the transcripts that wait for one identifier, in the order of the transcripts: the first works on it, and the next waits until
-// the first leaves the line. So each person is created once, and what becomes of people who share identifiers does not depend on chance.
+// A line is a queue of the transcripts that need one identifier, in the order of the transcripts: the first one resolves it, and each next
+// one waits until the one before has left. So each person is created once, and the result for people who share identifiers does not depend
+// on timing.
 
-// standing is where a Resolution stands in the lines for the identifiers of its person. It joins all of them at once, so that no two wait for
-// each other.
-type standing struct {
-	before []<-chan struct{}                       // those who were last in one of the lines; closed when they leave it
-	left   map[checkpoint.Identifier]chan struct{} // closed when this one leaves a line
+// position is the place of a Resolution in the lines for its person's identifiers. It joins all lines at once, so there is no deadlock.
+type position struct {
+	before []<-chan struct{}                       // of the Resolutions right before it; closed when they leave the line
+	left   map[checkpoint.Identifier]chan struct{} // closed when this one leaves the line
 }
 
-// JoinLines puts the Resolution into the lines for its identifiers, unless its end-user is known or it is in them already.
+// JoinLines adds the Resolution to the lines for its identifiers, unless its end-user is known or it is already in them.
 func (u *Resolver) JoinLines(r *Resolution) {
-	if r.standing != nil || len(r.Person.IDs) == 0 || u.cached(r.Person.IDs[0]) != "" {
+	if r.position != nil || len(r.Person.IDs) == 0 || u.cached(r.Person.IDs[0]) != "" {
 		return
 	}
-	r.standing = &standing{left: map[checkpoint.Identifier]chan struct{}{}}
+	r.position = &position{left: map[checkpoint.Identifier]chan struct{}{}}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, ident := range r.Person.All() {
 		if other, ok := u.lines[ident]; ok {
-			r.standing.before = append(r.standing.before, other)
+			r.position.before = append(r.position.before, other)
 		}
-		r.standing.left[ident] = make(chan struct{})
-		u.lines[ident] = r.standing.left[ident]
+		r.position.left[ident] = make(chan struct{})
+		u.lines[ident] = r.position.left[ident]
 	}
 }
 
-// LeaveLines leaves all lines that the Resolution is in: the next ones go on.
+// LeaveLines removes the Resolution from all lines, so that the next ones continue.
 func (u *Resolver) LeaveLines(r *Resolution) {
-	if r.standing == nil {
+	if r.position == nil {
 		return
 	}
-	for ident := range r.standing.left {
+	for ident := range r.position.left {
 		u.leaveLine(r, ident)
 	}
-	r.standing = nil
+	r.position = nil
 }
 
-// leaveLine leaves the line for one identifier, which is not this person's.
+// leaveLine removes the Resolution from the line for one identifier.
 func (u *Resolver) leaveLine(r *Resolution, ident checkpoint.Identifier) {
-	if r.standing == nil || r.standing.left[ident] == nil {
+	if r.position == nil || r.position.left[ident] == nil {
 		return
 	}
-	left := r.standing.left[ident]
+	left := r.position.left[ident]
 	u.mu.Lock()
 	if u.lines[ident] == left {
 		delete(u.lines, ident)
 	}
 	u.mu.Unlock()
 	close(left)
-	delete(r.standing.left, ident)
+	delete(r.position.left, ident)
 }
 
-// lineWait is how long a Resolution waits in lines before it gives up its place.
+// lineWait is how long a Resolution waits in lines before it frees its worker.
 const lineWait = time.Second
 
-// awaitLines waits until those who came before have left. To wait for long does not occupy a worker.
+// awaitLines waits until the Resolution is first in all its lines. A long wait does not occupy a worker.
 func (u *Resolver) awaitLines(r *Resolution) error {
-	if r.standing == nil {
+	if r.position == nil {
 		return nil
 	}
-	if r.Place.HasWorker() { // what it waits for may be a creation that waits for others
+	if r.Place.HasWorker() { // the Resolution before may be waiting for a creation to fill up
 		u.creator.hurry(1)
 		defer u.creator.hurry(-1)
 	}
 	patience := time.NewTimer(lineWait)
 	defer patience.Stop()
-	for _, other := range r.standing.before {
+	for _, other := range r.position.before {
 		for waiting := true; waiting; {
 			select {
 			case <-other:

@@ -1,46 +1,47 @@
-// Package people decides who the end-user of a transcript is. A Matcher reads the identifiers that a record gives and tells people apart by
-// them. A Resolver finds the end-user that a person is, in the checkpoint or in Dixa, or creates it.
+// Package people determines the end-user of a transcript. A Matcher parses the identifiers that a record gives and distinguishes people by
+// them. A Resolver finds the person's end-user in the checkpoint or in Dixa, or creates it.
 //
-// Where Resolve looks, in order; it ends where it finds the end-user:
+// Resolve looks in these places, in order, until it finds the end-user:
 //
 //	cache -> wait in the lines -> cache -> checkpoint -> directory, or look-up in Dixa -> creator
 //
 // # Goroutines
 //
-// A Resolution belongs to one goroutine at a time: first to the one that reads the source, which calls Recall and JoinLines in the order of
-// the transcripts, then to the one that works on the transcript, which calls Resolve and LeaveLines.
+// One goroutine at a time owns a Resolution: first the one that reads the source, which calls Recall and JoinLines in the order of
+// the transcripts, then the one that works on the transcript, which calls Resolve and LeaveLines.
 //
-// The package has one kind of goroutine of its own: creator.serve reserves up to CreationMost persons in the checkpoint and creates them in
-// one request. creator.next starts it when there is somebody to create, at most creationsAtOnce at a time. It ends when each of its persons
-// has an answer, or is in the queue again because Dixa refuses to create several together. Resolver.Wait awaits that.
+// The package starts one kind of goroutine: creator.serve reserves up to MaxCreationBatch persons in the checkpoint and creates them in
+// one request. creator.dispatch starts it when there is a person to create, at most maxCreations at a time. It ends when each of its
+// persons has a result, or is back in the queue because Dixa refused to create several in one request. Resolver.Wait waits for all of them.
 //
-// The first Resolve that needs the directory lists it, and all others wait for that. The first that has found an end-user records those of
-// the others with its own, in one transaction.
+// The first Resolve that needs the directory lists it, and all later ones wait for that. End-users that were found at the same time are
+// recorded in one transaction.
 //
-// A channel in creationRequest carries one answer from serve to the transcript. A channel in Resolver.lines carries nothing: it is closed
-// when its transcript leaves the line, which lets the next one go on.
+// A channel in creationRequest carries one result from serve to the transcript. A channel in Resolver.lines carries nothing: it is closed
+// when its transcript leaves the line, which lets the next one continue.
 //
 // # Locks
 //
-//	Resolver.mu      lines, cache and gone. It is never held while something waits.
-//	creator.mu       the queue, how many creations are under way, and how many persons one request holds
-//	memo.mu          what that memo keeps
-//	directory.listed all of the directory, which does not change afterwards
+//	Resolver.mu      lines, cache and gone. It is never held during a wait
+//	creator.mu       the queue, the number of creations in progress, and the number of persons in one request
+//	memo.mu          the values of that memo
+//	directory.listed the whole directory, which does not change afterwards
 //
 // No goroutine holds two of the mutexes at once.
 //
-// Only the first transcript in the line for an identifier looks it up or creates somebody with it. Other processes are kept away by
-// reservations in the checkpoint.
+// Only the first transcript in the line for an identifier looks it up or creates an end-user with it. Reservations in the checkpoint keep
+// other processes from doing the same.
 //
 // # Contexts
 //
-// What the package asks, of Dixa as of the checkpoint, it asks with Session.Starting: nobody needs the answer once the run stops. A creation
-// leaves only while Starting lasts, and is then awaited with Session.Working, because a creation without an answer is in doubt. What Dixa has
-// said is recorded with Session.Recording: else the next run has to find it out again, at worst over a long search. A reservation is made
-// with Starting, as nothing depends on it before the creation leaves, and given back with Recording.
+// Reads and look-ups, in Dixa and in the checkpoint, use Session.Starting: nobody needs the answer once the run stops. A creation is sent
+// only before Starting ends, and then runs under Session.Working, because a creation without an answer is in doubt. Answers of Dixa are
+// recorded with Session.Recording: otherwise the next run has to find them out again, at worst in a long search. A reservation is made
+// with Starting, because nothing depends on it before the creation is sent, and released with Recording.
 //
-// # A new kind of identifier
+// # Adding a kind of identifier
 //
-// Matcher.identifier reads it, Matcher.MeansNobody recognises values that stand for nobody, LookUpBy and the functions beside it say what
-// Dixa calls it, compared says when two values are the same, directoryKinds gives it a bit, and kindNames and companionKinds give it a name.
+// Matcher.identifier parses it, Matcher.IsPlaceholder recognises values that identify nobody, LookUpBy and the functions beside it map it
+// to Dixa's kinds, compared defines when two values are equal, directoryKinds gives it a bit, and kindNames and companionKinds give it a
+// name.
 package people

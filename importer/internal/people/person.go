@@ -10,28 +10,28 @@ import (
 	"dixa-import/source"
 )
 
-// Matcher reads the identifiers of people and tells people apart by them. It is safe for concurrent use.
+// Matcher parses the identifiers of people and distinguishes people by them. It is safe for concurrent use.
 type Matcher struct {
 	cfg     session.Config
-	ignored map[checkpoint.Identifier]bool // values that mean nobody, because the configuration says so
+	ignored map[checkpoint.Identifier]bool // values that the configuration declares to be placeholders
 }
 
-// NewMatcher returns a Matcher. Of the configuration, which has its defaults, it uses Source, Match, Region, Ignore and AnonymousName.
+// NewMatcher returns a Matcher. It uses Source, Match, Region, Ignore and AnonymousName of cfg, whose defaults must be filled in.
 func NewMatcher(cfg session.Config) *Matcher {
 	return &Matcher{cfg: cfg, ignored: ignoredValues(cfg.Ignore, cfg.Region)}
 }
 
-// Person is an end-user as a transcript describes it, with the identifiers that can be used.
+// Person is an end-user as a transcript describes it, with its usable identifiers.
 type Person struct {
-	IDs       []checkpoint.Identifier // by which it is looked up, the strongest first; empty in the zero value alone
-	Also      []checkpoint.Identifier // others, for its creation and when Dixa says that it exists
+	IDs       []checkpoint.Identifier // for look-ups, strongest first; empty only in the zero value
+	Also      []checkpoint.Identifier // further ones, for its creation and for look-ups when Dixa says that it exists
 	Name      string
-	Anonymous bool    // its only identifier is made from the transcript's id
+	Anonymous bool    // its only identifier is derived from the transcript's id
 	Ignored   Ignored // values of the transcript that were not used
 }
 
-// Person reads the end-user of a transcript. Values that mean nobody, and those that cannot be read as an address or a number, are not used.
-// A person without any identifier gets one that is made from the transcript's id.
+// Person returns the end-user of a transcript. Placeholders, and values that are not a valid address or number, are not used. A person
+// without any identifier gets one that is derived from the transcript's id.
 func (m *Matcher) Person(t *source.Transcript) Person {
 	p := Person{Name: readName(t.EndUser.Name)}
 	values := map[checkpoint.IdentifierKind]string{}
@@ -67,10 +67,10 @@ func (m *Matcher) Person(t *source.Transcript) Person {
 	return p
 }
 
-// Anonymous reports whether a transcript has no identifier of its end-user that can be used.
+// Anonymous reports whether a transcript has no usable identifier of its end-user.
 func (m *Matcher) Anonymous(t *source.Transcript) bool { return m.Person(t).Anonymous }
 
-// readName returns the name of a person, "" for a word that programs write where there is none.
+// readName returns the name of a person, "" for a word that programs write if there is no name.
 func readName(s string) string {
 	s = trimmed(s)
 	if bare := lettersAndDigits(strings.ToLower(s)); noName[bare] || isTemplate(s) {
@@ -79,18 +79,19 @@ func readName(s string) string {
 	return s
 }
 
-// noName are values of names that nobody filled in, letters and digits alone. "" is among them: a name has letters or digits.
+// noName lists values of names that were never filled in, reduced to letters and digits. It includes "", because a name has letters or
+// digits.
 var noName = map[string]bool{"": true, "undefined": true, "null": true, "none": true, "nil": true, "nan": true, "na": true,
 	"undefinedundefined": true, "nullnull": true, "nonenone": true}
 
-// All returns all identifiers of a person, those of the look-up first.
+// All returns all identifiers of a person: IDs, then Also.
 func (p Person) All() []checkpoint.Identifier {
 	return append(append(make([]checkpoint.Identifier, 0, len(p.IDs)+len(p.Also)), p.IDs...), p.Also...)
 }
 
-// Identifiers returns identifiers of a person as the checkpoint knows them, and the kinds of those that cannot be read: an external id is
-// taken as it is written, email addresses and phone numbers as in transcripts, in the given region. Values that mean nobody in a transcript
-// are identifiers here, and so is an address as earlier versions wrote it: the checkpoint may have it.
+// Identifiers returns identifiers of a person in the form that the checkpoint stores, and the kinds of those that are not valid. External
+// ids are used as written; email addresses and phone numbers are parsed as in transcripts, in the given region. Placeholders, and addresses
+// in the form that earlier versions stored, count as identifiers here, because the checkpoint may contain them.
 func Identifiers(externalIDs, emails, phones []string, region string) (ids []checkpoint.Identifier, unreadable []checkpoint.IdentifierKind) {
 	add := func(kind checkpoint.IdentifierKind, values ...string) {
 		known := false

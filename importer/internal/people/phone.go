@@ -24,7 +24,7 @@ var (
 	whatsAppID     = regexp.MustCompile(`(?i)^(\d{6,15})(?::\d+)?@(?:c\.us|s\.whatsapp\.net)$`)
 )
 
-// plainDigits returns a text with the digits of all scripts as 0 to 9, and all dashes as hyphens.
+// plainDigits replaces the digits of all scripts with 0 to 9, and all dashes with hyphens.
 func plainDigits(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -48,7 +48,7 @@ func plainDigits(s string) string {
 	}, s)
 }
 
-// readPhones returns the numbers in a text, in E.164 and in order.
+// readPhones returns the phone numbers in a text, in E.164 format and in order.
 func readPhones(s, region string) (found []string) {
 	s = plainDigits(plain(s))
 	add := func(part string) bool {
@@ -58,7 +58,7 @@ func readPhones(s, region string) (found []string) {
 		}
 		return number != ""
 	}
-	if phoneExtension.MatchString(s) && add(s) { // its own commas are no list
+	if phoneExtension.MatchString(s) && add(s) { // a comma before an extension doesn't separate numbers
 		return found
 	}
 	for _, part := range strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(",;|\n\r\t", r) }) {
@@ -71,7 +71,7 @@ func readPhones(s, region string) (found []string) {
 	return found
 }
 
-// readPhone returns a number in E.164, without an extension, or "" if the text is not a number or could be two people's.
+// readPhone returns a number in E.164 format without its extension, or "" if the text is not a number or is ambiguous.
 func readPhone(s, region string) string {
 	s = strings.TrimSpace(s)
 	if m := whatsAppID.FindStringSubmatch(s); m != nil {
@@ -82,19 +82,19 @@ func readPhone(s, region string) string {
 		s, _, _ = strings.Cut(s[m[1]:], "?")
 		s, _, _ = strings.Cut(s, "@")
 		s, _, _ = strings.Cut(s, "&")
-		if international && s != "" && s[0] >= '1' && s[0] <= '9' { // such links name a number with its country
+		if international && s != "" && s[0] >= '1' && s[0] <= '9' { // such links contain the country code without a plus sign
 			s = "+" + s
 		}
 	}
 	s = strings.TrimSpace(strings.ReplaceAll(phoneLabel.ReplaceAllString(s, ""), "%2B", "+"))
 	s = phoneTail.ReplaceAllString(phoneExtension.ReplaceAllString(s, ""), "")
-	if floatTail.MatchString(s) { // a table's number
+	if floatTail.MatchString(s) { // a spreadsheet turned the number into a float
 		s, _, _ = strings.Cut(s, ".")
 	}
 	if !phoneRest.MatchString(s) {
 		return ""
 	}
-	// (0) is dialled within the country alone; where it belongs to the number, only that is one.
+	// (0) is usually dialled only within the country. If it is part of the number, only the form with it is valid.
 	if without := trunkZero.ReplaceAllString(s, ""); without != s {
 		number := readDigits(without, region)
 		if with := readDigits(s, region); with != "" && with != number && isValid(with) && !isValid(number) {
@@ -105,7 +105,7 @@ func readPhone(s, region string) string {
 	return readDigits(s, region)
 }
 
-// readDigits reads a number that has no more than digits and punctuation.
+// readDigits parses a number that consists of digits and punctuation.
 func readDigits(s, region string) string {
 	if at := strings.LastIndexByte(s, '+'); at >= 0 {
 		if strings.Trim(digits(s[:at]), "0") != "" { // two numbers
@@ -125,21 +125,21 @@ func readDigits(s, region string) string {
 	if national != "" && isValid(national) {
 		own, foreign = append(own, national), ""
 	}
-	switch meant := clearest(own); {
+	switch best := chooseReading(own); {
 	case len(own) == 0 && !isValid(foreign) && !dialsDouble0(region):
-		return "" // whatever was dialled, it was no country code after 00
+		return "" // what follows 00 is not a country code
 	case len(own) == 0:
 		return foreign
-	case foreign != meant && isValid(foreign) && isOwn(foreign, region):
-		return "" // a number abroad as the region dials, or its own one as others dial it
+	case foreign != best && isValid(foreign) && isOwn(foreign, region):
+		return "" // ambiguous: a foreign number with the region's prefix, or one of the region with the prefix 00
 	default:
-		return meant
+		return best
 	}
 }
 
-// clearest chooses among the readings of a number, the longest prefix last: the one that is in service, the last one if none is, none if
-// several are.
-func clearest(readings []string) string {
+// chooseReading chooses among the readings of a number, which are in order of prefix length: the valid one, the last one if none is valid,
+// or "" if several are.
+func chooseReading(readings []string) string {
 	if len(readings) == 0 {
 		return ""
 	}
@@ -154,8 +154,8 @@ func clearest(readings []string) string {
 	return ""
 }
 
-// international reads digits that begin with a country code. Nothing but a zero that is dialled within the country alone may be
-// missing from what they become.
+// international parses digits that begin with a country code. The result may lack only a trunk zero, which is dialled within the country;
+// if the library drops anything else, the result is "".
 func international(bare string) string {
 	if bare == "" || bare[0] == '0' {
 		return ""
@@ -172,7 +172,7 @@ func international(bare string) string {
 	return e164
 }
 
-// domestic reads digits as they are dialled within a region, or without the plus sign of its own country code.
+// domestic parses digits as dialled within a region, or with the region's country code but without the plus sign.
 func domestic(bare, region string) string {
 	code := phonenumbers.GetCountryCodeForRegion(region)
 	if code == 0 || bare == "" {
@@ -180,7 +180,7 @@ func domestic(bare, region string) string {
 	}
 	text := bare
 	if prefix := internationalPrefix(region); prefix != nil && len(prefix.FindString(bare)) > 0 || strings.HasPrefix(bare, "00") {
-		text = "+" + strconv.Itoa(code) + bare // else the library takes them for an international prefix
+		text = "+" + strconv.Itoa(code) + bare // otherwise the library strips an international prefix
 	}
 	number, ok := parse(text, region)
 	if !ok || int(number.GetCountryCode()) != code {
@@ -189,7 +189,8 @@ func domestic(bare, region string) string {
 	return phonenumbers.Format(number, phonenumbers.E164)
 }
 
-// abroad reads digits as those of an international call from a region, one reading for each length of its international prefix.
+// abroad parses digits as an international call from a region. It returns a reading for each prefix of the digits that matches the region's
+// international prefix.
 func abroad(bare, region string) (readings []string) {
 	prefix := internationalPrefix(region)
 	if prefix == nil {
@@ -208,7 +209,7 @@ func abroad(bare, region string) (readings []string) {
 
 func parse(s, region string) (*phonenumbers.PhoneNumber, bool) {
 	n, err := phonenumbers.Parse(s, region)
-	// A number without its area code could be anybody's.
+	// A number without its area code is ambiguous.
 	return n, err == nil && phonenumbers.IsPossibleNumberWithReason(n) == phonenumbers.IS_POSSIBLE
 }
 
@@ -222,7 +223,7 @@ func isOwn(e164, region string) bool {
 	return err == nil && int(n.GetCountryCode()) == phonenumbers.GetCountryCodeForRegion(region)
 }
 
-// isNobodysPhone reports whether a number in E.164 is one that nobody has.
+// isNobodysPhone reports whether a number in E.164 format is a placeholder.
 func isNobodysPhone(e164 string) bool {
 	n, err := phonenumbers.Parse(e164, "ZZ")
 	return err == nil && (isNobodysNumber(phonenumbers.GetNationalSignificantNumber(n)) || isNobodysNumber(digits(e164)) ||
@@ -236,7 +237,7 @@ var internationalPrefixes = sync.OnceValue(func() map[string]*regexp.Regexp {
 		return out
 	}
 	for _, m := range all.GetMetadata() {
-		// A tilde is a pause for the dial tone. Only the longest match tells whether all digits belong to the prefix.
+		// A tilde is a pause for the dial tone. Only the longest match shows whether all digits belong to the prefix.
 		if p := strings.ReplaceAll(m.GetInternationalPrefix(), "~", ""); p != "" {
 			if compiled, err := regexp.Compile("^(?:" + p + ")"); err == nil {
 				compiled.Longest()
@@ -247,7 +248,7 @@ var internationalPrefixes = sync.OnceValue(func() map[string]*regexp.Regexp {
 	return out
 })
 
-// dialsDouble0 reports whether 00 is all that is dialled before a country code in a region, or does not begin what is.
+// dialsDouble0 reports whether a region's international prefix is 00, or does not begin with 00, or is unknown.
 func dialsDouble0(region string) bool {
 	prefix := internationalPrefix(region)
 	if prefix == nil || prefix.FindString("00") == "00" {
@@ -257,5 +258,5 @@ func dialsDouble0(region string) bool {
 	return !strings.HasPrefix(pattern, "00") && !strings.HasPrefix(pattern, "0[0")
 }
 
-// internationalPrefix returns what is dialled before a country code in a region, nil if that is not known.
+// internationalPrefix returns what is dialled before a country code in a region, nil if unknown.
 func internationalPrefix(region string) *regexp.Regexp { return internationalPrefixes()[region] }

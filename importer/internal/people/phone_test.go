@@ -11,16 +11,16 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// spellings are texts that a regular expression matches, at most so many.
-func spellings(t *testing.T, pattern string, most int) []string {
+// spellings returns at most limit texts that a regular expression matches.
+func spellings(t *testing.T, pattern string, limit int) []string {
 	t.Helper()
 	re, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := spell(re.Simplify())
-	if len(out) > most {
-		out = out[:most]
+	if len(out) > limit {
+		out = out[:limit]
 	}
 	return out
 }
@@ -62,10 +62,10 @@ func spell(re *syntax.Regexp) []string {
 	case syntax.OpEmptyMatch:
 		return []string{""}
 	}
-	panic("a prefix uses " + re.String())
+	panic("unsupported expression in a prefix: " + re.String())
 }
 
-// examples are numbers of all countries, by region, each in service.
+// examples returns a valid number of each region.
 func examples() map[string]string {
 	out := map[string]string{}
 	for region := range phonenumbers.GetSupportedRegions() {
@@ -79,8 +79,8 @@ func examples() map[string]string {
 	return out
 }
 
-// TestNumbersOfOtherCountries: what is dialled in any region for a number of any other country is that number, or none.
-func TestNumbersOfOtherCountries(t *testing.T) {
+// TestForeignNumberIsCorrectOrUnread: a number of another country, as dialled in any region, is read correctly or not at all.
+func TestForeignNumberIsCorrectOrUnread(t *testing.T) {
 	t.Parallel()
 	all, err := phonenumbers.MetadataCollection()
 	if err != nil {
@@ -116,8 +116,8 @@ func TestNumbersOfOtherCountries(t *testing.T) {
 	}
 }
 
-// TestNumbersOfEveryRegion: a number is the same however it is written in its own country, and with its country code anywhere.
-func TestNumbersOfEveryRegion(t *testing.T) {
+// TestSpellingsGiveOneNumber: every way to write a number in its own country, and with its country code, gives the same number.
+func TestSpellingsGiveOneNumber(t *testing.T) {
 	t.Parallel()
 	kinds := []phonenumbers.PhoneNumberType{phonenumbers.MOBILE, phonenumbers.FIXED_LINE, phonenumbers.TOLL_FREE}
 	for region := range phonenumbers.GetSupportedRegions() {
@@ -135,7 +135,7 @@ func TestNumbersOfEveryRegion(t *testing.T) {
 				got := readPhone(plainDigits(plain(written)), region)
 				if n, err := phonenumbers.Parse(written, region); err == nil && written == phonenumbers.Format(n, phonenumbers.NATIONAL) &&
 					phonenumbers.Format(n, phonenumbers.E164) != want {
-					continue // the library formats it as another number, once
+					continue // the library formats one number in a way that it parses as another
 				}
 				if got != want && (got != "" || !strings.HasPrefix(written, "00")) {
 					t.Errorf("%s in %s is %q, want %s", written, region, got, want)
@@ -145,7 +145,7 @@ func TestNumbersOfEveryRegion(t *testing.T) {
 	}
 }
 
-func TestNumbers(t *testing.T) {
+func TestReadPhones(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		region, written string
@@ -157,7 +157,7 @@ func TestNumbers(t *testing.T) {
 		{"KR", "001 45 12 34 56 78", []string{"+4512345678"}},
 		{"KR", "00700 45 12 34 56 78", []string{"+4512345678"}},
 		{"TH", "001 45 12 34 56 78", []string{"+4512345678"}},
-		{"ID", "001 45 12 34 56 78", nil}, // it is dialled there, and is not in the metadata
+		{"ID", "001 45 12 34 56 78", nil}, // 001 is dialled there, but is not in the metadata
 		{"ID", "008 45 12 34 56 78", []string{"+4512345678"}},
 		{"BR", "0021 45 12 34 56 78", []string{"+4512345678"}},
 		{"US", "011 45 12 34 56 78", []string{"+4512345678"}},
@@ -165,7 +165,7 @@ func TestNumbers(t *testing.T) {
 		{"RU", "8~10 45 12 34 56 78", []string{"+4512345678"}},
 		{"AU", "0014512345678", nil},
 		{"AU", "0061 2 9374 4000", []string{"+61293744000"}},
-		{"TH", "0066 2 123 4567", nil}, // or a number of Indonesia
+		{"TH", "0066 2 123 4567", nil}, // could also be a number in Indonesia
 		{"DK", "0011 45 12 34 56 78", nil},
 		{"DK", "0045 12 34 56 78", []string{"+4512345678"}},
 		{"US", "0045 12 34 56 78", []string{"+4512345678"}},
@@ -198,7 +198,7 @@ func TestNumbers(t *testing.T) {
 		{"DK", "+45 12345678, +45 87654321", []string{"+4512345678", "+4587654321"}},
 		{"DK", "+45 12345678 / 87654321", []string{"+4512345678", "+4587654321"}},
 		{"DE", "030/12345678", []string{"+493012345678"}},
-		{"US", "234-5678", nil}, // whose area code is not known
+		{"US", "234-5678", nil}, // without area code
 		{"DK", "call me", nil},
 		{"DK", "c-12345678", nil},
 		{"DK", "1234 home", nil},

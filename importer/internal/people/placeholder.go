@@ -8,11 +8,12 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// Bots write values such as "undefined" when they do not know the customer. Taken for identifiers, they would make one customer of everybody
-// who has them. A value that is wrongly taken for a placeholder only costs its transcript an end-user of its own. The README lists them.
+// Bots write values such as "undefined" when they do not know the customer. If such a placeholder were used as an identifier, all customers
+// who have it would become one. If a real value is mistaken for a placeholder, its transcript only gets an end-user of its own. The README
+// describes the placeholders.
 
-// nobody are words that mean nobody, letters and digits alone, in lower case. They count for external ids, and for what is
-// before the @ of an address, whatever the domain.
+// nobody lists placeholder words in lower case, reduced to letters and digits. They apply to external ids, and to the local part of an
+// email address at any domain.
 var nobody = set(`undefined null none nil noone nobody anonymous anon anonym anonyme anonymo anonimo anónimo anônimo guest unknown
 	unidentified noemail nomail nophone noid nouser noname novalue notset notprovided notavailable notapplicable notknown notfound
 	missing empty blank placeholder dummy fake invalid redacted anonymized anonymised deleted removed masked hidden mailerdaemon
@@ -20,15 +21,15 @@ var nobody = set(`undefined null none nil noone nobody anonymous anon anonym ano
 	onbekend anoniem ukendt gæst okänd gäst ukjent gjest tuntematon vieras nieznany gość brak ismeretlen vendég neznámý bilinmeyen
 	misafir неизвестно неизвестный аноним гость невідомо гість 不明 匿名 ゲスト なし 游客 访客 未知 訪客 없음 손님 알수없음 مجهول ضيف زائر`)
 
-// nobodyElse are words that mean nobody as external ids, but may be somebody's address.
+// nobodyElse lists words that are placeholders as external ids, but may be the local part of a real address.
 var nobodyElse = set(`na nan false true default user customer client visitor contact enduser subscriber member person sender
 	id uid uuid guid test tester testing example sample demo foo bar foobar asdf qwerty void error infinity nothing tbd todo
 	optionalempty promisepending objectobject objectnull objectundefined yourid youruserid sinnombre`)
 
-// suffixes are what follows such a word sometimes, as in "anonymous user".
+// suffixes are words that may follow a placeholder, as in "anonymous user".
 var suffixes = []string{"user", "customer", "client", "visitor", "person", "id"}
 
-// sampleLocals are local parts of the addresses that forms show as examples, and sampleDomains their domains.
+// sampleLocals are the local parts of example addresses in forms, and sampleDomains their domains.
 var (
 	sampleLocals = set(`example sample test testing tester testuser testmail testemail user username name firstname lastname email mail myemail
 		youremail yourname yourmail someone somebody customer client no non foo bar foobar asdf qwerty abc xyz demo visitor default`)
@@ -36,7 +37,7 @@ var (
 		placeholder dummy fake invalid localhost none null undefined nowhere somewhere noemail nomail foo bar foobar asdf qwerty abc xyz`)
 )
 
-// sampleIDs are identifiers that documentation uses, and what one types to get past a form.
+// sampleIDs are identifiers from documentation, and values that people type to get past a form.
 var sampleIDs = set(`123e4567e89b12d3a456426614174000 123e4567e89b12d3a456426655440000 3fa85f6457174562b3fc2c963f66afa6
 	550e8400e29b41d4a716446655440000 00000000000040008000000000000000 12345678 123456789 1234567890 0123456789 987654321 9876543210`)
 
@@ -48,18 +49,18 @@ func set(words string) map[string]bool {
 	return out
 }
 
-// template matches placeholders of the common template languages that a program should have filled in, and what programs fill in where they
-// have no value.
+// template matches placeholders of common template languages that a program failed to fill in, and what programs print for a missing
+// value.
 var template = regexp.MustCompile(`\{\{.*\}\}|\$\{.*\}|#\{.*\}|@\{.*\}|%\{.*\}|\$\(.*\)|<%.*%>|\{%.*%\}|\[\[.*\]\]|\*\|.*\|\*|%%.+%%|\[object |%!|` +
 	`^\{[A-Za-z_][\w. -]*\}$|^\{\d?\}$|^\[[A-Za-z_][A-Za-z_. -]*\]$|^<[A-Za-z_][A-Za-z_. -]*>$|^<\w+ .*>$|^%[-+0-9.]*[sdviuq@]$|` +
 	`^%[A-Za-z_]\w*%$|^\$[A-Za-z_][\w.]*$|^:[A-Za-z_]+$|^__[A-Za-z]\w*__$`)
 
 var bracedID = regexp.MustCompile(`^\{[0-9A-Fa-f]{8}-[0-9A-Fa-f-]{27}\}$`)
 
-// isTemplate reports whether a value was never filled in.
+// isTemplate reports whether a value is a template that was never filled in.
 func isTemplate(s string) bool { return template.MatchString(s) && !bracedID.MatchString(s) }
 
-// meansNobody reports whether a value of any kind stands for a customer who is not known.
+// meansNobody reports whether a value of any kind is a placeholder for an unknown customer.
 func meansNobody(s string) bool {
 	s = strings.ToLower(s)
 	bare := lettersAndDigits(s)
@@ -106,7 +107,7 @@ func repeated(s string) bool {
 	return s != "" && strings.Trim(s, s[:1]) == ""
 }
 
-// isNobodysAddress reports whether an address, in lower case, is nobody's, or only an example.
+// isNobodysAddress reports whether an address in lower case is a placeholder or an example.
 func isNobodysAddress(address string) bool {
 	local, domain, ok := strings.Cut(address, "@")
 	if !ok {
@@ -133,15 +134,14 @@ func isNobodysAddress(address string) bool {
 	return sampleLocals[bare] && (sampleDomains[name] || top == "test" || top == "example" || top == "invalid" || top == "localhost")
 }
 
-// isNobodysNumber reports whether digits, of a whole number or after the country code, are a number that nobody has: one digit repeated, or
-// digits in sequence.
+// isNobodysNumber reports whether a number, with or without its country code, is a placeholder: one digit repeated, or a sequence.
 func isNobodysNumber(digits string) bool {
 	const up, down = "01234567890123456789", "98765432109876543210"
 	return len(digits) >= 6 && repeated(digits) || len(digits) >= 9 && (strings.Contains(up, digits) || strings.Contains(down, digits))
 }
 
-// MeansNobody reports whether an identifier, normalised, stands for nobody: by itself, or because the configuration says so.
-func (m *Matcher) MeansNobody(id checkpoint.Identifier) bool {
+// IsPlaceholder reports whether a normalised identifier identifies nobody: by its form, or because the configuration says so.
+func (m *Matcher) IsPlaceholder(id checkpoint.Identifier) bool {
 	if m.ignored[checkpoint.Identifier{Kind: id.Kind, Value: strings.ToLower(id.Value)}] {
 		return true
 	}
@@ -154,7 +154,7 @@ func (m *Matcher) MeansNobody(id checkpoint.Identifier) bool {
 	return meansNobody(id.Value) || strings.Contains(id.Value, "@") && isNobodysAddress(strings.ToLower(id.Value))
 }
 
-// ignoredValues returns the values that the configuration adds, normalised for each kind of identifier.
+// ignoredValues returns the placeholders from the configuration, normalised for each kind of identifier.
 func ignoredValues(values []string, region string) map[checkpoint.Identifier]bool {
 	out := map[checkpoint.Identifier]bool{}
 	for _, v := range values {

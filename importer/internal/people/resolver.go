@@ -14,55 +14,55 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// Hooks are what the resolver asks of the work on transcripts, and tells it. All are set, and safe for concurrent use.
+// Hooks connect the resolver to the rest of the run. All must be set and safe for concurrent use.
 type Hooks struct {
 	Admit        func() error                              // returns when the run may create end-users, or why it may not
-	WorkersIdle  func() bool                               // reports whether fewer transcripts wait for a worker, their end-users known, than there are workers
-	LookUpWindow func() (lag, spread time.Duration)        // how long look-ups may lag, and over how long looks prove that somebody is not there
-	LooksAgain   func()                                    // told when somebody has to know how long look-ups lag
-	Created      func(id string, by checkpoint.Identifier) // told of an end-user of each creation
-	Found        func(id string)                           // told of an end-user that the checkpoint or Dixa knew
-	Succeeded    func(ops ...dixa.Operation)               // told of operations that did what they were asked for
+	WorkersIdle  func() bool                               // reports whether fewer transcripts with known end-users wait for a worker than there are workers
+	LookUpWindow func() (lag, spread time.Duration)        // how long look-ups may lag, and how long the looks must last that prove absence
+	NeedsLag     func()                                    // called when the Resolver needs to know how long look-ups lag
+	Created      func(id string, by checkpoint.Identifier) // called for one end-user of each creation
+	Found        func(id string)                           // called for an end-user that the checkpoint or Dixa already had
+	Succeeded    func(ops ...dixa.Operation)               // called for operations that succeeded
 }
 
-// Resolver finds the end-users of transcripts, or creates them: each person once, however many transcripts are that person's.
+// Resolver finds or creates the end-users of transcripts. It creates each person once, however many transcripts the person has.
 type Resolver struct {
 	s       *session.Session
 	m       *Matcher
 	hooks   Hooks
 	creator *creator
 	saves   *batch.Group[checkpoint.EndUser, struct{}] // of end-users that were found
-	lookUps chan struct{}                              // one for each look-up under way, so that they leave the limiter to the imports
+	lookUps chan struct{}                              // limits concurrent look-ups, so that imports get their share of the rate limit
 
 	directory directory      // with Config.Preload
-	profiles  memo[owner]    // what end-users have who were found by what others have, too
-	sharers   memo[[]string] // with Config.Reconcile: who shares an identifier with an end-user
+	profiles  memo[owner]    // the identifiers of end-users that were found by one that may be shared
+	sharers   memo[[]string] // with Config.Reconcile: end-users that share an identifier with the key
 
 	mu    sync.Mutex                              // guards what follows
-	lines map[checkpoint.Identifier]chan struct{} // of the last in line for an identifier, closed when that one leaves it
+	lines map[checkpoint.Identifier]chan struct{} // of the last Resolution in a line, closed when it leaves
 	cache idCache
-	gone  map[string]bool // end-users that Dixa does not know any more, though their ids may still be found somewhere
+	gone  map[string]bool // end-users that Dixa no longer has, though look-ups or the checkpoint may still return them
 }
 
 const (
-	// saveBatch is how many end-users one transaction records at most.
+	// saveBatch is the maximum number of end-users that one transaction records.
 	saveBatch = 256
-	// heldPause is how often a reservation of another run is looked at.
+	// heldPause is the interval between looks at another run's reservation.
 	heldPause = 250 * time.Millisecond
 )
 
-// NewResolver returns a Resolver for a session that has begun.
+// NewResolver returns a Resolver for a session on which Begin has been called.
 func NewResolver(s *session.Session, m *Matcher, hooks Hooks) *Resolver {
 	u := &Resolver{s: s, m: m, hooks: hooks, lines: map[checkpoint.Identifier]chan struct{}{}, lookUps: make(chan struct{}, (s.Workers+1)/2),
 		gone: map[string]bool{}}
-	u.creator = &creator{u: u, maxBatch: CreationMost}
+	u.creator = &creator{u: u, maxBatch: MaxCreationBatch}
 	u.saves = batch.New(saveBatch, func(users []checkpoint.EndUser) ([]struct{}, error) {
 		return make([]struct{}, len(users)), u.save(users...)
 	})
 	return u
 }
 
-// Wait returns when the goroutines of the Resolver have ended. No Resolve is under way, and none begins.
+// Wait waits until the goroutines of the Resolver have ended. It must not be called while Resolve is running.
 func (u *Resolver) Wait() { u.creator.running.Wait() }
 
 // Resolution is the search for the end-user of one transcript. The caller sets Key and Place, and Person before Recall.
@@ -71,17 +71,17 @@ type Resolution struct {
 	Person Person
 	Place  Place
 
-	Others  []string                  // found by Resolve: end-users that share an identifier with the person, and are somebody else
-	LeftOut []checkpoint.PartialError // set by Resolve: what the person was created without
+	Others  []string                  // set by Resolve: other end-users that share an identifier with the person
+	LeftOut []checkpoint.PartialError // set by Resolve: identifiers that the person was created without
 
-	stranger bool      // Recall has found that the checkpoint does not know the person
-	standing *standing // nil: it is in no line
+	stranger bool      // Recall found that the checkpoint does not know the person
+	position *position // nil: it is in no line
 }
 
-// Place is what a transcript occupies while it is worked on.
+// Place is what a transcript occupies while it is in progress.
 type Place interface {
-	Leave()          // gives it up, before a wait that may be long
-	HasWorker() bool // reports whether it keeps a worker from other transcripts
+	Leave()          // frees it, before a wait that may be long
+	HasWorker() bool // reports whether it occupies a worker
 }
 
 // Reason is why a transcript has no end-user.
@@ -89,9 +89,9 @@ type Reason int
 
 // The reasons for an Error.
 const (
-	Unavailable Reason = iota // Dixa or another run gave no clear answer: another run may have more luck
+	Unavailable Reason = iota // there was no clear answer from Dixa or another run: a later run may succeed
 	Refused                   // Dixa refused to look the person up or to create it
-	Conflict                  // Dixa says that the person exists, and does not find it
+	Conflict                  // Dixa says that the person exists, but does not find it
 )
 
 // Error describes why a transcript has no end-user.
@@ -104,8 +104,8 @@ func (e *Error) Error() string { return e.Err.Error() }
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// DeniedError is a look-up or a creation that was answered 401 or 403. Whether that concerns this person alone is for the goroutine of the
-// transcript to find out, which may wait.
+// DeniedError says that Dixa answered 401 or 403 to a look-up or a creation. The caller of Resolve, which may wait, finds out whether that
+// concerns this person alone.
 type DeniedError struct{ Err error }
 
 func (e *DeniedError) Error() string { return e.Err.Error() }
@@ -124,7 +124,7 @@ func (u *Resolver) Resolve(r *Resolution) (id string, created bool, err error) {
 	return id, created, err
 }
 
-// resolve is Resolve without the others who share an identifier with the person.
+// resolve is Resolve without findOthers.
 func (u *Resolver) resolve(r *Resolution) (id string, created bool, err error) {
 	defer u.LeaveLines(r)
 	if id = u.cached(r.Person.IDs[0]); id != "" {
@@ -143,7 +143,7 @@ func (u *Resolver) resolve(r *Resolution) (id string, created bool, err error) {
 			return "", false, err
 		}
 	}
-	r.stranger = false // that was so right after the transcript was claimed
+	r.stranger = false // it only holds right after the transcript was claimed
 	s := &search{u: u, r: r, ask: u.ask}
 	if u.s.Preload {
 		s.ask = u.askDirectory
@@ -155,7 +155,7 @@ func (u *Resolver) resolve(r *Resolution) (id string, created bool, err error) {
 	return u.create(s)
 }
 
-// Recall asks the checkpoint for the people of many transcripts at once. Should that fail, each Resolve asks for itself.
+// Recall reads the end-users of many transcripts from the checkpoint in one query. If that fails, each Resolve reads its own.
 func (u *Resolver) Recall(all []*Resolution) {
 	var ids []checkpoint.Identifier
 	for _, r := range all {
@@ -179,7 +179,7 @@ func (u *Resolver) Recall(all []*Resolution) {
 // WorkerBusy tells the Resolver that one more transcript has its end-user and is about to be sent.
 func (u *Resolver) WorkerBusy() { u.creator.workerBusy() }
 
-// Forget drops an end-user that Dixa does not know any more.
+// Forget removes an end-user that Dixa no longer has from the caches and the checkpoint.
 func (u *Resolver) Forget(id string) error {
 	u.profiles.drop(id)
 	u.mu.Lock()
@@ -191,7 +191,7 @@ func (u *Resolver) Forget(id string) error {
 	})
 }
 
-// known asks the checkpoint whose identifiers are.
+// known returns the end-users that the checkpoint has for identifiers.
 func (u *Resolver) known(ids []checkpoint.Identifier) (known map[checkpoint.Identifier]string, err error) {
 	err = u.read("read end-users", func(ctx context.Context) (err error) {
 		known, err = u.s.Store.FindEndUsers(ctx, u.s.Organisation, ids)
@@ -200,7 +200,7 @@ func (u *Resolver) known(ids []checkpoint.Identifier) (known map[checkpoint.Iden
 	return known, err
 }
 
-// create has the person created, without the identifiers that somebody else has, unless the checkpoint or Dixa turn out to know it.
+// create creates the person without the identifiers that somebody else has, unless it turns up in the checkpoint or in Dixa meanwhile.
 func (u *Resolver) create(s *search) (id string, created bool, err error) {
 	if err := u.hooks.Admit(); err != nil {
 		return "", false, err
@@ -219,7 +219,7 @@ func (u *Resolver) create(s *search) (id string, created bool, err error) {
 			return made.id, true, err
 		case err == nil: // the checkpoint knows somebody by one of the identifiers
 			if known++; known > u.s.MaxAttempts {
-				return "", false, unavailable("another run changes whose the end-user's identifiers are")
+				return "", false, unavailable("another run keeps changing the owners of the end-user's identifiers")
 			}
 			if id, err = u.foundMeanwhile(s, made.id); err != nil || id != "" {
 				return id, false, err
@@ -228,9 +228,9 @@ func (u *Resolver) create(s *search) (id string, created bool, err error) {
 		case errors.Is(err, errPersonHeld):
 			s.r.Place.Leave()
 			if held += heldPause; u.s.API.Stats().Down {
-				held = 0 // everybody waits
+				held = 0 // the other run waits too
 			}
-			// A run that got no clear answer keeps its reservation: two such runs must not wait for each other for ever.
+			// A run that got no clear answer keeps its reservation: two such runs must not wait for each other forever.
 			if held > u.s.HeldPatience {
 				return "", false, unavailable("another run has been creating the end-user for too long")
 			}
@@ -240,15 +240,15 @@ func (u *Resolver) create(s *search) (id string, created bool, err error) {
 			continue
 		case errors.Is(err, errPersonReserved):
 		case errors.Is(err, errCreationInDoubt):
-			c.absent, c.alone = false, attempt > 1    // a creation together may be what Dixa does not answer
-			if attempt++; attempt > u.s.MaxAttempts { // the reservation stays: the next run looks first
-				return "", false, unavailable("no clear answer to the creation of the end-user")
+			c.absent, c.alone = false, attempt > 1    // Dixa may fail to answer creations of several end-users
+			if attempt++; attempt > u.s.MaxAttempts { // the reservation stays, so that the next run looks first
+				return "", false, unavailable("Dixa gave no clear answer to the creation of the end-user")
 			}
 		case errors.Is(err, errPersonExists):
 			if id, err = u.existing(s); err != nil || id != "" {
 				return id, false, u.release(c.ids, err)
 			}
-			continue // somebody else was found, who has some of the identifiers
+			continue // another end-user has some of the identifiers
 		case c.reserved:
 			return "", false, u.release(c.ids, err)
 		default:
@@ -257,14 +257,14 @@ func (u *Resolver) create(s *search) (id string, created bool, err error) {
 		if id, err = u.lookAgain(s, false); err != nil {
 			return "", false, err
 		}
-		if id != "" { // the identifiers by which it was not found are free again
+		if id != "" { // release the identifiers by which it was not found
 			return id, false, u.release(c.ids, nil)
 		}
 		c.absent = true
 	}
 }
 
-// prepare puts into a creation request what nobody else has. Identifiers that turned out to be taken are reserved no longer.
+// prepare fills a creation request with the identifiers that nobody else has. It releases the reservations of the taken ones.
 func (u *Resolver) prepare(c *creationRequest, s *search) error {
 	dropped := slices.DeleteFunc(slices.Clone(c.ids), func(id checkpoint.Identifier) bool { return !slices.Contains(s.taken, id) })
 	ids := s.free(s.r.Person.All())
@@ -275,20 +275,20 @@ func (u *Resolver) prepare(c *creationRequest, s *search) error {
 	return nil
 }
 
-// leftOut returns what to record about an end-user that was created without the identifiers that are taken.
+// leftOut returns the partial errors of an end-user that was created without the taken identifiers.
 func leftOut(taken []checkpoint.Identifier) (partial []checkpoint.PartialError) {
 	for _, id := range taken {
 		partial = append(partial, checkpoint.PartialError{Kind: checkpoint.KindOther, Message: "the end-user was created without the " +
-			kindNames[id.Kind] + " of the record, which belongs to another end-user, whose stronger identifiers differ: give it to whom it belongs in Dixa, if that matters"})
+			kindNames[id.Kind] + " of the record, because another end-user with different stronger identifiers has it: if that matters, move it to the right end-user in Dixa"})
 	}
 	return partial
 }
 
 var kindNames = map[checkpoint.IdentifierKind]string{checkpoint.ExternalID: "external id", checkpoint.Email: "email address", checkpoint.Phone: "phone number"}
 
-// foundMeanwhile finds a person whom the checkpoint has come to know, or whose identifiers are taken since.
+// foundMeanwhile searches again for a person after the checkpoint returned id for one of its identifiers.
 func (u *Resolver) foundMeanwhile(s *search, id string) (string, error) {
-	if u.isGone(id) { // another run has found it somewhere
+	if u.isGone(id) { // another run recorded it again
 		return "", u.Forget(id)
 	}
 	known, err := u.known(s.r.Person.All())
@@ -298,8 +298,8 @@ func (u *Resolver) foundMeanwhile(s *search, id string) (string, error) {
 	return s.find(s.r.Person.All(), known)
 }
 
-// existing finds the end-user that Dixa says exists: by any identifier, and for a while, because lists may lag. It returns "" without an
-// error if others were found, who have some of the identifiers.
+// existing searches for the end-user that Dixa says exists: by any identifier, and for a while, because look-ups may lag. It returns ""
+// without an error if it found that other end-users have some of the identifiers.
 func (u *Resolver) existing(s *search) (string, error) {
 	before := len(s.taken)
 	id, err := u.lookAgain(s, true)
@@ -310,12 +310,12 @@ func (u *Resolver) existing(s *search) (string, error) {
 	return id, err
 }
 
-// lookAgain looks for a person by all identifiers until looks prove that it is not there: at least three over Settle, for longer where
-// look-ups lag. If untilTaken is set, it also ends when it finds that somebody else has one of the identifiers.
+// lookAgain looks for a person by all identifiers, at least three times over Settle and longer if look-ups lag, and returns "" if the
+// person is absent. If untilTaken is set, it also ends when it finds that somebody else has one of the identifiers.
 func (u *Resolver) lookAgain(s *search, untilTaken bool) (string, error) {
-	u.hooks.LooksAgain()
+	u.hooks.NeedsLag()
 	begin, before := time.Now(), len(s.taken)
-	var seeing session.Looks // those that could have seen an end-user created right before
+	var seeing session.Looks // those late enough to see an end-user that was created right before begin
 	for {
 		lag, spread := u.hooks.LookUpWindow()
 		began := time.Now()
@@ -336,7 +336,7 @@ func (u *Resolver) lookAgain(s *search, untilTaken bool) (string, error) {
 	}
 }
 
-// save records whose identifiers are, in one transaction.
+// save records end-users and their identifiers in one transaction.
 func (u *Resolver) save(users ...checkpoint.EndUser) error {
 	users = slices.DeleteFunc(slices.Clone(users), func(user checkpoint.EndUser) bool { return u.isGone(user.ID) })
 	if len(users) == 0 {
@@ -353,9 +353,9 @@ func (u *Resolver) save(users ...checkpoint.EndUser) error {
 	return err
 }
 
-// release gives a reservation back and returns why, or that it could not.
+// release releases the reservations of identifiers. It returns why, joined with the error of the release.
 func (u *Resolver) release(ids []checkpoint.Identifier, why error) error {
-	return errors.Join(why, u.record("give a reservation back", func(ctx context.Context) error {
+	return errors.Join(why, u.record("release a reservation", func(ctx context.Context) error {
 		return u.s.Store.ReleaseEndUsers(ctx, u.s.Organisation, u.s.RunID, ids)
 	}))
 }
@@ -366,7 +366,7 @@ func (u *Resolver) isGone(id string) bool {
 	return u.gone[id]
 }
 
-// read reads the checkpoint, or writes what may be left undone when the run stops.
+// read runs an operation on the checkpoint that may be skipped when the run stops.
 func (u *Resolver) read(doing string, do func(context.Context) error) error {
 	if err := u.s.Patiently(u.s.Starting, doing, do); err != nil {
 		return u.s.StoppedOr(session.Fatal(err))
@@ -374,7 +374,7 @@ func (u *Resolver) read(doing string, do func(context.Context) error) error {
 	return nil
 }
 
-// record writes what is known and must not be lost, even while the run stops.
+// record writes results that must not be lost, even while the run stops.
 func (u *Resolver) record(doing string, do func(context.Context) error) error {
 	if err := u.s.Patiently(u.s.Recording, doing, do); err != nil {
 		return session.Fatal(err)
@@ -396,7 +396,7 @@ func (u *Resolver) cached(ident checkpoint.Identifier) string {
 	return u.cache.get(ident)
 }
 
-// remembered returns whose identifiers are, as far as that is in memory.
+// remembered returns the cached end-users of identifiers.
 func (u *Resolver) remembered(ids []checkpoint.Identifier) map[checkpoint.Identifier]string {
 	known := map[checkpoint.Identifier]string{}
 	for _, ident := range ids {
@@ -418,7 +418,7 @@ func (u *Resolver) remember(id string, ids ...checkpoint.Identifier) {
 	}
 }
 
-// errorOf sorts the refusal of a look-up or a creation.
+// errorOf classifies the error of a look-up or a creation.
 func (u *Resolver) errorOf(err error) error {
 	switch {
 	case u.s.Starting.Err() != nil && session.ContextError(err) != nil:

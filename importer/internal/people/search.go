@@ -11,21 +11,21 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// search finds out whose the identifiers of a person are. An end-user that one of them leads to is that person, unless the person has a
-// stronger identifier and the end-user has another one of its kind: then it is somebody else, a member of the same family perhaps, and the
+// search looks for the end-user that has the identifiers of a person. An end-user with one of them is that person, unless the person has a
+// stronger identifier and the end-user has a different one of that kind: then it is somebody else, perhaps a family member, and the
 // identifier is taken.
 type search struct {
 	u     *Resolver
 	r     *Resolution
-	ask   func(checkpoint.Identifier) ([]owner, error) // Dixa or the directory
-	taken []checkpoint.Identifier                      // that are somebody else's
+	ask   func(checkpoint.Identifier) ([]owner, error) // queries Dixa or the directory
+	taken []checkpoint.Identifier                      // somebody else has them
 }
 
 // owner is an end-user that has an identifier.
 type owner struct {
 	id    string
-	known bool                    // has is what it has
-	has   []checkpoint.Identifier // in Dixa
+	known bool                    // has is complete
+	has   []checkpoint.Identifier // its identifiers in Dixa
 }
 
 // free returns the identifiers that are not taken.
@@ -33,8 +33,8 @@ func (s *search) free(ids []checkpoint.Identifier) []checkpoint.Identifier {
 	return slices.DeleteFunc(slices.Clone(ids), func(id checkpoint.Identifier) bool { return slices.Contains(s.taken, id) })
 }
 
-// find returns the end-user that the identifiers lead to, the strongest first: by what the checkpoint knows, which is in known, else by
-// asking Dixa. It records whose they are. "" is nobody.
+// find returns the end-user that has one of the identifiers, "" if there is none. It tries the strongest first, in known, which is what the
+// checkpoint has, and then in Dixa. It records the result.
 func (s *search) find(ids []checkpoint.Identifier, known map[checkpoint.Identifier]string) (string, error) {
 	for i, ident := range ids {
 		if slices.Contains(s.taken, ident) {
@@ -58,7 +58,7 @@ func (s *search) find(ids []checkpoint.Identifier, known map[checkpoint.Identifi
 	return "", nil
 }
 
-// owners returns who has an identifier, the oldest first: the end-user that the checkpoint knows, if it knows one.
+// owners returns the end-users that have an identifier: the one that the checkpoint has for it, else those in Dixa, oldest first.
 func (s *search) owners(ident checkpoint.Identifier, stronger []checkpoint.Identifier, knownAs string) ([]owner, error) {
 	switch {
 	case knownAs == "" || s.u.isGone(knownAs):
@@ -74,7 +74,7 @@ func (s *search) owners(ident checkpoint.Identifier, stronger []checkpoint.Ident
 	return s.ask(ident)
 }
 
-// isPerson decides whether an end-user that an identifier led to is the person, and records that.
+// isPerson reports whether an end-user that was found by an identifier is the person. If it is, isPerson records that.
 func (s *search) isPerson(o owner, stronger []checkpoint.Identifier, ident checkpoint.Identifier) (bool, error) {
 	s.u.hooks.Found(o.id)
 	if len(stronger) == 0 {
@@ -99,17 +99,17 @@ func (s *search) isPerson(o owner, stronger []checkpoint.Identifier, ident check
 			s.u.remember(o.id, theirs...)
 			return joined, err
 		}
-		// Somebody else has become that end-user meanwhile, in another process.
+		// Another process recorded an identifier of that end-user meanwhile: compare again.
 	}
 }
 
-// take notes that an identifier is somebody else's: those who wait for it go on.
+// take marks an identifier as somebody else's and leaves its line, so that the next transcript continues.
 func (s *search) take(ident checkpoint.Identifier) {
 	s.taken = append(s.taken, ident)
 	s.u.leaveLine(s.r, ident)
 }
 
-// identifiersOf returns what the checkpoint knows of an end-user.
+// identifiersOf returns the identifiers that the checkpoint has for an end-user.
 func (u *Resolver) identifiersOf(id string) (ids []checkpoint.Identifier, err error) {
 	err = u.read("read an end-user", func(ctx context.Context) (err error) {
 		ids, err = u.s.Store.EndUserIdentifiers(ctx, u.s.Organisation, id)
@@ -118,8 +118,9 @@ func (u *Resolver) identifiersOf(id string) (ids []checkpoint.Identifier, err er
 	return ids, err
 }
 
-// profile returns what is known of an end-user that the checkpoint names for an identifier: enough to decide whether it is the person with the
-// stronger ones. The checkpoint may know that, else Dixa does. There is no id if Dixa does not know the end-user.
+// profile returns an end-user that the checkpoint has for an identifier, with enough of its identifiers to decide whether it is the person
+// with the stronger ones. It reads them from the checkpoint, and from Dixa if those do not suffice. The id is "" if Dixa no longer has the
+// end-user.
 func (u *Resolver) profile(id string, ident checkpoint.Identifier, stronger []checkpoint.Identifier) (o owner, err error) {
 	has, err := u.identifiersOf(id)
 	if err != nil || u.m.Differ(has, stronger) {
@@ -132,10 +133,10 @@ func (u *Resolver) profile(id string, ident checkpoint.Identifier, stronger []ch
 	switch {
 	case session.HasStatus(err, http.StatusNotFound):
 		return owner{}, u.Forget(id)
-	case session.Denied(err): // but it may be looked up
+	case session.Denied(err): // the token may still look it up
 		owners, err := u.ask(ident)
 		at := slices.IndexFunc(owners, func(o owner) bool { return o.id == id })
-		if err != nil || at < 0 { // what it has cannot be read
+		if err != nil || at < 0 { // its identifiers cannot be read
 			return owner{id: id}, err
 		}
 		o = owners[at]
@@ -149,8 +150,8 @@ func (u *Resolver) profile(id string, ident checkpoint.Identifier, stronger []ch
 	return o, nil
 }
 
-// findOthers finds, for a run that lost its checkpoint, who else has identifiers of the person: earlier versions took those who share one for
-// one person, so that the transcript may be theirs in Dixa.
+// findOthers finds, for a run with Reconcile, the other end-users that have identifiers of the person. Earlier versions treated people who
+// share an identifier as one person, so the transcript may be under one of those end-users in Dixa.
 func (u *Resolver) findOthers(r *Resolution, id string) error {
 	if !u.s.Reconcile {
 		return nil
@@ -186,7 +187,7 @@ func (u *Resolver) get(id string) (user dixa.EndUser, err error) {
 	return u.s.API.GetEndUser(u.s.Starting, id)
 }
 
-// ask looks one identifier up in Dixa. Only end-users that really have it count.
+// ask looks an identifier up in Dixa and returns the end-users that really have it.
 func (u *Resolver) ask(ident checkpoint.Identifier) ([]owner, error) {
 	select {
 	case u.lookUps <- struct{}{}:

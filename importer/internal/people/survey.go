@@ -10,53 +10,54 @@ import (
 )
 
 const (
-	// sharedBy is how many names, or other identifiers of one kind, an identifier comes with before it is suspected to mean nobody.
+	// sharedBy is how many names, or other identifiers of one kind, an identifier appears with before it is reported as shared.
 	sharedBy = 5
-	// surveyMost is how many identifiers a survey keeps in mind, in about 5 MiB. Then it forgets those that came with the fewest.
-	surveyMost = 32 << 10
-	// sharedMost is how many suspected identifiers a survey reports.
-	sharedMost = 20
+	// maxSurvey is how many identifiers a survey keeps in memory, in about 5 MiB. When it is full, it drops those with the fewest
+	// companions.
+	maxSurvey = 32 << 10
+	// maxShared is the maximum number of shared identifiers that a survey lists.
+	maxShared = 20
 )
 
-// SharedIdentifier is an identifier that comes with so many names or other identifiers that it may mean nobody, or several people. The
-// value itself is left out: it may be a customer's.
+// SharedIdentifier is an identifier that appears with so many names or other identifiers that it may be a placeholder or shared by several
+// people. It omits the value, which may be a customer's.
 type SharedIdentifier struct {
 	Kind  checkpoint.IdentifierKind `json:"kind"`
 	Place string                    `json:"place"` // of a record that has it
-	With  string                    `json:"with"`  // name, external_id, email or phone: what it comes with many of
+	With  string                    `json:"with"`  // name, external_id, email or phone: the companion of which there are many
 }
 
 // Survey counts which identifiers of transcripts are ignored, and finds those that many people share. Its memory is bounded, so it may
-// miss some that come up far apart. It is for one goroutine.
+// miss identifiers whose records are far apart. It is not safe for concurrent use.
 type Survey struct {
 	Ignored Ignored
-	Shared  []SharedIdentifier // the first ones
+	Shared  []SharedIdentifier // the first maxShared
 	More    int64              // how many more there are
 
 	matcher *Matcher
 	seed    maphash.Seed
-	met     map[uint64]*companions
+	seen    map[uint64]*companions
 }
 
-// companions are what an identifier came with: names, and values of the kinds.
+// companions counts the distinct names and other identifiers that an identifier appeared with, by the kinds in companionKinds.
 type companions struct {
 	seen     [4][sharedBy - 1]uint32
 	n        [4]uint8
 	reported bool
 }
 
-// NewSurvey returns a survey of people as m tells them apart.
+// NewSurvey returns an empty Survey that uses m to read people.
 func NewSurvey(m *Matcher) *Survey {
-	return &Survey{matcher: m, seed: maphash.MakeSeed(), met: map[uint64]*companions{}}
+	return &Survey{matcher: m, seed: maphash.MakeSeed(), seen: map[uint64]*companions{}}
 }
 
-// Add looks at the end-user of a transcript, whose record is at the place.
+// Add adds the end-user of a transcript. place is that of its record.
 func (s *Survey) Add(t *source.Transcript, place string) { s.AddPerson(s.matcher.Person(t), place) }
 
-// companionKinds are what is counted of an identifier, in the order of companions.n.
+// companionKinds lists the kinds of companions, in the order of companions.n.
 var companionKinds = [4]string{"name", string(checkpoint.ExternalID), string(checkpoint.Email), string(checkpoint.Phone)}
 
-// AddPerson is Add for a person that the Matcher has read already.
+// AddPerson is Add for a Person that the Matcher has already returned.
 func (s *Survey) AddPerson(p Person, place string) {
 	s.Ignored.Add(p.Ignored)
 	if p.Anonymous {
@@ -82,7 +83,7 @@ func (s *Survey) AddPerson(p Person, place string) {
 
 func (s *Survey) report(c *companions, kind checkpoint.IdentifierKind, place string) {
 	c.reported = true
-	if len(s.Shared) >= sharedMost {
+	if len(s.Shared) >= maxShared {
 		s.More++
 		return
 	}
@@ -92,29 +93,29 @@ func (s *Survey) report(c *companions, kind checkpoint.IdentifierKind, place str
 
 func (s *Survey) hash(text string) uint64 { return maphash.String(s.seed, text) }
 
-// companions returns what an identifier came with so far, nil if there is no room for another one.
+// companions returns the companions of an identifier so far, nil if there is no room for another identifier.
 func (s *Survey) companions(id checkpoint.Identifier) *companions {
 	key := s.hash(Key(id))
-	c := s.met[key]
+	c := s.seen[key]
 	if c != nil {
 		return c
 	}
-	for few := uint8(1); len(s.met) >= surveyMost && few < sharedBy; few++ {
-		for k, old := range s.met {
+	for few := uint8(1); len(s.seen) >= maxSurvey && few < sharedBy; few++ {
+		for k, old := range s.seen {
 			if !old.reported && slices.Max(old.n[:]) <= few {
-				delete(s.met, k)
+				delete(s.seen, k)
 			}
 		}
 	}
-	if len(s.met) >= surveyMost {
+	if len(s.seen) >= maxSurvey {
 		return nil
 	}
 	c = &companions{}
-	s.met[key] = c
+	s.seen[key] = c
 	return c
 }
 
-// add notes one more companion and reports whether there are many by now.
+// add adds a companion, unless given is false, and reports whether there are now at least sharedBy of its kind.
 func (c *companions) add(kind int, hash uint64, given bool) bool {
 	if !given {
 		return false

@@ -10,7 +10,7 @@ import (
 )
 
 func survey(people ...source.EndUser) *Survey {
-	s := NewSurvey(reader(nil))
+	s := NewSurvey(newTestMatcher(nil))
 	for i, u := range people {
 		s.Add(&source.Transcript{ID: fmt.Sprint(i), EndUser: u}, fmt.Sprintf("a.jsonl:%d", i+1))
 	}
@@ -24,7 +24,7 @@ func repeat(n int, user func(i int) source.EndUser) (people []source.EndUser) {
 	return people
 }
 
-func TestIdentifiersThatManyHave(t *testing.T) {
+func TestSurveyFindsSharedIdentifiers(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name   string
@@ -43,10 +43,10 @@ func TestIdentifiersThatManyHave(t *testing.T) {
 		{"a family", repeat(4, func(i int) source.EndUser {
 			return source.EndUser{ExternalID: fmt.Sprint("c-", i), Phone: "+4512345678", Name: fmt.Sprint(i)}
 		}), nil},
-		{"one person in other letters", repeat(9, func(i int) source.EndUser {
+		{"one person in different spellings", repeat(9, func(i int) source.EndUser {
 			return source.EndUser{Email: "ann@example.org", Name: []string{"Ann Lee", "ANN LEE", "ann  lee"}[i%3]}
 		}), nil},
-		{"what is ignored", repeat(9, func(i int) source.EndUser {
+		{"a placeholder", repeat(9, func(i int) source.EndUser {
 			return source.EndUser{ExternalID: "undefined", Email: fmt.Sprintf("p%d@example.org", i)}
 		}), nil},
 	} {
@@ -56,10 +56,10 @@ func TestIdentifiersThatManyHave(t *testing.T) {
 	}
 }
 
-// TestASurveyOfManyPeople: what many have is noticed among a million who have their own, in bounded memory.
-func TestASurveyOfManyPeople(t *testing.T) {
+// TestSurveyMemoryIsBounded: a shared identifier is found among 300,000 distinct ones, in bounded memory.
+func TestSurveyMemoryIsBounded(t *testing.T) {
 	t.Parallel()
-	m := reader(nil)
+	m := newTestMatcher(nil)
 	s := NewSurvey(m)
 	for i := range 300_000 {
 		p := Person{IDs: []checkpoint.Identifier{{Kind: checkpoint.ExternalID, Value: fmt.Sprint("c-", i)}}, Name: fmt.Sprint(i)}
@@ -71,7 +71,7 @@ func TestASurveyOfManyPeople(t *testing.T) {
 	if want := []SharedIdentifier{{checkpoint.Phone, "a.jsonl:1", "name"}}; !slices.Equal(s.Shared, want) {
 		t.Errorf("%+v, want %+v", s.Shared, want)
 	}
-	if len(s.met) > surveyMost {
-		t.Errorf("it keeps %d identifiers", len(s.met))
+	if len(s.seen) > maxSurvey {
+		t.Errorf("the survey keeps %d identifiers", len(s.seen))
 	}
 }

@@ -2,11 +2,11 @@ package reading
 
 import "hash/maphash"
 
-// IDSet remembers which ids a run has met, in 8 to 14 bytes an id: a 64-bit fingerprint under a random seed, so that ten
-// million take about 100 MiB. Two of ten million ids collide with a probability of three in a million; a caller that gets a hit asks
-// the checkpoint, which knows ids exactly.
+// IDSet remembers which ids a run has seen. It stores a 64-bit fingerprint of each id under a random seed, which takes 8 to 14 bytes:
+// about 100 MiB for ten million ids. The probability that any two of ten million ids collide is three in a million. A caller that gets
+// a hit asks the checkpoint, which stores the exact ids.
 //
-// It grows one shard after the other: never is all of it there twice.
+// Each shard grows on its own, so the whole set is never copied at once.
 type IDSet struct {
 	seed   maphash.Seed
 	shards [64]idShard
@@ -41,7 +41,7 @@ func (s *IDSet) Has(id string) bool {
 	return len(shard.slots) > 0 && shard.slots[shard.place(f)] == f
 }
 
-// shardOf returns where the fingerprint of an id belongs, and the fingerprint.
+// shardOf returns the shard of an id, and the id's fingerprint.
 func (s *IDSet) shardOf(id string) (*idShard, uint64) {
 	f := max(maphash.String(s.seed, id), 1)
 	return &s.shards[f>>58], f
@@ -57,7 +57,7 @@ func (s *idShard) grow() {
 	}
 }
 
-// place finds the slot that holds f, or the free one where it belongs.
+// place returns the slot that holds f, or the free slot for it.
 func (s *idShard) place(f uint64) int {
 	at := int(f % uint64(len(s.slots)))
 	for s.slots[at] != 0 && s.slots[at] != f {

@@ -10,11 +10,11 @@ func TestIDSet(t *testing.T) {
 	const n = 300_000
 	s := NewIDSet()
 	if s.Has("0") {
-		t.Error("an empty set has an id")
+		t.Error("an empty set contains an id")
 	}
 	for i := range n {
 		if s.Add(strconv.Itoa(i)) {
-			t.Fatalf("%d was there before it was added", i)
+			t.Fatalf("the set contained %d before it was added", i)
 		}
 	}
 	slots := 0
@@ -26,7 +26,7 @@ func TestIDSet(t *testing.T) {
 	}
 	for i := range n {
 		if id := strconv.Itoa(i); !s.Has(id) || !s.Add(id) || s.Has("x"+id) {
-			t.Fatalf("%d is lost, or there without having been added", i)
+			t.Fatalf("the set lost %d, or contains an id that was never added", i)
 		}
 	}
 }

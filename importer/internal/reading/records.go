@@ -1,5 +1,4 @@
-// Package reading reads the records of a source, in batches and within the memory that they may take, for those that decide about them: a
-// run, a plan, a comparison.
+// Package reading reads the records of a source in batches and within a memory limit. A run, a plan and a comparison use it.
 package reading
 
 import (
@@ -11,17 +10,17 @@ import (
 	"dixa-import/source"
 )
 
-// BatchSize is how many records a batch has at most.
+// BatchSize is the maximum number of records in a batch.
 const BatchSize = 512
 
-// Item is a record, and the right to hold it.
+// Item is a record and the reservation for its bytes.
 type Item struct {
 	Record *source.Record
 	Held   Hold
 }
 
-// Start returns where reading starts, and whether what is read moves the watermark. lost says that the checkpoint knows less than Dixa:
-// then the watermark is as wrong as the rest.
+// Start returns the time to read from, and whether reading moves the watermark. lost says that the checkpoint knows less than Dixa:
+// then its watermark cannot be trusted either.
 func Start(ctx context.Context, s *session.Session, lost bool) (since time.Time, moves bool, err error) {
 	if !s.Reader.Ordered() {
 		return time.Time{}, false, nil
@@ -50,7 +49,7 @@ func Start(ctx context.Context, s *session.Session, lost bool) (since time.Time,
 }
 
 // Records reads the source in a goroutine of its own, as far ahead as memory allows, until Session.Starting ends. The error arrives after
-// the records. Nobody awaits the goroutine where reading is broken off: a read of standard input cannot be interrupted.
+// the records. When reading is cancelled, nobody waits for the goroutine: a read of standard input cannot be interrupted.
 func Records(s *session.Session, m *Memory, since time.Time) (<-chan Item, <-chan error) {
 	records, failed := make(chan Item, BatchSize), make(chan error, 1)
 	go func() {
@@ -77,8 +76,8 @@ func Records(s *session.Session, m *Memory, since time.Time) (<-chan Item, <-cha
 	return records, failed
 }
 
-// Batch waits for a record and takes what else is there, or returns an empty batch when it is woken. ended says that there are
-// no more.
+// Batch waits for a record and adds the records that are ready, up to BatchSize. It returns an empty batch when wake fires. ended says that
+// there are no more records.
 func Batch(ctx context.Context, records <-chan Item, wake <-chan time.Time) (batch []Item, ended bool) {
 	select {
 	case it, ok := <-records:

@@ -1,6 +1,6 @@
-// Package rules says what a record and its row in the checkpoint mean together: whether the record is imported, rejected, skipped or
-// left alone, by which key it is known, and what it corrects. A run, a plan and a comparison go by the same rules. All of it is
-// pure: what the checkpoint knows is handed in.
+// Package rules decides from a record and its row in the checkpoint whether the record is imported, rejected, skipped or left alone, which
+// key identifies it, and which record it corrects. A run, a plan and a comparison follow the same rules. The functions are pure: callers
+// pass in the rows.
 package rules
 
 import (
@@ -10,40 +10,40 @@ import (
 	"dixa-import/source"
 )
 
-// The error codes of records that rules decide about; the codes of rejections are source.RejectCode.
+// The error codes that this package sets; the codes of rejections are source.RejectCode.
 const (
 	CodeOpen      = "open"
 	CodeAnonymous = "anonymous"
 	CodeEmpty     = "empty"
 	CodeDropped   = "dropped"
-	CodeCorrected = "corrected" // the record goes on under another id
+	CodeCorrected = "corrected" // the record was imported under another id
 )
 
-// Verdict is what becomes of a record when it is met.
+// Verdict is what to do with a record.
 type Verdict int
 
 // The verdicts.
 const (
-	ToWork        Verdict = iota // to be imported, or gone on with
-	ToReject                     // bad, and to record as such
-	HasNothing                   // an empty chat, and to record as such
-	StillOpen                    // the chat has no end yet
-	IsSkipped                    // skipped earlier, and the same since
-	IsDone                       // settled earlier, and the same since
-	IsChanged                    // imported earlier, with another content now
-	LeftInDoubt                  // a person has to decide
-	IsDuplicate                  // the same record again
-	OtherContent                 // an id that another closed record has, too
-	InOthersHands                // another run works on it, or this one does
-	NotCorrected                 // it was handed out for correction, and cannot be imported yet
+	ToImport     Verdict = iota // import it, or continue an import
+	ToReject                    // bad: record that
+	IsEmpty                     // an empty chat: record that
+	StillOpen                   // the chat has not ended
+	IsSkipped                   // skipped earlier, and unchanged
+	IsDone                      // settled earlier, and unchanged
+	IsChanged                   // imported earlier, and changed since
+	LeftInDoubt                 // a person has to decide
+	IsDuplicate                 // the same record again
+	IDConflict                  // another closed record has the same id
+	IsClaimed                   // another run, or this one, is working on it
+	NotCorrected                // it was exported for correction, and cannot be imported yet
 )
 
-// Policy is what the configuration says about records, and which run asks.
+// Policy is the part of the configuration that decides about records, and the run that asks.
 type Policy struct {
 	RejectEmpty bool  // empty chats are rejected, not skipped
 	Excerpt     bool  // the reader holds only some of the source's records
 	Run         int64 // 0: none
-	// SkipsPerson reports whether a transcript is skipped because of its end-user. Default: none is.
+	// SkipsPerson reports whether a transcript is skipped because of its end-user. nil: none is.
 	SkipsPerson func(*source.Transcript) bool
 }
 
@@ -51,10 +51,9 @@ func (p Policy) skipsPerson(t *source.Transcript) bool {
 	return p.SkipsPerson != nil && p.SkipsPerson(t)
 }
 
-// Judge decides about a record by what the checkpoint knows of it and of what it is to replace. repeated is called for a closed
-// record: it says whether one with this id was met before in this run, and whether the two are the same. A run is not planned
-// by other rules than those that it goes by.
-func (p Policy) Judge(rec *source.Record, rows map[string]checkpoint.Row, repeated func() (met, same bool)) Verdict {
+// Judge decides about a record from its row and the row of the record that it replaces. It calls repeated for a closed record: seen says
+// whether this run has already read one with this id, same whether the two are identical.
+func (p Policy) Judge(rec *source.Record, rows map[string]checkpoint.Row, repeated func() (seen, same bool)) Verdict {
 	row, known := rows[rec.Key()]
 	settled, bad := known && p.Settled(rec, &row), false
 	empty := settled && row.ErrorCode == CodeEmpty
@@ -66,33 +65,33 @@ func (p Policy) Judge(rec *source.Record, rows map[string]checkpoint.Row, repeat
 			return StillOpen
 		}
 		if rec.Original.Key != "" && rec.Original.Key != rec.ID {
-			if v, ok := p.judgeHandedOut(rec, row, rows[rec.Original.Key], bad); ok {
+			if v, ok := p.judgeCorrection(rec, row, rows[rec.Original.Key], bad); ok {
 				return v
 			}
 		}
 	}
-	if rec.ID != "" && !empty && (!settled || row.ErrorCode != CodeOpen) { // open and empty chats do not take part in this
-		if met, same := repeated(); met && same {
+	if rec.ID != "" && !empty && (!settled || row.ErrorCode != CodeOpen) { // several open or empty chats may have the same id
+		if seen, same := repeated(); seen && same {
 			return IsDuplicate
-		} else if met {
-			return OtherContent
+		} else if seen {
+			return IDConflict
 		}
 	}
 	switch v := p.judgeAlone(row, known, settled, bad); {
 	case v != ToReject || !empty:
 		return v
-	case row.Status == checkpoint.Failed: // it is empty by now, and that is not why it failed
+	case row.Status == checkpoint.Failed: // it has become empty since it failed: keep the reason of the failure
 		return IsDone
 	}
-	return HasNothing
+	return IsEmpty
 }
 
-// Empty reports whether a record is an empty chat to skip.
+// Empty reports whether a record that was rejected for this reason is an empty chat to skip.
 func (p Policy) Empty(why *source.RejectError) bool {
 	return why != nil && why.Code == source.RejectNoMessages && !p.RejectEmpty
 }
 
-// judgeAlone decides about a record whose id no other record has.
+// judgeAlone decides about a record without regard to other records.
 func (p Policy) judgeAlone(row checkpoint.Row, known, settled, bad bool) Verdict {
 	switch {
 	case settled && row.Status == checkpoint.Skipped:
@@ -100,7 +99,7 @@ func (p Policy) judgeAlone(row checkpoint.Row, known, settled, bad bool) Verdict
 	case settled:
 		return IsDone
 	case known && (row.Held || row.ClaimedBy != 0 && row.ClaimedBy == p.Run):
-		return InOthersHands
+		return IsClaimed
 	case bad && row.Status.HasConversation() && row.Status != checkpoint.Imported: // a corrected version of it was imported
 		return IsDone
 	case row.Status == checkpoint.Complete, row.Status == checkpoint.Partial:
@@ -110,11 +109,11 @@ func (p Policy) judgeAlone(row checkpoint.Row, known, settled, bad bool) Verdict
 	case bad:
 		return ToReject
 	}
-	return ToWork
+	return ToImport
 }
 
-// Settled reports whether a record was settled earlier, is the same since, and would be judged the same again: a rejection, and
-// most reasons to skip a record, depend on the time, the configuration and the version of this program as well.
+// Settled reports whether a record was settled earlier, has not changed, and would get the same verdict again: rejections, and most
+// reasons to skip a record, also depend on the time, the configuration and the version of this program.
 func (p Policy) Settled(rec *source.Record, row *checkpoint.Row) bool {
 	if !SameHash(row.ContentHash, rec.Hash) {
 		return false
@@ -128,7 +127,7 @@ func (p Policy) Settled(rec *source.Record, row *checkpoint.Row) bool {
 	return false
 }
 
-// sameVerdict judges an unchanged record again that was rejected or skipped, unless a person decided about it.
+// sameVerdict reports whether an unchanged record that was rejected or skipped would be again. The decision of a person stands.
 func (p Policy) sameVerdict(rec *source.Record, row *checkpoint.Row) bool {
 	if row.ErrorCode == CodeDropped || row.ErrorCode == CodeCorrected {
 		return true
@@ -152,8 +151,8 @@ func (p Policy) sameVerdict(rec *source.Record, row *checkpoint.Row) bool {
 	return false
 }
 
-// JudgeRepeated decides about the second closed record of an id that has other content, which is known by its place: the first one
-// stands. row is what the checkpoint knows of its key.
+// JudgeRepeated decides about a second closed record of an id with different content, which is identified by its place: the first record
+// counts. row is the row of its key.
 func (p Policy) JudgeRepeated(rec *source.Record, row checkpoint.Row, known bool) Verdict {
 	settled := known && p.Settled(rec, &row)
 	switch {
@@ -164,12 +163,12 @@ func (p Policy) JudgeRepeated(rec *source.Record, row checkpoint.Row, known bool
 	case known && rec.Original.Key != "":
 		return NotCorrected
 	case row.Held || known && row.ClaimedBy == p.Run:
-		return InOthersHands
+		return IsClaimed
 	}
 	return ToReject
 }
 
-// ErrDuplicateID is why the second closed record of an id is rejected.
+// ErrDuplicateID returns why the second closed record of an id is rejected.
 func ErrDuplicateID() *source.RejectError {
 	return &source.RejectError{Code: source.RejectDuplicateID,
 		Reason: "an earlier record of this source has the same id and other content: give every transcript an id of its own, or remove one of the two"}

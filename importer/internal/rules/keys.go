@@ -7,14 +7,14 @@ import (
 	"dixa-import/source"
 )
 
-// SameHash compares without an allocation: this is done for every record of a history.
+// SameHash reports whether recorded is the hexadecimal form of h. It doesn't allocate, because it runs for every record of a source.
 func SameHash(recorded string, h source.Hash) bool {
 	var text [2 * len(h)]byte
 	hex.Encode(text[:], h[:])
 	return recorded == string(text[:])
 }
 
-// KeysOf returns the keys under which a record may be known, or what it corrects.
+// KeysOf returns the keys that the checkpoint may have for a record and for the record that it corrects.
 func KeysOf(rec *source.Record) []string {
 	if rec.KnownByPlace() {
 		place := rec.Place.String()
@@ -30,10 +30,11 @@ func KeysOf(rec *source.Record) []string {
 	return keys
 }
 
-// Name decides by which key a record without an id is known, and what it corrects if that had none: by its place, unless another
-// record has that name, which may be a transcript's id as well as a record that stood there before and was settled by a
-// person. What is known of a place holds for that content only. rows are what the checkpoint knows of keysOf.
-func Name(rec *source.Record, rows map[string]checkpoint.Row) {
+// ChooseKey sets the key of a record without an id, and of a corrected record without one: its place, or the place with the content hash
+// if another record has the place as its key. That may be a transcript whose id looks like a place, or a record that was at this place
+// before and that a person has settled. What the checkpoint stores for a place applies to that content only. rows are the rows of
+// KeysOf(rec).
+func ChooseKey(rec *source.Record, rows map[string]checkpoint.Row) {
 	if rec.KnownByPlace() {
 		place := rec.Place.String()
 		row, taken := rows[place]

@@ -7,26 +7,27 @@ import (
 	"dixa-import/source"
 )
 
-// Known is what the checkpoint knows of a batch of records.
+// Known holds the rows of a batch of records.
 type Known struct {
 	Policy Policy
-	Lookup func(keys ...string) (map[string]checkpoint.Row, error) // asks the checkpoint
+	Lookup func(keys ...string) (map[string]checkpoint.Row, error) // queries the checkpoint
 	Rows   map[string]checkpoint.Row                               // by key
 }
 
-// Meet forgets the batch before, looks a batch up, decides by which keys its records are known, and decodes what is not settled.
-func (k *Known) Meet(batch []*source.Record) error {
+// Load replaces the previous batch: it looks up the rows of a batch, chooses the keys of its records, and decodes the ones that are not
+// settled.
+func (k *Known) Load(batch []*source.Record) error {
 	k.Rows = nil
 	if err := k.Look(batch...); err != nil {
 		return err
 	}
-	var moved []*source.Record // those that are known by another key now that they are decoded, or correct another record
+	var moved []*source.Record // those whose key changed when they were decoded, or that correct another record
 	for _, rec := range batch {
 		if rec.EndOfFile || k.settled(rec) {
 			continue
 		}
 		key := rec.Key()
-		_, _ = rec.Transcript() // what is wrong with it is decided later
+		_, _ = rec.Transcript() // Judge handles the error
 		rec.Forget()
 		if rec.Key() != key || rec.Original.Key != "" {
 			moved = append(moved, rec)
@@ -35,7 +36,7 @@ func (k *Known) Meet(batch []*source.Record) error {
 	return k.Look(moved...)
 }
 
-// Look adds what the checkpoint knows of records, and decides by which keys they are known.
+// Look adds the rows of records, and chooses their keys.
 func (k *Known) Look(records ...*source.Record) error {
 	keys := make([]string, 0, len(records))
 	for _, rec := range records {
@@ -59,12 +60,12 @@ func (k *Known) Look(records ...*source.Record) error {
 		}
 	}
 	for _, rec := range records {
-		Name(rec, k.Rows)
+		ChooseKey(rec, k.Rows)
 	}
 	return nil
 }
 
-// settled reports whether a record was settled earlier and is the same since.
+// settled reports whether a record was settled earlier and has not changed.
 func (k *Known) settled(rec *source.Record) bool {
 	row, known := k.Rows[rec.Key()]
 	return known && k.Policy.Settled(rec, &row)

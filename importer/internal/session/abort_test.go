@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestTheEndIsSaidOnce: by the first of many workers, and not at all in a run that was stopped before.
-func TestTheEndIsSaidOnce(t *testing.T) {
+// TestAbortLogsOnce: the first of many workers logs, and none if the run was stopped before.
+func TestAbortLogsOnce(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		workers int
@@ -32,8 +32,8 @@ func TestTheEndIsSaidOnce(t *testing.T) {
 		all.Wait()
 		cause := context.Cause(s.Starting)
 		end()
-		if n := strings.Count(log.String(), "the run cannot go on"); n != tt.want {
-			t.Errorf("%+v: it is said %d times", tt, n)
+		if n := strings.Count(log.String(), "the run cannot continue"); n != tt.want {
+			t.Errorf("%+v: it is logged %d times", tt, n)
 		}
 		var stop *StopError
 		if tt.stopped != errors.As(cause, &stop) || !tt.stopped && !strings.Contains(log.String(), `"`+cause.Error()+`"`) {

@@ -14,17 +14,17 @@ import (
 	"dixa-import/importer/internal/shape"
 )
 
-// startPatience is how long Dixa may take to answer what is asked before the work starts.
+// startPatience is how long Dixa may take to answer the questions that a command asks before it starts.
 const startPatience = time.Minute
 
-// Ask asks Dixa what must be known before anything else. All answers together have startPatience.
+// Ask asks Dixa what the command must know before it starts. All answers together may take startPatience.
 func (s *Session) Ask(ctx context.Context, questions ...func(context.Context) error) error {
 	asking, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
 	for _, ask := range questions {
 		if err := ask(asking); err != nil {
 			if asking.Err() != nil && ctx.Err() == nil {
-				return fmt.Errorf("Dixa did not answer within %v: check dixa.base_url and the network, or wait until Dixa is well: %w", startPatience, err)
+				return fmt.Errorf("Dixa did not answer within %v: check dixa.base_url and the network, or wait until Dixa has recovered: %w", startPatience, err)
 			}
 			return err
 		}
@@ -32,8 +32,8 @@ func (s *Session) Ask(ctx context.Context, questions ...func(context.Context) er
 	return nil
 }
 
-// OrganisationOf asks Dixa which organisation the token belongs to. Where the token may not ask, the organisation has no id, and
-// a harmless look-up shows whether Dixa accepts the token at all: err is of that one if tried is set.
+// OrganisationOf asks Dixa which organisation the token belongs to. If the token may not ask, the organisation has no id, tried is set, and
+// err is the result of a harmless look-up that shows whether Dixa accepts the token at all.
 func OrganisationOf(ctx context.Context, api API, source string) (org dixa.Organization, tried bool, err error) {
 	org, err = api.GetOrganization(ctx)
 	if err == nil && org.ID != "" || err != nil && !RefusedOptional(err) {
@@ -43,8 +43,8 @@ func OrganisationOf(ctx context.Context, api API, source string) (org dixa.Organ
 	return dixa.Organization{}, true, err
 }
 
-// AskOrganisation finds the organisation of the token: as Dixa says, else as the token says, else the bot itself stands
-// for it. A token that Dixa does not accept at all is a fatal error.
+// AskOrganisation sets Organisation: to the id that Dixa returns, else the one in the token, else the bot's id. A token that Dixa rejects
+// is a fatal error.
 func (s *Session) AskOrganisation(ctx context.Context) error {
 	org, tried, err := OrganisationOf(ctx, s.API, s.Source)
 	switch {
@@ -56,14 +56,14 @@ func (s *Session) AskOrganisation(ctx context.Context) error {
 		s.Organisation, s.asksForOrganisation = org.ID, true
 		return nil
 	}
-	s.Log.Warn("the token may not read the organisation: the source is tied to what the token says of itself")
+	s.Log.Warn("the token may not read the organisation: the source is tied to the organisation or bot that the token names")
 	if s.Organisation = s.TokenOrganization; s.Organisation == "" {
 		s.Organisation = s.AgentID
 	}
 	return nil
 }
 
-// TryToken makes a request that this token was allowed before.
+// TryToken repeats a request that Dixa has allowed this token before.
 func (s *Session) TryToken(ctx context.Context) error {
 	if !s.asksForOrganisation {
 		_, err := s.API.FindEndUsers(ctx, dixa.ByExternalID, s.ExternalID(""))
@@ -73,7 +73,7 @@ func (s *Session) TryToken(ctx context.Context) error {
 	return err
 }
 
-// ResolveAttributes finds the attributes that the configuration names. Every problem is named at once, in a *ConfigError.
+// ResolveAttributes finds the attributes that the configuration names and sets Custom. A *ConfigError lists every problem.
 func (s *Session) ResolveAttributes(ctx context.Context) (err error) {
 	if len(s.Attributes) == 0 {
 		return nil
@@ -85,17 +85,17 @@ func (s *Session) ResolveAttributes(ctx context.Context) (err error) {
 	}
 	unchecked := err != nil
 	if unreachable {
-		s.Log.Warn("Dixa does not say which custom attributes there are: values are not checked", "error", err.Error())
+		s.Log.Warn("the custom attributes could not be read: values are not checked", "error", err.Error())
 	} else if unchecked {
 		s.Log.Warn("the token may not read the custom attributes: only UUIDs can be used, and values are not checked")
 	}
-	s.Custom, err = ResolveAmong(s.Attributes, defs, unchecked)
+	s.Custom, err = ResolveMappings(s.Attributes, defs, unchecked)
 	return err
 }
 
-// ResolveAmong finds the attributes that mappings name among definitions; unchecked says that the token may not read those. Every problem
-// is named at once, in a *ConfigError.
-func ResolveAmong(mappings []shape.Mapping, defs []dixa.AttributeDefinition, unchecked bool) (shape.Attributes, error) {
+// ResolveMappings finds the definitions of the attributes that mappings name; unchecked says that the definitions could not be read. A
+// *ConfigError lists every problem.
+func ResolveMappings(mappings []shape.Mapping, defs []dixa.AttributeDefinition, unchecked bool) (shape.Attributes, error) {
 	resolved, problems := shape.Resolve(mappings, defs, unchecked)
 	if problems != nil {
 		return nil, &ConfigError{strings.Join(problems, "\n") + "\n`dixa-import attributes` lists what the organisation has"}
@@ -103,17 +103,17 @@ func ResolveAmong(mappings []shape.Mapping, defs []dixa.AttributeDefinition, unc
 	return resolved, nil
 }
 
-// onlyUUIDs reports whether the configuration names all attributes by what Dixa is sent.
+// onlyUUIDs reports whether the configuration names all attributes by UUID.
 func (s *Session) onlyUUIDs() bool {
 	return !slices.ContainsFunc(s.Attributes, func(m shape.Mapping) bool { return uuid.Validate(m.Attribute) != nil })
 }
 
-// Binding is what the source is tied to.
+// Binding returns what the source is tied to.
 func (s *Session) Binding() checkpoint.Binding {
 	return checkpoint.Binding{BaseURL: s.BaseURL, Organisation: s.Organisation}
 }
 
-// CheckBinding returns the error of a run that would refuse to work with this organisation. It writes nothing.
+// CheckBinding returns an error if a run would refuse to work with this organisation. It writes nothing.
 func (s *Session) CheckBinding(ctx context.Context) error {
 	var bound checkpoint.Binding
 	err := s.Patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
@@ -126,7 +126,7 @@ func (s *Session) CheckBinding(ctx context.Context) error {
 	return err
 }
 
-// Lookup returns what the checkpoint knows of the transcripts with these keys.
+// Lookup returns the checkpoint's rows of the transcripts with these keys.
 func (s *Session) Lookup(ctx context.Context, keys ...string) (rows map[string]checkpoint.Row, err error) {
 	err = s.Patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
 		rows, err = s.Store.Lookup(ctx, s.Source, s.RunID, keys)
@@ -135,7 +135,7 @@ func (s *Session) Lookup(ctx context.Context, keys ...string) (rows map[string]c
 	return rows, err
 }
 
-// Held returns which of these conversations the checkpoint holds.
+// Held returns which of these conversations the checkpoint has as imports of the source.
 func (s *Session) Held(ctx context.Context, listed []dixa.Conversation) (held map[int64]bool, err error) {
 	if len(listed) == 0 {
 		return nil, nil
@@ -151,7 +151,7 @@ func (s *Session) Held(ctx context.Context, listed []dixa.Conversation) (held ma
 	return held, err
 }
 
-// Candidates returns those of listed conversations that may have been imported and that the checkpoint does not hold.
+// Candidates returns the listed conversations that may have been imported and are not in the checkpoint.
 func (s *Session) Candidates(ctx context.Context, listed []dixa.Conversation) ([]dixa.Conversation, error) {
 	listed = slices.DeleteFunc(listed, func(c dixa.Conversation) bool { return !c.MayBeImported() })
 	held, err := s.Held(ctx, listed)

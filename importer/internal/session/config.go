@@ -15,7 +15,7 @@ import (
 	"dixa-import/source"
 )
 
-// API is what the engine asks of Dixa; *dixa.Client is one.
+// API is the part of the Dixa API that the engine uses; *dixa.Client implements it.
 type API interface {
 	GetOrganization(ctx context.Context) (dixa.Organization, error)
 	ListAttributes(ctx context.Context) ([]dixa.AttributeDefinition, error)
@@ -54,8 +54,8 @@ type Config struct {
 
 	Command       string                      // recorded with the run; default "run"
 	Match         []checkpoint.IdentifierKind // order of look-up; default external id, email, phone
-	Region        string                      // for phone numbers without a country code, such as DK; default: such numbers are unreadable
-	Ignore        []string                    // values of identifiers that mean nobody, beside those that always do
+	Region        string                      // of phone numbers without a country code, such as DK; default: such numbers are unreadable
+	Ignore        []string                    // more values of identifiers to treat as placeholders
 	Anonymous     Anonymous                   // default AnonymousCreate
 	AnonymousName string                      // of an end-user without any identifier whose record gives no name; default DefaultAnonymousName
 	Mark          bool                        // leave a mark in Dixa that names the checkpoint, and send only while it names this one
@@ -65,36 +65,36 @@ type Config struct {
 
 	Workers          int           // transcripts at once; default: four for each request a second, from 8 to 256; 64 without a rate
 	Rate             float64       // requests a second that the API's limiter allows; 0: no limit. Only used to choose Workers
-	RequestTimeout   time.Duration // of one request, as the API client was told; default 30s
+	RequestTimeout   time.Duration // of one request, as configured in the API client; default 30s
 	MaxAttempts      int           // import requests for one transcript; default 5
 	MaxFailures      Failures      // default: never stop
 	Settle           time.Duration // how long a transcript in doubt is looked for; default 30s
-	DatabasePatience time.Duration // how long to wait for a checkpoint that is away; default 5m
+	DatabasePatience time.Duration // how long to wait for an unavailable checkpoint; default 5m
 	DrainTimeout     time.Duration // how long work in flight may take after Stop; default 20s
 	HeldPatience     time.Duration // how long a transcript waits for another run that is creating its end-user; default 5m
-	// LearnPatience is how long imports are followed, to find out how long lists lag, and how long doubts wait for that; default
-	// ten minutes.
+	// LearnPatience is how long the run follows its imports to measure how long lists lag, and how long transcripts in doubt wait for
+	// that; default ten minutes.
 	LearnPatience time.Duration
-	// SendWindow is how far ahead of the database's clock send_before is set; default 4s. A request that has not begun after
-	// half of it does not begin: the run that takes the transcript over relies on that.
+	// SendWindow is how far ahead of the database's clock send_before is set; default 4s. A request that has not started after
+	// half of it is not sent: a run that takes the transcript over relies on that.
 	SendWindow time.Duration
 
-	Limit     int64         // work on so many transcripts at most; 0: all
-	Since     time.Time     // read from here instead of the watermark
+	Limit     int64         // maximum number of transcripts to work on; 0: all
+	Since     time.Time     // read from this time instead of the watermark
 	Full      bool          // ignore the watermark
-	Overlap   time.Duration // read from so long before the watermark
+	Overlap   time.Duration // how long before the watermark to start reading
 	Reconcile bool          // look in Dixa before every send: for a checkpoint that lost its last commits
 	Retry     *Selection    // not nil: work on these transcripts instead of reading the source
-	Excerpt   bool          // Reader holds only some of the source's records, such as corrected ones: leave what it does not hold alone
+	Excerpt   bool          // Reader has only some of the source's records, such as corrected ones: leave all others as they are
 	Rebind    bool          // tie the source to this organisation even if it was tied to another
 
-	// OnImported, if set, is told of every transcript that this run completes and of its conversation, from several goroutines.
+	// OnImported, if set, is called for every transcript that this run completes, from several goroutines.
 	OnImported func(id string, conversation int64)
 
 	Logger *slog.Logger // default: discard
 }
 
-// Anonymous decides what happens to transcripts without any usable identifier of the end-user.
+// Anonymous decides what happens to transcripts without a usable identifier of the end-user.
 type Anonymous string
 
 // The choices for anonymous transcripts.
@@ -103,7 +103,7 @@ const (
 	AnonymousSkip   Anonymous = "skip"
 )
 
-// Empty decides what happens to chats in which there is no message to send.
+// Empty decides what happens to chats that have no message to send.
 type Empty string
 
 // The choices for empty chats.
@@ -112,13 +112,13 @@ const (
 	EmptyReject Empty = "reject" // they are rejected as no_messages
 )
 
-// Failures is a bound on failed transcripts: a number, or a percentage of those worked on. The zero value is no bound.
+// Failures is a limit on failed transcripts: a number, or a percentage of those worked on. The zero value is no limit.
 type Failures struct {
 	Count   int64
 	Percent float64
 }
 
-// Exceeded reports whether failed out of worked is too many. A percentage needs twenty transcripts to mean anything.
+// Exceeded reports whether failed out of worked reaches the limit. A percentage counts from twenty transcripts on.
 func (f Failures) Exceeded(failed, worked int64) bool {
 	if f.Count > 0 && failed >= f.Count {
 		return true
@@ -170,11 +170,11 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Bot is whose conversations a command works on.
+// Bot returns the bot whose conversations a command works on.
 func (c Config) Bot() shape.Bot { return shape.Bot{Source: c.Source, AgentID: c.AgentID} }
 
-// Policy is by which rules a command judges records. run is the number of the run, 0 if it is none, and anonymous reports whether a
-// transcript has no identifier of its end-user.
+// Policy returns the rules by which a command judges records. run is the id of the run, 0 if the command is not a run. anonymous reports
+// whether a transcript has no usable identifier of its end-user.
 func (c Config) Policy(run int64, anonymous func(*source.Transcript) bool) rules.Policy {
 	p := rules.Policy{RejectEmpty: c.Empty == EmptyReject, Excerpt: c.Excerpt, Run: run}
 	if c.Anonymous == AnonymousSkip {
@@ -183,7 +183,7 @@ func (c Config) Policy(run int64, anonymous func(*source.Transcript) bool) rules
 	return p
 }
 
-// Validate returns the first problem of a Config that has its defaults.
+// Validate returns the first problem of a Config whose defaults are filled in.
 func (c Config) Validate() error {
 	switch {
 	case c.Source == "":
@@ -210,5 +210,5 @@ const (
 	OutcomeOK         Outcome = "ok"         // all of the run's transcripts are imported
 	OutcomeIncomplete Outcome = "incomplete" // it ran to the end, but some failed, were rejected, are in doubt or lack their attributes
 	OutcomeStopped    Outcome = "stopped"    // it stopped early; the next run continues
-	OutcomeAborted    Outcome = "aborted"    // it could not go on; a person must act
+	OutcomeAborted    Outcome = "aborted"    // it could not continue; a person must act
 )

@@ -9,7 +9,7 @@ import (
 	"dixa-import/dixa"
 )
 
-// ErrStopped is why work ends that was not begun when the command was told to stop.
+// ErrStopped is the error of work that had not begun when the command was stopped.
 var ErrStopped = errors.New("the run is stopping")
 
 // StopError is the cause of a stop that a person or a limit asked for.
@@ -28,7 +28,7 @@ type fatalError struct{ err error }
 func (e *fatalError) Error() string { return e.err.Error() }
 func (e *fatalError) Unwrap() error { return e.err }
 
-// Fatal makes an error end the whole run.
+// Fatal marks an error as one that ends the whole run.
 func Fatal(err error) error { return &fatalError{err} }
 
 // IsFatal reports whether an error ends the whole run.
@@ -46,10 +46,10 @@ type advisedError struct {
 func (e *advisedError) Error() string { return e.err.Error() + ": " + e.advice }
 func (e *advisedError) Unwrap() error { return e.err }
 
-// Advise adds to an error what to do about it.
+// Advise appends to an error what to do about it.
 func Advise(err error, advice string) error { return &advisedError{err, advice} }
 
-// FatalAnswer is an answer of Dixa that every other transcript would get, too, with advice.
+// FatalAnswer returns a fatal error, with advice, for an answer that Dixa would give to every other transcript too.
 func FatalAnswer(err error) error {
 	if IsFatal(err) {
 		return err
@@ -59,7 +59,7 @@ func FatalAnswer(err error) error {
 	if errors.As(err, &api) {
 		switch {
 		case Denied(err) && api.Reason == dixa.ReasonPage:
-			advice = "it is an HTML page, probably of a firewall or a proxy before Dixa: have it let the requests of this machine through, and run again"
+			advice = "it is an HTML page, probably of a firewall or a proxy in front of Dixa: allow this machine's requests there, and run again"
 		case api.Status == http.StatusUnauthorized:
 			advice = "the token is wrong or was revoked: put a valid one into dixa.token, and run again"
 		case api.Status == http.StatusForbidden:
@@ -73,21 +73,21 @@ func FatalAnswer(err error) error {
 	return Fatal(Advise(err, advice))
 }
 
-// HasStatus reports whether Dixa answered with one of these HTTP statuses.
+// HasStatus reports whether err is an answer of Dixa with one of these HTTP statuses.
 func HasStatus(err error, statuses ...int) bool {
 	api, ok := errors.AsType[*dixa.APIError](err)
 	return ok && slices.Contains(statuses, api.Status)
 }
 
-// Denied reports whether Dixa gave the answer of a token that may not do something.
+// Denied reports whether Dixa answered 401 or 403.
 func Denied(err error) bool { return HasStatus(err, http.StatusUnauthorized, http.StatusForbidden) }
 
-// RefusedOptional reports whether the token may not use an operation that the command can do without.
+// RefusedOptional reports whether Dixa answered 401, 403 or 404, after which the command continues without an optional operation.
 func RefusedOptional(err error) bool {
 	return HasStatus(err, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound)
 }
 
-// ContextError returns err if it comes from the end of a context, else nil.
+// ContextError returns err if a context that ended is its cause, else nil.
 func ContextError(err error) error {
 	if errors.Is(err, ErrStopped) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err

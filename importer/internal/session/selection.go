@@ -8,30 +8,30 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// Decision is what a person has found out about transcripts in doubt.
+// Decision is what a person decides about transcripts in doubt.
 type Decision string
 
 // The decisions about transcripts in doubt.
 const (
 	Undecided Decision = ""       // look in Dixa once more
-	Resend    Decision = "resend" // it is not there: send it
-	Drop      Decision = "drop"   // it is not to be there: skip it
+	Resend    Decision = "resend" // it is not in Dixa: send it
+	Drop      Decision = "drop"   // don't import it: skip it
 	Adopt     Decision = "adopt"  // it is Selection.Conversation
 )
 
-// Selection describes which transcripts a retry works on: those that fit all of Statuses, Codes and IDs that are not empty.
+// Selection describes which transcripts a retry works on: those that match every one of Statuses, Codes and IDs that is not empty.
 type Selection struct {
-	// Statuses default to what a run leaves behind and a repetition may correct: failed, imported, partial ones whose attributes
-	// are missing, pending ones with an error; of a source that is read from its watermark also rejected ones, unless they would
-	// be rejected again; in-doubt ones only where they are named or decided about.
+	// Statuses default to what another attempt may fix: failed and imported transcripts, partial ones whose attributes are missing, and
+	// pending ones with an error. If the source is read from a watermark, the default includes rejected ones, except those that would be
+	// rejected again. With IDs, the default is every status that can be retried; with a Decision, it is in-doubt.
 	Statuses     []checkpoint.Status
 	Codes        []string // error codes
 	IDs          []string
-	Decision     Decision // about those that are in doubt; Drop also about failed and rejected ones that are chosen
+	Decision     Decision // about selected transcripts in doubt; Drop also about selected failed and rejected ones
 	Conversation int64    // for Adopt, which takes exactly one id
 }
 
-// Validate returns what is wrong with a Selection, nil if nothing is.
+// Validate returns what is wrong with a Selection, nil if it is valid.
 func (s Selection) Validate() error {
 	if s.Decision == Adopt && (len(s.IDs) != 1 || s.Conversation <= 0) {
 		return errors.New("a conversation can be adopted for exactly one transcript: name one id and the conversation's number")
@@ -47,5 +47,5 @@ func (s Selection) Validate() error {
 	return nil
 }
 
-// Droppable are the statuses of what a person may decide not to import.
+// Droppable lists the statuses of transcripts that a person may drop.
 var Droppable = []checkpoint.Status{checkpoint.InDoubt, checkpoint.Failed, checkpoint.Rejected}

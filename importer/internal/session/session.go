@@ -1,13 +1,13 @@
-// Package session is what every command that works on a source needs: the configuration in use, the log, the organisation
-// and its attributes, patience with the database, and the one way in which work stops.
+// Package session holds what every command that works on a source needs: the configuration in use, the log, the organisation
+// and its attributes, retries of database operations, and a single way to stop.
 //
-// Three contexts say how far the work may go; each ends some time after the one before it, and no other decides that:
+// Three contexts control how far the work may go. Each ends some time after the one before it:
 //
-//	Starting   nothing new begins once it has ended: by Stop, Halt or Abort, or with the context of Begin
-//	Working    work in flight is given up once it has ended: DrainTimeout after Starting, or with the context of Begin
-//	Recording  what is known is written to the checkpoint until it ends: FlushTime after Working
+//	Starting   after its end, nothing new begins; it ends by Stop, Halt or Abort, or with the context of Begin
+//	Working    after its end, work in flight is abandoned; it ends DrainTimeout after Starting, or with the context of Begin
+//	Recording  until its end, results are written to the checkpoint; it ends FlushTime after Working
 //
-// One goroutine, which Begin starts and end awaits, turns the end of one into the end of the next.
+// One goroutine, which Begin starts and its end function waits for, ends each context after the one before.
 package session
 
 import (
@@ -21,7 +21,7 @@ import (
 	"dixa-import/importer/internal/shape"
 )
 
-// FlushTime is how long results in hand may still be written after work was given up.
+// FlushTime is how long results may still be written after work in flight was abandoned.
 const FlushTime = 5 * time.Second
 
 // Session is the work of one command on one source. Its fields are set before the goroutines that read them are started.
@@ -29,18 +29,18 @@ type Session struct {
 	Config // in use, with its defaults
 
 	Log          *slog.Logger
-	RunID        int64            // of the run in the checkpoint; 0: this command is none
+	RunID        int64            // of the run in the checkpoint; 0: this command is not a run
 	Organisation string           // set by AskOrganisation
 	Custom       shape.Attributes // the custom attributes that conversations get; set by ResolveAttributes
 
-	Starting  context.Context // see the package comment; set by Begin, as the next two
+	Starting  context.Context // see the package comment; set by Begin, like the next two
 	Working   context.Context
 	Recording context.Context
 
-	// asksForOrganisation is set if the token may ask for its organisation; else a look-up shows whether Dixa accepts it.
+	// asksForOrganisation is set if the token may ask for its organisation; otherwise TryToken uses a look-up.
 	asksForOrganisation bool
-	away                outage
-	slowTold            sync.Once          // by SlowCheckpoint
+	outage              outage
+	slowWarned          sync.Once          // by WarnSlowCheckpoint
 	aborted             sync.Once          // by Abort
 	abandon             context.CancelFunc // ends Working
 
@@ -49,7 +49,7 @@ type Session struct {
 	stopped *StopError
 }
 
-// New returns a Session with the defaults of cfg, or says what is wrong with cfg.
+// New returns a Session with the defaults of cfg filled in, or an error that says what is wrong with cfg.
 func New(cfg Config) (*Session, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -58,7 +58,7 @@ func New(cfg Config) (*Session, error) {
 	return &Session{Config: cfg, Log: cfg.Logger}, nil
 }
 
-// Begin starts the contexts. The function that it returns ends them.
+// Begin creates the contexts. The function that it returns ends them.
 func (s *Session) Begin(ctx context.Context) (end func()) {
 	working, abandon := context.WithCancel(ctx)
 	starting, halt := context.WithCancelCause(working)
@@ -85,8 +85,8 @@ func (s *Session) Begin(ctx context.Context) (end func()) {
 	}
 }
 
-// Stop ends the work early: nothing new begins, and what is in flight has DrainTimeout to finish. It may be called at any time. Only the
-// first call counts; its reason is what the summary gives.
+// Stop ends the work early: nothing new begins, and work in flight has DrainTimeout to finish. It may be called at any time. Only the
+// first call counts; the summary gives its reason.
 func (s *Session) Stop(reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,23 +99,23 @@ func (s *Session) Stop(reason string) {
 	}
 }
 
-// Halt is Stop because of err.
+// Halt ends the work like Stop, with err as the cause. It may be called only after Begin.
 func (s *Session) Halt(err error) { s.halt(err) }
 
-// Abort is Halt with a line in the log: the work cannot go on, and a person must act. Many workers may find that out at once, and the first one says it.
+// Abort is Halt with a log line: the work cannot continue, and a person must act. If several workers abort at once, the first one logs.
 func (s *Session) Abort(err error) {
 	s.aborted.Do(func() {
 		if s.Starting.Err() == nil {
-			s.Log.Error("the run cannot go on", "reason", err.Error())
+			s.Log.Error("the run cannot continue", "reason", err.Error())
 		}
 		s.halt(err)
 	})
 }
 
-// Abandon gives up work in flight.
+// Abandon cancels work in flight.
 func (s *Session) Abandon() { s.abandon() }
 
-// CauseOf replaces the error of a context that ended by the reason for its end.
+// CauseOf replaces context.Canceled with the reason why Starting ended. It returns other errors unchanged.
 func (s *Session) CauseOf(err error) error {
 	if cause := context.Cause(s.Starting); cause != nil && errors.Is(err, context.Canceled) {
 		return cause
@@ -123,7 +123,7 @@ func (s *Session) CauseOf(err error) error {
 	return err
 }
 
-// StoppedOr replaces an error by ErrStopped once nothing new may begin.
+// StoppedOr replaces any error with ErrStopped once Starting has ended.
 func (s *Session) StoppedOr(err error) error {
 	if err != nil && s.Starting.Err() != nil {
 		return ErrStopped
@@ -131,14 +131,14 @@ func (s *Session) StoppedOr(err error) error {
 	return err
 }
 
-// ExternalID is the name of a transcript in Dixa.
+// ExternalID returns the external id of a transcript in Dixa.
 func (s *Session) ExternalID(transcriptID string) string { return s.Bot().ExternalID(transcriptID) }
 
-// Pause waits for d, or until the context ends. It reports whether it waited to the end.
+// Pause waits for d, or until the context ends. It reports whether it waited the whole time.
 func Pause(ctx context.Context, d time.Duration) bool { return dixa.Sleep(ctx, d) == nil }
 
-// Since is the time since began by the clock that says more: the monotonic one stands still while a machine is suspended, the wall clock may
-// be set back.
+// Since returns the time since began, by the monotonic clock or the wall clock, whichever gives more: the monotonic clock stops while the
+// machine is suspended, and the wall clock may be set back.
 func Since(began time.Time) time.Duration {
 	now := time.Now()
 	return max(now.Sub(began), now.Round(0).Sub(began.Round(0)))

@@ -7,7 +7,7 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// Store is what a session asks of the checkpoint; *checkpoint.Store, which documents the methods, is one.
+// Store is the part of the checkpoint that a session uses; *checkpoint.Store implements it and documents the methods.
 type Store interface {
 	runStore
 	rowStore
@@ -17,7 +17,7 @@ type Store interface {
 	verifyStore
 }
 
-// runStore records runs, what their source is tied to, and how far it has been read.
+// runStore records runs, the binding of their source, and how far it has been read.
 type runStore interface {
 	Bind(ctx context.Context, source string, b checkpoint.Binding, rebind bool) error
 	Binding(ctx context.Context, source string) (checkpoint.Binding, error)
@@ -44,7 +44,7 @@ type rowStore interface {
 	Totals(ctx context.Context, source string, run int64) ([]checkpoint.Total, error)
 }
 
-// userStore records whose identifiers are whose.
+// userStore records which end-user each identifier belongs to.
 type userStore interface {
 	FindEndUsers(ctx context.Context, organisation string, ids []checkpoint.Identifier) (map[checkpoint.Identifier]string, error)
 	EndUserIdentifiers(ctx context.Context, organisation, endUserID string) ([]checkpoint.Identifier, error)
@@ -55,7 +55,7 @@ type userStore interface {
 	ForgetEndUser(ctx context.Context, organisation, endUserID string) error
 }
 
-// factStore records how Dixa answers.
+// factStore records how Dixa behaves.
 type factStore interface {
 	Facts(ctx context.Context, of checkpoint.Binding) (checkpoint.Facts, error)
 	Learn(ctx context.Context, of checkpoint.Binding, f checkpoint.Facts) (checkpoint.Facts, error)
@@ -69,7 +69,7 @@ type markStore interface {
 	SetSourceMark(ctx context.Context, source string, m checkpoint.SourceMark) error
 }
 
-// verifyStore records how far a Verifier has come.
+// verifyStore records the progress of a Verifier.
 type verifyStore interface {
 	VerifyMark(ctx context.Context, source string) (checkpoint.VerifyMark, error)
 	SetVerifyMark(ctx context.Context, source string, m checkpoint.VerifyMark) error

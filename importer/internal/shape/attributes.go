@@ -1,5 +1,5 @@
-// Package shape says what a transcript becomes in Dixa and whether a conversation there is that. Its functions are pure: they
-// know no checkpoint and no API.
+// Package shape converts a transcript into what Dixa receives, and compares it with a conversation in Dixa. Its functions are pure: they
+// use neither the checkpoint nor the API.
 package shape
 
 import (
@@ -14,17 +14,17 @@ import (
 	"dixa-import/source"
 )
 
-// Mapping describes which custom attribute of Dixa gets which attribute of the transcripts, or a constant.
+// Mapping maps an attribute of the transcripts, or a constant, to a custom attribute in Dixa.
 type Mapping struct {
 	Name      string        // of the transcripts' attribute
 	Attribute string        // identifier, label or UUID in Dixa
 	Constant  *source.Value // not nil: every conversation gets this value
 }
 
-// Attributes are mappings, resolved.
+// Attributes are resolved mappings.
 type Attributes []Attribute
 
-// Attribute is one mapping, resolved.
+// Attribute is a resolved mapping.
 type Attribute struct {
 	Name     string        // of the transcripts' attribute
 	ID       string        // UUID
@@ -33,8 +33,8 @@ type Attribute struct {
 	options  []dixa.Option
 }
 
-// Resolve finds the attributes that mappings name among definitions, or says everything that is wrong with the mappings. unchecked
-// says that the token may not read the definitions: then only UUIDs can be used.
+// Resolve finds the definitions of the attributes that mappings name, and returns every problem with the mappings. unchecked says that the
+// definitions could not be read: then only UUIDs can be used.
 func Resolve(mappings []Mapping, defs []dixa.AttributeDefinition, unchecked bool) (resolved Attributes, problems []string) {
 	for _, m := range mappings {
 		a, problem := resolveAttribute(m, defs, unchecked)
@@ -61,7 +61,7 @@ func resolveAttribute(m Mapping, defs []dixa.AttributeDefinition, unchecked bool
 	id, err := uuid.Parse(m.Attribute)
 	if unchecked {
 		if err != nil {
-			return a, fmt.Sprintf("%q is no UUID, and the token may not read the organisation's attributes: write the attribute's UUID", m.Attribute)
+			return a, fmt.Sprintf("%q is not a UUID, and the token may not read the organisation's attributes: write the attribute's UUID", m.Attribute)
 		}
 		a.ID = id.String()
 		return a, ""
@@ -85,7 +85,7 @@ func resolveAttribute(m Mapping, defs []dixa.AttributeDefinition, unchecked bool
 			}
 		}
 		if len(found) > 1 {
-			return a, fmt.Sprintf("%d active attributes are called %q: write the UUID of the one that is meant (%s or %s)",
+			return a, fmt.Sprintf("%d active attributes are called %q: write the UUID of the right one (%s or %s)",
 				len(found), m.Attribute, found[0].ID, found[1].ID)
 		}
 		if len(found) == 1 {
@@ -102,7 +102,7 @@ func resolveAttribute(m Mapping, defs []dixa.AttributeDefinition, unchecked bool
 	return a, fmt.Sprintf("Dixa has no attribute %q (identifier, label or UUID)", m.Attribute)
 }
 
-// value is what Dixa is sent for a value, or why it would refuse it.
+// value returns what to send to Dixa for a value, or why Dixa would refuse it.
 func (a Attribute) value(v source.Value) (dixa.AttributeValue, string) {
 	switch a.kind {
 	case dixa.AttributeText:
@@ -124,7 +124,7 @@ func (a Attribute) value(v source.Value) (dixa.AttributeValue, string) {
 }
 
 // optionPath follows a path through the active options of a Select and returns it as Dixa writes it, or what is wrong with
-// it: Dixa's nearest option is named, the record's value never.
+// it. The problem names the closest option in Dixa, never the record's value.
 func (a Attribute) optionPath(path []string) (dixa.AttributeValue, string) {
 	out, options := make([]string, len(path)), a.options
 	for i, value := range path {
@@ -143,7 +143,7 @@ func (a Attribute) optionPath(path []string) (dixa.AttributeValue, string) {
 	return dixa.AttributeValue{List: out}, ""
 }
 
-// findOption finds an active option by its value: as written, else in other case where just one fits.
+// findOption finds an active option by its value: an exact match, else the only one that differs in case alone.
 func findOption(options []dixa.Option, value string) (found dixa.Option, ok bool) {
 	n := 0
 	for _, o := range options {
@@ -159,7 +159,7 @@ func findOption(options []dixa.Option, value string) (found dixa.Option, ok bool
 	return found, n == 1
 }
 
-// lowerValues are the values of the active options that findOption finds in lower case.
+// lowerValues returns, in lower case, the values of the active options that findOption finds in lower case.
 func lowerValues(options []dixa.Option) []string {
 	var values []string
 	for _, o := range options {
@@ -171,7 +171,7 @@ func lowerValues(options []dixa.Option) []string {
 	return values
 }
 
-// Among are the attributes with these names, all if it is nil.
+// Among returns the attributes with these names, all if names is nil.
 func (as Attributes) Among(names map[string]bool) Attributes {
 	if names == nil {
 		return as
@@ -179,7 +179,7 @@ func (as Attributes) Among(names map[string]bool) Attributes {
 	return slices.DeleteFunc(slices.Clone(as), func(a Attribute) bool { return !names[a.Name] })
 }
 
-// Values returns what to set for a transcript, by UUID, and which of its values cannot be set.
+// Values returns the values to set for a transcript, by the attributes' UUIDs, and which of its values cannot be set.
 func (as Attributes) Values(t *source.Transcript) (map[string]dixa.AttributeValue, []checkpoint.PartialError) {
 	var values map[string]dixa.AttributeValue
 	var refused []checkpoint.PartialError

@@ -1,6 +1,6 @@
 package shape
 
-// Closest returns the candidate that word was probably meant to be, "" if none is close.
+// Closest returns the candidate with the smallest edit distance from word, "" if none is close.
 func Closest(word string, candidates []string) string {
 	best, bestDistance := "", 1+max(1, (len(word)+1)/3)
 	for _, c := range candidates {
@@ -11,7 +11,7 @@ func Closest(word string, candidates []string) string {
 	return best
 }
 
-// distance is the Levenshtein distance of two short words.
+// distance returns the Levenshtein distance between two words, in bytes.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -9,19 +9,19 @@ import (
 	"dixa-import/source"
 )
 
-// DifferenceKind sorts the differences between a transcript and its conversation in Dixa.
+// DifferenceKind classifies the differences between a transcript and its conversation in Dixa.
 type DifferenceKind string
 
 // The kinds of differences.
 const (
 	DiffGone           DifferenceKind = "gone"            // Dixa has no such conversation any more
-	DiffUnreadable     DifferenceKind = "unreadable"      // Dixa did not let it be read
-	DiffContentChanged DifferenceKind = "content_changed" // the record is not the one that was imported, and could not be imported
+	DiffUnreadable     DifferenceKind = "unreadable"      // Dixa refused to let it be read
+	DiffContentChanged DifferenceKind = "content_changed" // the record has changed since the import, and could not be imported now
 	DiffNotClosed      DifferenceKind = "not_closed"
 	DiffAssignment     DifferenceKind = "assignment"
 	DiffRequester      DifferenceKind = "requester"
-	DiffDouble         DifferenceKind = "double"       // another conversation is this transcript, too
-	DiffNotRecorded    DifferenceKind = "not_recorded" // Dixa has the transcript, and the checkpoint does not know
+	DiffDouble         DifferenceKind = "double"       // another conversation is this transcript too
+	DiffNotRecorded    DifferenceKind = "not_recorded" // Dixa has the transcript, but the checkpoint does not know that
 	DiffDirection      DifferenceKind = "direction"    // of the conversation, or of a message
 	DiffAttribute      DifferenceKind = "attribute"
 	DiffMessageMissing DifferenceKind = "message_missing"
@@ -33,24 +33,24 @@ const (
 	DiffAttachment     DifferenceKind = "attachment"
 )
 
-// DifferenceKinds are all kinds, in the order in which they are shown.
+// DifferenceKinds lists all kinds in display order.
 var DifferenceKinds = []DifferenceKind{DiffDouble, DiffNotRecorded, DiffGone, DiffUnreadable, DiffContentChanged, DiffNotClosed, DiffAssignment, DiffRequester,
 	DiffDirection, DiffAttribute, DiffMessageMissing, DiffMessageExtra, DiffOrder, DiffText, DiffAuthor, DiffTime, DiffAttachment}
 
-// Difference is one thing in which a conversation is not what was imported. It never holds what somebody wrote.
+// Difference is one way in which a conversation differs from what was imported. It never contains text from a message.
 type Difference struct {
 	Kind      DifferenceKind `json:"kind"`
-	Message   string         `json:"message_external_id,omitempty"`   // where it is about one message
-	Attribute string         `json:"attribute,omitempty"`             // the transcripts' name of it
-	Other     int64          `json:"other_conversation_id,omitempty"` // of DiffDouble and DiffNotRecorded: the one that the checkpoint does not hold
+	Message   string         `json:"message_external_id,omitempty"`   // if it concerns one message
+	Attribute string         `json:"attribute,omitempty"`             // its name in the transcripts
+	Other     int64          `json:"other_conversation_id,omitempty"` // of DiffDouble and DiffNotRecorded: the conversation that is not in the checkpoint
 	Detail    string         `json:"detail"`                          // a sentence about the conversation or the message
 }
 
-// stateClosed is how Dixa calls a conversation that is over.
+// stateClosed is the state of a closed conversation in Dixa.
 const stateClosed = "Closed"
 
-// Compare returns in what a conversation is not what a transcript becomes, attributes aside. endUserID is its requester, "" if that is
-// not known.
+// Compare returns how a conversation differs from what a transcript would be imported as, except for its attributes. endUserID is its
+// requester, "" if unknown.
 func (b Bot) Compare(t *source.Transcript, endUserID string, got dixa.Conversation, messages []dixa.Message) []Difference {
 	want := b.Payload(t, endUserID, false)
 	var out []Difference
@@ -70,27 +70,27 @@ func (b Bot) Compare(t *source.Transcript, endUserID string, got dixa.Conversati
 	if !got.CreatedAt.Equal(want.CreatedAt.Time) {
 		differs(DiffTime, "the conversation began at another time")
 	}
-	// Attachments that Dixa refused were sent as links in the texts.
+	// If Dixa refused attachments, they were sent as links in the texts.
 	asLinks := b.Payload(t, endUserID, true)
 	return append(out, compareMessages(want, asLinks, messages)...)
 }
 
-// compareMessages finds the messages by their external ids, or by what they are where Dixa has returned none of those. asLinks is
-// want with the attachments in the texts.
+// compareMessages finds the messages by their external ids, or by their content if Dixa returned none of those ids. asLinks is
+// want with the attachments as links in the texts.
 func compareMessages(want, asLinks dixa.ConversationImport, got []dixa.Message) []Difference {
 	var out []Difference
 	places, named := placesByID(want, got)
 	if !named {
 		places = placesByContent(want, asLinks, got)
 	}
-	last, ordered, met := -1, true, 0
+	last, ordered, found := -1, true, 0
 	for i, w := range want.Messages {
 		at := places[i]
 		if at < 0 {
 			out = append(out, Difference{Kind: DiffMessageMissing, Message: w.ExternalID, Detail: "this message is missing"})
 			continue
 		}
-		met++
+		found++
 		ordered = ordered && at > last
 		last = at
 		out = append(out, compareMessage(w, asLinks.Messages[i], want.RequesterID, got[at])...)
@@ -98,14 +98,14 @@ func compareMessages(want, asLinks dixa.ConversationImport, got []dixa.Message) 
 	if !ordered {
 		out = append(out, Difference{Kind: DiffOrder, Detail: "the messages are in another order"})
 	}
-	if len(got) > met {
+	if len(got) > found {
 		out = append(out, Difference{Kind: DiffMessageExtra,
 			Detail: fmt.Sprintf("it has %d messages, the transcript %d", len(got), len(want.Messages))})
 	}
 	return out
 }
 
-// placesByID says where each message is by its external id, -1 if nowhere, and whether any was found.
+// placesByID returns the index in got of each message by its external id, -1 if it is missing, and whether any was found.
 func placesByID(want dixa.ConversationImport, got []dixa.Message) (places []int, named bool) {
 	byID := make(map[string]int, len(got))
 	for i, m := range got {
@@ -124,24 +124,25 @@ func placesByID(want dixa.ConversationImport, got []dixa.Message) (places []int,
 	return places, named
 }
 
-// placesByContent says where each message is among those without an external id, -1 if nowhere: the one that is the same, else the
-// one of the same time and direction, or text and direction; else, if there are as many, the one in its place.
+// placesByContent returns the index in got of each message, -1 if it is missing. It considers only messages without an external id: first
+// an identical one, then one with the same time and direction, then one with the same text and direction; and if both sides have as many
+// messages, the one at the same position.
 func placesByContent(want, asLinks dixa.ConversationImport, got []dixa.Message) []int {
-	read, places, free := ReadingOf(got).Bare, make([]int, len(want.Messages)), []int{}
+	read, places, free := ContentsOf(got).Unnamed, make([]int, len(want.Messages)), []int{}
 	for i, m := range got {
 		if m.ExternalID == "" {
 			free = append(free, i)
 		}
 	}
-	sent, linked, taken := baresOf(want), baresOf(asLinks), make([]bool, len(free))
+	sent, linked, taken := unnamedIn(want), unnamedIn(asLinks), make([]bool, len(free))
 	for i := range places {
 		places[i] = -1
 	}
-	for _, same := range []func(s Bare, i, at int) bool{
-		func(s Bare, _, at int) bool { return read[at] == s },
-		func(s Bare, _, at int) bool { return read[at].at == s.at && read[at].outbound == s.outbound },
-		func(s Bare, _, at int) bool { return read[at].text == s.text && read[at].outbound == s.outbound },
-		func(_ Bare, i, at int) bool { return len(sent) == len(read) && i == at },
+	for _, same := range []func(s Unnamed, i, at int) bool{
+		func(s Unnamed, _, at int) bool { return read[at] == s },
+		func(s Unnamed, _, at int) bool { return read[at].at == s.at && read[at].outbound == s.outbound },
+		func(s Unnamed, _, at int) bool { return read[at].text == s.text && read[at].outbound == s.outbound },
+		func(_ Unnamed, i, at int) bool { return len(sent) == len(read) && i == at },
 	} {
 		for i := range places {
 			for at := 0; at < len(free) && places[i] < 0; at++ {
@@ -187,8 +188,8 @@ func compareMessage(want, asLinks dixa.ImportMessage, requester string, got dixa
 	return out
 }
 
-// Compare returns which of a transcript's attributes a conversation lacks, or has with another value. Others that it
-// has are not the importer's.
+// Compare returns which of a transcript's attributes a conversation lacks, or has with another value. It ignores attributes that are not
+// mapped.
 func (as Attributes) Compare(t *source.Transcript, got []dixa.CustomAttribute) []Difference {
 	values, refused := as.Values(t)
 	var out []Difference
@@ -215,7 +216,7 @@ func (as Attributes) Compare(t *source.Transcript, got []dixa.CustomAttribute) [
 
 func isUnset(v dixa.AttributeValue) bool { return v.Text == "" && len(v.List) == 0 }
 
-// sameValue takes a text for the list that holds it alone: Dixa may answer either.
+// sameValue reports whether two values are the same. A text equals a list of that text alone: Dixa may return either.
 func sameValue(a, b dixa.AttributeValue) bool {
 	list := func(v dixa.AttributeValue) []string {
 		if v.List == nil {

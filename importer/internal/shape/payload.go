@@ -10,13 +10,13 @@ import (
 	"dixa-import/source"
 )
 
-// Bot is whose conversations they are: Source is the namespace of the transcripts' ids, AgentID the bot's UUID in Dixa.
+// Bot identifies the bot whose conversations are imported: Source is the namespace of the transcripts' ids, AgentID the bot's UUID in Dixa.
 type Bot struct{ Source, AgentID string }
 
-// ExternalID is the name of a transcript in Dixa.
+// ExternalID returns the external id of a transcript in Dixa.
 func (b Bot) ExternalID(transcriptID string) string { return b.Source + "/" + transcriptID }
 
-// Payload is what Dixa is sent of a transcript. With withoutAttachments these are links in the texts.
+// Payload returns the body of the import request for a transcript. With withoutAttachments, attachments become links in the texts.
 func (b Bot) Payload(t *source.Transcript, endUserID string, withoutAttachments bool) dixa.ConversationImport {
 	in := dixa.ConversationImport{
 		RequesterID: endUserID, RequesterConnectionStatus: dixa.Disconnected, Direction: dixa.Inbound,
@@ -57,7 +57,7 @@ var contentTypes = map[source.Format]dixa.ContentType{
 	source.FormatText: dixa.Text, source.FormatHTML: dixa.HTML, source.FormatMarkdown: dixa.Markdown,
 }
 
-// withLink appends an attachment to a text, as a link of the text's own format.
+// withLink appends an attachment to a text as a link in the text's format.
 func withLink(text string, f source.Format, a source.Attachment) string {
 	name := a.Name
 	if name == "" {
@@ -81,8 +81,8 @@ func withLink(text string, f source.Format, a source.Attachment) string {
 	return text + gap + link
 }
 
-// NamesOtherAgents reports whether a message is by an agent whom the transcript names.
-func NamesOtherAgents(t *source.Transcript) bool {
+// NamesAgents reports whether the transcript gives an agent id for any of its messages.
+func NamesAgents(t *source.Transcript) bool {
 	for _, m := range t.Messages {
 		if m.AgentID != "" {
 			return true
