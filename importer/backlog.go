@@ -17,7 +17,7 @@ type backlog struct {
 func (b *backlog) add(it *item) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	it.again, it.kept = true, true
+	it.counted, it.kept = true, true
 	b.items = append(b.items, it)
 }
 
@@ -45,7 +45,7 @@ func (b *backlog) drop() int {
 }
 
 // poll decides the backlog once more.
-func (s *triage) poll() error {
+func (s *triage) decideBacklog() error {
 	items := s.im.pipeline.backlog.take()
 	for len(items) > 0 {
 		n := min(len(items), reading.BatchSize)
@@ -70,10 +70,10 @@ func (im *Importer) drain(ctx context.Context) error {
 
 // drainBacklog waits until every record is decided: the transcripts that other runs hold, too.
 func (s *triage) drainBacklog() error {
-	s.im.pipeline.refusals.noMore(true)
+	s.im.pipeline.refusals.setNoMoreTasks(true)
 	s.im.pipeline.reading.Store(false)
 	for {
-		if err := s.poll(); err != nil {
+		if err := s.decideBacklog(); err != nil {
 			return ignoreLimit(err)
 		}
 		if s.im.pipeline.backlog.size() > 0 {

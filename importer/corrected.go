@@ -18,25 +18,25 @@ func (im *Importer) countUncorrected(rec *source.Record) {
 	im.tally.rejected.Add(1)
 	var bad *source.RejectError
 	if _, err := rec.Transcript(); errors.As(err, &bad) {
-		im.tally.cause(string(bad.Code))
+		im.tally.addCause(string(bad.Code))
 		im.tally.warnSampled(logCause{"not corrected yet", string(bad.Code)})("not corrected yet", "transcript", rec.Key(), "place", rec.Place.String(), "code", string(bad.Code), "reason", bad.Reason)
 	}
 }
 
 // leavesBad reports whether a retry leaves a transcript as it is because its record is bad: what is in Dixa already, and what a file
 // of corrected records was meant to correct.
-func (im *Importer) leavesBad(row checkpoint.Row, rec *source.Record) bool {
+func (im *Importer) staysUncorrected(row checkpoint.Row, rec *source.Record) bool {
 	if _, err := rec.Transcript(); err == nil || im.s.Retry.Decision != Undecided {
 		return false
 	}
-	return row.Status == checkpoint.Partial || im.s.Excerpt && slices.Contains(unsent, row.Status)
+	return row.Status == checkpoint.Partial || im.s.Excerpt && slices.Contains(unsentStatuses, row.Status)
 }
 
-var unsent = []checkpoint.Status{checkpoint.Failed, checkpoint.Rejected, checkpoint.Pending}
+var unsentStatuses = []checkpoint.Status{checkpoint.Failed, checkpoint.Rejected, checkpoint.Pending}
 
 // rejectUncorrected counts the bad records in a file of corrections that a retry was to take: those of transcripts that were
 // selected, and those of which nobody can tell whose they are.
-func (im *Importer) rejectUncorrected(sel Selection) error {
+func (im *Importer) countUncorrectedRecords(sel Selection) error {
 	if !im.s.Excerpt || sel.Decision != Undecided {
 		return nil
 	}
@@ -62,14 +62,14 @@ func (im *Importer) rejectUncorrected(sel Selection) error {
 		var rows []checkpoint.Row
 		err := im.s.Patiently(im.s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {
 			rows, err = im.s.Store.Select(ctx, im.s.Source, im.s.RunID, checkpoint.Filter{
-				Statuses: im.selected(sel), Codes: sel.Codes, IDs: page, WithPartial: partialKinds(sel)})
+				Statuses: im.retryStatuses(sel), Codes: sel.Codes, IDs: page, WithPartial: partialKinds(sel)})
 			return err
 		})
 		if err != nil {
 			return im.s.StoppedOr(err)
 		}
 		for _, row := range rows {
-			if rec := bad[row.ID]; row.RunID != im.s.RunID && wants(sel, row) && im.leavesBad(row, rec) {
+			if rec := bad[row.ID]; row.RunID != im.s.RunID && needsRetry(sel, row) && im.staysUncorrected(row, rec) {
 				im.tally.read.Add(1)
 				im.countUncorrected(rec)
 			}
@@ -80,12 +80,12 @@ func (im *Importer) rejectUncorrected(sel Selection) error {
 
 // replace settles the record that a correction replaces, before the correction may be sent. A run that crashes after that leaves the new
 // one pending, and the same file finishes it. It returns why the new one must not be sent.
-func (p *pipeline) replace(t *task) (*source.RejectError, error) {
+func (p *pipeline) replaceOriginal(t *task) (*source.RejectError, error) {
 	if t.rec.Original.Key == "" {
 		return nil, nil
 	}
 	for {
-		key, was, err := p.original(p.s.Starting, t.rec)
+		key, was, err := p.findOriginal(p.s.Starting, t.rec)
 		if err != nil {
 			return nil, p.s.StoppedOr(err)
 		}
@@ -111,7 +111,7 @@ func (p *pipeline) replace(t *task) (*source.RejectError, error) {
 }
 
 // original returns the key of what a record corrects, and what the checkpoint knows of that.
-func (p *pipeline) original(ctx context.Context, rec *source.Record) (key string, was checkpoint.Row, err error) {
+func (p *pipeline) findOriginal(ctx context.Context, rec *source.Record) (key string, was checkpoint.Row, err error) {
 	rows, err := p.s.Lookup(ctx, rules.KeysOf(rec)...)
 	if err != nil {
 		return "", was, err

@@ -23,7 +23,7 @@ func TestListsThatLagAreTold(t *testing.T) {
 		for _, seconds := range tt.lags {
 			lag := time.Duration(seconds) * time.Second
 			l.merge(checkpoint.Facts{ListLag: &lag})
-			l.tell()
+			l.logLag()
 		}
 		if n := strings.Count(log.String(), "lists lag"); n != tt.want {
 			t.Errorf("%v: told %d times, want %d", tt.lags, n, tt.want)

@@ -11,24 +11,24 @@ import (
 )
 
 const (
-	followAtOnce = 3  // imports that are followed at a time, while they can teach something
-	followMost   = 8  // imports and as many creations that a run follows in all
-	followEvery  = 20 // in so many parts of Settle a followed import is looked at first; then after twice as long each time
+	maxFollowers     = 3  // imports that are followed at a time, while they can teach something
+	maxFollowed      = 8  // imports and as many creations that a run follows in all
+	firstPollDivisor = 20 // in so many parts of Settle a followed import is looked at first; then after twice as long each time
 	// carefully is how many times Settle a transcript is looked for while it is not known how long lists lag.
-	carefully = 4
+	cautiousSettles = 4
 )
 
 // learning is what is known of how Dixa answers for the organisation, and how it is found out: the first imports are read back,
 // and looked for in lists, beside the work on other transcripts. See checkpoint.Facts.
 type learning struct {
-	s          *session.Session
-	moreToCome func() bool     // reports whether other transcripts are on their way
-	waiting    atomic.Int64    // transcripts that wait for what will be learnt
-	following  context.Context // ends when there is no more following: with stop, or with Session.Starting
-	unfollow   context.CancelFunc
-	tasks      sync.WaitGroup
-	recall     sync.Once // what earlier runs imported
-	asked      sync.Once // whether external ids are still returned
+	s           *session.Session
+	moreToCome  func() bool     // reports whether other transcripts are on their way
+	waiting     atomic.Int64    // transcripts that wait for what will be learnt
+	following   context.Context // ends when there is no more following: with stop, or with Session.Starting
+	unfollow    context.CancelFunc
+	tasks       sync.WaitGroup
+	earlierOnce sync.Once // what earlier runs imported
+	confirmOnce sync.Once // whether external ids are still returned
 
 	mu        sync.Mutex
 	facts     checkpoint.Facts
@@ -36,26 +36,26 @@ type learning struct {
 	creations followers
 	// latest is the end-user that was created last and is not followed, and lookedOver that somebody has to know how long
 	// look-ups lag.
-	latest     creationMade
-	lookedOver bool
-	noLists    bool          // the token may not list conversations
-	noReading  bool          // the token may not read messages
-	unlisted   time.Duration // the longest that an import was missing from the list when following it ended
-	told       time.Duration // the lag that was logged
-	refreshed  time.Time
-	confirmed  bool // external ids are returned, as this run has seen
+	latest          creation
+	lookUpLagNeeded bool
+	noLists         bool          // the token may not list conversations
+	noReading       bool          // the token may not read messages
+	unlisted        time.Duration // the longest that an import was missing from the list when following it ended
+	loggedLag       time.Duration // the lag that was logged
+	refreshed       time.Time
+	confirmed       bool // external ids are returned, as this run has seen
 }
 
 // followers counts those who follow imports, or creations.
-type followers struct{ under, begun int }
+type followers struct{ active, started int }
 
 // take takes a place among them, if there is one.
 func (f *followers) take() bool {
-	if f.under >= followAtOnce || f.begun >= followMost {
+	if f.active >= maxFollowers || f.started >= maxFollowed {
 		return false
 	}
-	f.under++
-	f.begun++
+	f.active++
+	f.started++
 	return true
 }
 
@@ -68,7 +68,7 @@ func newLearning(s *session.Session, moreToCome func() bool) *learning {
 // refresh takes over what other runs have found out, unless that was done just now: many may wait.
 func (l *learning) refresh(ctx context.Context) error {
 	l.mu.Lock()
-	fresh := !l.refreshed.IsZero() && time.Since(l.refreshed) < l.every()/2
+	fresh := !l.refreshed.IsZero() && time.Since(l.refreshed) < l.pollInterval()/2
 	l.refreshed = time.Now()
 	l.mu.Unlock()
 	if fresh {
@@ -141,20 +141,20 @@ func (l *learning) note(f checkpoint.Facts) {
 	if f.ExternalIDs == checkpoint.IDsWithheld {
 		l.s.Log.Info("Dixa returns messages without the external ids they were sent with: transcripts in doubt are compared by content")
 	}
-	l.tell()
+	l.logLag()
 }
 
 // tell logs how long doubts take, where lists lag for long, and again when it has become twice as long.
-func (l *learning) tell() {
+func (l *learning) logLag() {
 	l.mu.Lock()
 	lag := l.facts.ListLag
-	news := lag != nil && 3**lag > l.s.Settle && (l.told == 0 || *lag >= 2*l.told)
+	news := lag != nil && 3**lag > l.s.Settle && (l.loggedLag == 0 || *lag >= 2*l.loggedLag)
 	if news {
-		l.told = *lag
+		l.loggedLag = *lag
 	}
 	l.mu.Unlock()
 	if news {
-		l.s.Log.Warn("Dixa's lists lag: transcripts in doubt take longer to settle", "lag", roughTime(*lag), "take_about", roughTime(l.doubtTakes()))
+		l.s.Log.Warn("Dixa's lists lag: transcripts in doubt take longer to settle", "lag", roughTime(*lag), "take_about", roughTime(l.doubtDuration()))
 	}
 }
 
@@ -189,19 +189,19 @@ func (l *learning) lookUpWindow() (lag, spread time.Duration) {
 
 func windowOf(known *time.Duration, settle time.Duration) (lag, spread time.Duration) {
 	if known == nil {
-		return 0, carefully * settle
+		return 0, cautiousSettles * settle
 	}
 	return *known, max(settle, 2**known)
 }
 
 // doubtTakes is about how long a transcript whose import got no answer is in doubt if it is not in Dixa.
-func (l *learning) doubtTakes() time.Duration {
+func (l *learning) doubtDuration() time.Duration {
 	lag, spread := l.window()
 	return l.s.SendWindow + l.s.RequestTimeout + lag + spread
 }
 
 // every is how long a doubt waits before it asks again whether there is news.
-func (l *learning) every() time.Duration { return min(time.Second, l.s.Settle/8) }
+func (l *learning) pollInterval() time.Duration { return min(time.Second, l.s.Settle/8) }
 
 // lagBetween is how long something took to show that was there since then, as an answer now to a question of began has it. An answer
 // that had to be waited for, such as while Dixa was down, does not make a lag.
@@ -224,12 +224,12 @@ func (l *learning) blind() (unlisted time.Duration, is bool) {
 }
 
 // hopes reports whether this run may still find out what is not known: something is followed, or other transcripts are on their way.
-func (l *learning) hopes() bool {
+func (l *learning) mayLearnMore() bool {
 	l.mu.Lock()
-	under, spent := l.imports.under > 0, l.imports.begun >= followMost
+	active, spent := l.imports.active > 0, l.imports.started >= maxFollowed
 	l.mu.Unlock()
 	switch {
-	case under:
+	case active:
 		return true
 	case spent:
 		return false
@@ -251,11 +251,11 @@ func (l *learning) await(ctx context.Context) error {
 		if l.enough() {
 			return nil
 		}
-		l.recall.Do(func() { l.followEarlier(ctx) })
-		if !l.hopes() || time.Since(begin) > l.s.LearnPatience {
+		l.earlierOnce.Do(func() { l.followEarlier(ctx) })
+		if !l.mayLearnMore() || time.Since(begin) > l.s.LearnPatience {
 			return nil
 		}
-		if !session.Pause(ctx, l.every()) {
+		if !session.Pause(ctx, l.pollInterval()) {
 			return session.ErrStopped
 		}
 	}

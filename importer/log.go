@@ -18,20 +18,20 @@ func (n *tally) count(t *task) (step, error) {
 		count, level = &n.imported, n.s.Log.Debug
 	case checkpoint.Partial:
 		count, level = &n.partial, n.s.Log.Info
-		n.problem(t.partial)
+		n.addProblems(t.partial)
 	case checkpoint.Failed:
 		count = &n.failed
 	case checkpoint.Rejected:
 		count = &n.rejected
 	case checkpoint.Skipped:
 		count, level = nil, n.s.Log.Debug
-		n.skip(t.row.ErrorCode)
+		n.addSkip(t.row.ErrorCode)
 	case checkpoint.InDoubt:
 		count = &n.inDoubt
 	}
 	if count != nil {
 		count.Add(1)
-		n.cause(t.row.ErrorCode)
+		n.addCause(t.row.ErrorCode)
 	}
 	if n.s.OnImported != nil && (t.row.Status == checkpoint.Complete || t.row.Status == checkpoint.Partial) {
 		n.s.OnImported(t.key, t.row.ConversationID)
@@ -41,7 +41,7 @@ func (n *tally) count(t *task) (step, error) {
 }
 
 // endings say what the statuses mean in which a run leaves a transcript.
-var endings = map[checkpoint.Status]string{
+var endingTexts = map[checkpoint.Status]string{
 	checkpoint.Complete: "imported", checkpoint.Partial: "imported with problems", checkpoint.Failed: "failed",
 	checkpoint.Rejected: "rejected", checkpoint.Skipped: "skipped", checkpoint.InDoubt: "left in doubt",
 	checkpoint.Pending: "left to the next run", checkpoint.Sending: "left to the next run", checkpoint.Imported: "left to the next run",
@@ -49,7 +49,7 @@ var endings = map[checkpoint.Status]string{
 
 // logEnd logs the end of the work on a transcript. Of those that end for one reason only the first few are worth a line each.
 func (n *tally) logEnd(t *task, level func(string, ...any)) {
-	cause := logCause{event: endings[t.row.Status], code: t.row.ErrorCode}
+	cause := logCause{event: endingTexts[t.row.Status], code: t.row.ErrorCode}
 	args := []any{"transcript", t.key, "status", string(t.row.Status)}
 	if t.row.Status == checkpoint.Partial && len(t.partial) > 0 {
 		first := t.partial[0]
@@ -57,9 +57,9 @@ func (n *tally) logEnd(t *task, level func(string, ...any)) {
 		args = append(args, "problem", cause.code)
 	}
 	if t.row.Status != checkpoint.Complete && t.row.Status != checkpoint.Skipped {
-		n.saying.Lock() // the line that says the whole sentence comes first
-		defer n.saying.Unlock()
-		if !n.logs(cause) {
+		n.endMu.Lock() // the line that says the whole sentence comes first
+		defer n.endMu.Unlock()
+		if !n.shouldLog(cause) {
 			level = n.s.Log.Debug
 		}
 	}
@@ -67,7 +67,7 @@ func (n *tally) logEnd(t *task, level func(string, ...any)) {
 		args = append(args, "conversation", t.row.ConversationID)
 	}
 	if t.row.ErrorCode != "" {
-		args = append(args, n.sayWhy(cause, t.row)...)
+		args = append(args, n.reasonArgs(cause, t.row)...)
 	}
 	level("transcript "+cause.event, args...)
 }
@@ -80,13 +80,13 @@ var anyIndex = regexp.MustCompile(`\[\d+\]`)
 
 // sayWhy are the arguments of a log line that say why the work on a transcript ended. Of the lines of one cause only the first says
 // the whole sentence.
-func (n *tally) sayWhy(c logCause, row checkpoint.Row) []any {
+func (n *tally) reasonArgs(c logCause, row checkpoint.Row) []any {
 	place, sentence := "", row.Error
 	if row.Status == checkpoint.Rejected {
 		place = placePrefix.FindString(row.Error)
 		sentence = row.Error[len(place):]
 	}
-	if !n.saidBefore(c, anyIndex.ReplaceAllString(sentence, "[]")) {
+	if !n.loggedBefore(c, anyIndex.ReplaceAllString(sentence, "[]")) {
 		return []any{"code", row.ErrorCode, "error", row.Error}
 	}
 	if place != "" {
@@ -97,14 +97,14 @@ func (n *tally) sayWhy(c logCause, row checkpoint.Row) []any {
 
 // warnSampled logs a warning about one of the first transcripts of a cause, the others for those who look for faults.
 func (n *tally) warnSampled(c logCause) func(message string, args ...any) {
-	if n.logs(c) {
+	if n.shouldLog(c) {
 		return n.s.Log.Warn
 	}
 	return n.s.Log.Debug
 }
 
 // logMore logs how many more transcripts ended like those that were logged.
-func (n *tally) logMore() {
+func (n *tally) logOmitted() {
 	more := n.unlogged()
 	causes := slices.SortedFunc(maps.Keys(more), func(a, b logCause) int {
 		return cmp.Or(cmp.Compare(more[b], more[a]), cmp.Compare(a.event, b.event), cmp.Compare(a.code, b.code))

@@ -39,11 +39,11 @@ func (p *pipeline) admit() error { return p.gate.Admit() }
 func (im *Importer) admitFirst(context.Context) error { return ignoreLimit(im.pipeline.admit()) }
 
 // inPart says that the run does not read the whole source.
-func (im *Importer) inPart() bool {
+func (im *Importer) readsPart() bool {
 	return im.s.Limit > 0 || im.s.Excerpt || !im.s.Since.IsZero()
 }
 
 // takeOver has the mark name this checkpoint, once a run that looked before every send has come to the end of the whole source.
-func (im *Importer) takeOver(context.Context) error {
-	return ignoreLimit(im.pipeline.gate.TakeOver(!im.inPart() && !im.pipeline.unlooked.Load()))
+func (im *Importer) takeOverMark(context.Context) error {
+	return ignoreLimit(im.pipeline.gate.TakeOver(!im.readsPart() && !im.pipeline.unsearched.Load()))
 }

@@ -36,15 +36,15 @@ func (p *pipeline) newResolver() *people.Resolver {
 		Admit:        p.admit,
 		WorkersIdle:  func() bool { return p.ready.Load() < int64(p.s.Workers) },
 		LookUpWindow: p.learning.lookUpWindow,
-		LooksAgain:   p.learning.lookOver,
-		Created:      p.learning.created,
-		Found:        p.first.note,
+		LooksAgain:   p.learning.needLookUpLag,
+		Created:      p.learning.noteCreated,
+		Found:        p.first.noteExisting,
 		Succeeded:    p.refusals.succeeded,
 	})
 }
 
 // codesOf are the error codes of transcripts without an end-user.
-var codesOf = map[people.Reason]string{people.Unavailable: codeUnavailable, people.Refused: codeEndUserRefused, people.Conflict: codeEndUserConflict}
+var resolveCodes = map[people.Reason]string{people.Unavailable: codeUnavailable, people.Refused: codeEndUserRefused, people.Conflict: codeEndUserConflict}
 
 // resolve is the step that finds or creates the end-user.
 func (p *pipeline) resolve(_ context.Context, t *task) (step, error) {
@@ -55,10 +55,10 @@ func (p *pipeline) resolve(_ context.Context, t *task) (step, error) {
 	case errors.As(err, &denied):
 		return p.settleRefused(t, fmt.Sprint(t.user.Person.IDs[0]), denied.Err)
 	case errors.As(err, &failure) && failure.Reason == people.Unavailable:
-		p.unlooked.Store(p.s.Reconcile || p.unlooked.Load())
-		return p.settle(t, checkpoint.Release, codesOf[failure.Reason], failure.Error())
+		p.unsearched.Store(p.s.Reconcile || p.unsearched.Load())
+		return p.settle(t, checkpoint.Release, resolveCodes[failure.Reason], failure.Error())
 	case errors.As(err, &failure):
-		return p.settleFailed(t, codesOf[failure.Reason], failure)
+		return p.settleFailed(t, resolveCodes[failure.Reason], failure)
 	case err != nil:
 		return stepEnd, err
 	}
@@ -69,8 +69,8 @@ func (p *pipeline) resolve(_ context.Context, t *task) (step, error) {
 	if created {
 		p.unmarked.noteCreated(id)
 	}
-	if (!created || len(t.user.Others) > 0) && p.looksFirst(t) {
-		return stepLookFirst, nil
+	if (!created || len(t.user.Others) > 0) && p.mustSearch(t) {
+		return stepSearchFirst, nil
 	}
 	return stepSend, nil
 }

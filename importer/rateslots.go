@@ -12,7 +12,7 @@ import (
 )
 
 // slotsAhead is how far into the future a process reserves: a process that dies loses that much of the rate once.
-const slotsAhead = 250 * time.Millisecond
+const reserveAhead = 250 * time.Millisecond
 
 // SharedLimiter is a dixa.Limiter for processes that share a token's rate through a checkpoint.RateSlots. One statement reserves slots
 // for all workers that wait at that moment, so that none is wasted.
@@ -28,7 +28,7 @@ type SharedLimiter struct {
 	slots   []time.Time
 	taking  bool
 	changed chan struct{} // closed when slots have come, or taking them failed
-	trouble error
+	lastErr error
 }
 
 // NewSharedLimiter returns a limiter for rate requests a second, which must be positive. tokenHash names the token without
@@ -98,7 +98,7 @@ func (l *SharedLimiter) slot(ctx context.Context) (time.Time, error) {
 		}
 		l.taking = true
 		interval := time.Duration(float64(time.Second) / l.own.Rate())
-		n := max(1, min(l.waiting, int(slotsAhead/interval)))
+		n := max(1, min(l.waiting, int(reserveAhead/interval)))
 		l.mu.Unlock()
 		if l.take(ctx, n, interval) == nil {
 			continue
@@ -122,11 +122,11 @@ func (l *SharedLimiter) take(ctx context.Context, n int, interval time.Duration)
 			l.slots = append(l.slots, now.Add(wait+time.Duration(i)*interval))
 		}
 	}
-	if (err == nil) != (l.trouble == nil) {
+	if (err == nil) != (l.lastErr == nil) {
 		if err != nil {
 			l.log.Warn("the rate cannot be shared while the checkpoint database is away: nothing is sent", "error", err.Error())
 		}
-		l.trouble = err
+		l.lastErr = err
 	}
 	l.taking = false
 	close(l.changed)

@@ -19,7 +19,7 @@ const maxErrors = 20
 
 // reconcile is the step that finds out whether an import arrived. It does not occupy a worker.
 func (p *pipeline) reconcile(ctx context.Context, t *task) (step, error) {
-	t.leave()
+	t.releaseSlot()
 	p.memory.Wait(&t.held)
 	t.user.Others = nil // what this run sends is the person's own
 	p.doubts.Add(1)
@@ -27,16 +27,16 @@ func (p *pipeline) reconcile(ctx context.Context, t *task) (step, error) {
 	if t.due.IsZero() { // found in the checkpoint: its request may have begun as late as send_before
 		t.due = time.Now().Add(t.row.SendIn + p.s.RequestTimeout)
 	}
-	defer p.looker.inDoubt.enter(t)()
+	defer p.searcher.inDoubt.enter(t)()
 	if !session.Pause(p.s.Starting, time.Until(t.due)) {
 		return stepEnd, session.ErrStopped
 	}
 	d := doubt{due: t.due}
 	for {
 		began := time.Now()
-		seen, err := p.looker.look(p.s.Starting, t)
+		seen, err := p.searcher.search(p.s.Starting, t)
 		if err == nil && len(seen.found) == 1 && seen.byContent {
-			seen.unclear, err = p.looker.claimedToo(p.s.Starting, t, seen.found[0])
+			seen.unclear, err = p.searcher.rivalReason(p.s.Starting, t, seen.found[0])
 		}
 		switch {
 		case p.s.Starting.Err() != nil:
@@ -48,12 +48,12 @@ func (p *pipeline) reconcile(ctx context.Context, t *task) (step, error) {
 			}
 			return p.adopt(ctx, t, seen)
 		case err == nil:
-			next, err := p.judgeLook(t, &d, seen.unclear, began)
+			next, err := p.judgeSearch(t, &d, seen.unclear, began)
 			if next != stepReconcile || err != nil {
 				return next, err
 			}
 		default:
-			if next, err := p.lookFailed(t, &d, err); next != stepReconcile || err != nil {
+			if next, err := p.searchFailed(t, &d, err); next != stepReconcile || err != nil {
 				return next, err
 			}
 		}
@@ -77,7 +77,7 @@ func (p *pipeline) learnMore(d *doubt) error {
 	if err := more(p.s.Starting); err != nil {
 		return p.s.StoppedOr(err)
 	}
-	p.learning.tell()
+	p.learning.logLag()
 	return nil
 }
 
@@ -91,7 +91,7 @@ type doubt struct {
 }
 
 // judgeLook decides what a look that did not find the transcript means. It returns stepReconcile where that is not clear yet.
-func (p *pipeline) judgeLook(t *task, d *doubt, unclear string, began time.Time) (step, error) {
+func (p *pipeline) judgeSearch(t *task, d *doubt, unclear string, began time.Time) (step, error) {
 	d.missed = d.missed || unclear == ""
 	lag, spread := p.learning.window()
 	if !d.waited && !p.learning.enough() || began.Before(d.due.Add(lag)) { // it could not have been seen, or who knows
@@ -114,11 +114,11 @@ func (p *pipeline) judgeLook(t *task, d *doubt, unclear string, began time.Time)
 		return p.settle(t, checkpoint.GiveUp, codeLookFailed, fmt.Sprintf("Dixa's lists did not show another import after %s: "+
 			"that they do not show this one means nothing", roughTime(unlisted)))
 	}
-	return p.notThere(t)
+	return p.handleNotFound(t)
 }
 
 // lookFailed decides about a look that could not be made. It returns stepReconcile to look again.
-func (p *pipeline) lookFailed(t *task, d *doubt, err error) (step, error) {
+func (p *pipeline) searchFailed(t *task, d *doubt, err error) (step, error) {
 	switch {
 	case session.HasStatus(err, http.StatusNotFound):
 		return p.settle(t, checkpoint.GiveUp, codeEndUserGone, "the end-user of the import is not in Dixa any more")
@@ -144,7 +144,7 @@ func (p *pipeline) lookFailed(t *task, d *doubt, err error) (step, error) {
 }
 
 // notThere goes on with a transcript of which a reconcile has shown that it did not arrive.
-func (p *pipeline) notThere(t *task) (step, error) {
+func (p *pipeline) handleNotFound(t *task) (step, error) {
 	switch {
 	case t.rec == nil:
 		return p.settle(t, checkpoint.Fail, codeSourceMissing, "the import did not arrive, and the source does not hold the transcript any more")
@@ -171,12 +171,12 @@ func (p *pipeline) notThere(t *task) (step, error) {
 }
 
 // lookFirst looks for the conversation of a transcript that the checkpoint knows nothing of.
-func (p *pipeline) lookFirst(ctx context.Context, t *task) (step, error) {
-	if !p.s.Reconcile && p.unmarked.looks() {
-		return p.lookUnmarked(ctx, t)
+func (p *pipeline) searchFirst(ctx context.Context, t *task) (step, error) {
+	if !p.s.Reconcile && p.unmarked.searches() {
+		return p.searchUnmarked(ctx, t)
 	}
-	if !p.s.Reconcile && p.first.looking != nil {
-		if next, err := p.lookForLost(t); err != nil || !isMendedRecord(t) {
+	if !p.s.Reconcile && p.first.lock != nil {
+		if next, err := p.searchForLost(t); err != nil || !isCorrection(t) {
 			return next, err
 		}
 	}
@@ -185,15 +185,15 @@ func (p *pipeline) lookFirst(ctx context.Context, t *task) (step, error) {
 		// What was sent just before the checkpoint was lost may not be listed yet.
 		lag, spread := p.learning.window()
 		if wait := time.Until(p.started.Add(lag + spread)); p.s.Reconcile && wait > 0 {
-			t.leave()
-			p.tellOfWait(lag + spread)
+			t.releaseSlot()
+			p.logWait(lag + spread)
 			if !session.Pause(p.s.Starting, wait) {
 				return stepEnd, session.ErrStopped
 			}
 		}
-		seen, err := p.looker.look(p.s.Starting, t)
+		seen, err := p.searcher.search(p.s.Starting, t)
 		if err == nil && seen.unclear == "" && (seen.byContent || len(seen.found) == 0) {
-			if other := p.looker.known.take(p.looker.likenessOf(t), t.key, seen.byContent); other != "" && other != t.key {
+			if other := p.searcher.known.claimLikeness(p.searcher.likenessOf(t), t.key, seen.byContent); other != "" && other != t.key {
 				seen.unclear = fmt.Sprintf("transcript %s has the same end-user and content, and was found in Dixa by its content: which of the two it is cannot be said", other)
 			}
 		}
@@ -202,18 +202,18 @@ func (p *pipeline) lookFirst(ctx context.Context, t *task) (step, error) {
 		case p.s.Starting.Err() != nil:
 			return stepEnd, session.ErrStopped
 		case err == nil && seen.unclear == "" && len(seen.found) > 0:
-			p.lostBefore.Store(true)
+			p.checkpointBehind.Store(true)
 			return p.adopt(ctx, t, seen)
 		case err == nil && seen.unclear != "": // others that work on their transcripts may make it clear
 			if unclear++; unclear >= session.MinLooks {
-				p.lostBefore.Store(true)
+				p.checkpointBehind.Store(true)
 				return p.settle(t, checkpoint.GiveUp, codeAmbiguous, seen.unclear)
 			}
-			t.leave()
+			t.releaseSlot()
 			pause = p.s.Settle / (session.MinLooks - 1)
 		case err == nil:
 			return stepSend, nil
-		case session.HasStatus(err, http.StatusNotFound) && p.isGone(t.row.EndUserID):
+		case session.HasStatus(err, http.StatusNotFound) && p.endUserGone(t.row.EndUserID):
 			return stepSend, nil // the import says whether Dixa knows the end-user
 		case session.Denied(err) && !p.s.Reconcile:
 			return stepSend, nil
@@ -221,7 +221,7 @@ func (p *pipeline) lookFirst(ctx context.Context, t *task) (step, error) {
 			return stepEnd, session.Fatal(session.Advise(err, "--reconcile must read conversations and messages: use a token that is allowed to"))
 		default:
 			if failures++; failures > session.MinLooks {
-				p.unlooked.Store(true)
+				p.unsearched.Store(true)
 				return p.settle(t, checkpoint.Release, codeLookFailed, err.Error())
 			}
 		}
@@ -232,14 +232,14 @@ func (p *pipeline) lookFirst(ctx context.Context, t *task) (step, error) {
 }
 
 // tellOfWait logs, once, how long a run with Reconcile waits before it looks.
-func (p *pipeline) tellOfWait(d time.Duration) {
-	p.waitTold.Do(func() {
+func (p *pipeline) logWait(d time.Duration) {
+	p.waitLogged.Do(func() {
 		p.s.Log.Info("Dixa may not list yet what was sent just before this run: waiting before looking", "wait", roughTime(d))
 	})
 }
 
 // adopt records a conversation that a look has found, and what differs in it from the transcript.
-func (p *pipeline) adopt(ctx context.Context, t *task, seen sight) (step, error) {
+func (p *pipeline) adopt(ctx context.Context, t *task, seen searchResult) (step, error) {
 	found := seen.found
 	if seen.byContent {
 		p.learning.note(checkpoint.Facts{ExternalIDs: checkpoint.IDsWithheld})

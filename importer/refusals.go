@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	deniedInARow  = 10          // records that are answered 401 or 403, before that concerns everybody
-	blamedInARow  = 5           // imports that are refused for what is the same in all of them, such as the agent
-	verdictWithin = time.Minute // a refused record waits at most so long for what others are answered
+	maxDenied      = 10          // records that are answered 401 or 403, before that concerns everybody
+	maxRefused     = 5           // imports that are refused for what is the same in all of them, such as the agent
+	maxVerdictWait = time.Minute // a refused record waits at most so long for what others are answered
 )
 
 // refusals find out whom a refusal concerns. A 401, a 403 and some answers to imports are those that everybody would get, if the token
@@ -29,31 +29,31 @@ type refusals struct {
 	inFlight *atomic.Int64                 // transcripts that are worked on
 	token    *batch.Group[error, struct{}] // questions about the token; one answers for all who wait
 
-	mu    sync.Mutex
-	open  map[objection]*refusal
-	well  map[dixa.Operation]bool // operations that succeeded in this run
-	quiet bool                    // no other transcript begins
-	held  int64                   // transcripts that wait
-	patch error                   // why attributes are not set any more, nil: they are
+	mu           sync.Mutex
+	open         map[refusalKind]*refusal
+	succeededOps map[dixa.Operation]bool // operations that succeeded in this run
+	noMoreTasks  bool                    // no other transcript begins
+	waiters      int64                   // transcripts that wait
+	patchErr     error                   // why attributes are not set any more, nil: they are
 }
 
 // objection is what is refused, and why: a documented reason, or 401 and 403 as ReasonUnknown.
-type objection struct {
+type refusalKind struct {
 	op     dixa.Operation
 	reason dixa.Reason
 }
 
 // refusal is one objection, since the last success of its operation.
 type refusal struct {
-	subjects map[string]bool // transcripts or persons that met it
-	own      bool            // all in Dixa's own words
-	last     error
-	over     chan struct{} // closed when it is decided
-	all      bool          // it concerns everybody
+	subjects   map[string]bool // transcripts or persons that met it
+	documented bool            // all in Dixa's own words
+	last       error
+	decided    chan struct{} // closed when it is decided
+	everyone   bool          // it concerns everybody
 }
 
 func newRefusals(s *session.Session, inFlight *atomic.Int64) *refusals {
-	r := &refusals{s: s, inFlight: inFlight, open: map[objection]*refusal{}, well: map[dixa.Operation]bool{}}
+	r := &refusals{s: s, inFlight: inFlight, open: map[refusalKind]*refusal{}, succeededOps: map[dixa.Operation]bool{}}
 	r.token = batch.New(1<<20, func(all []error) ([]struct{}, error) {
 		return make([]struct{}, len(all)), s.TryToken(s.Starting)
 	})
@@ -61,24 +61,24 @@ func newRefusals(s *session.Session, inFlight *atomic.Int64) *refusals {
 }
 
 // unclearError is a refusal of which it could not be found out whom it concerns.
-type unclearError struct{ err error }
+type undecidedError struct{ err error }
 
-func (e *unclearError) Error() string {
+func (e *undecidedError) Error() string {
 	return e.err.Error() + ", and whether Dixa accepts the token elsewhere could not be found out"
 }
-func (e *unclearError) Unwrap() error { return e.err }
+func (e *undecidedError) Unwrap() error { return e.err }
 
 // askToken returns nil if Dixa still accepts the token, after the refusal err; else session.ErrStopped, an *unclearError, or a fatal error.
 func (r *refusals) askToken(err error) error {
-	switch _, said := r.token.Do(err); {
-	case said == nil:
+	switch _, tokenErr := r.token.Do(err); {
+	case tokenErr == nil:
 		return nil
 	case r.s.Starting.Err() != nil:
 		return session.ErrStopped
-	case session.Denied(said):
+	case session.Denied(tokenErr):
 		return session.FatalAnswer(err)
 	}
-	return &unclearError{err}
+	return &undecidedError{err}
 }
 
 // judge waits until it is known whom a refusal concerns. It returns nil if that is the subject alone: a transcript, or a person by
@@ -89,21 +89,21 @@ func (r *refusals) judge(t *task, subject string, err error) error {
 			return tokenErr
 		}
 	}
-	t.leave()
+	t.releaseSlot()
 	x := r.note(subject, err)
 	defer r.release()
-	patience := time.NewTimer(verdictWithin)
+	patience := time.NewTimer(maxVerdictWait)
 	defer patience.Stop()
 	select {
-	case <-x.over:
+	case <-x.decided:
 	case <-r.s.Starting.Done():
 		return session.ErrStopped
 	case <-patience.C:
 		r.mu.Lock()
-		r.decideByWhatCame()
+		r.decideOpen()
 		r.mu.Unlock()
 	}
-	if x.all {
+	if x.everyone {
 		return session.FatalAnswer(err)
 	}
 	return nil
@@ -113,7 +113,7 @@ func (r *refusals) judge(t *task, subject string, err error) error {
 func (r *refusals) note(subject string, err error) *refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.held++
+	r.waiters++
 	x := r.add(subject, err)
 	r.settleIfIdle()
 	return x
@@ -122,38 +122,38 @@ func (r *refusals) note(subject string, err error) *refusal {
 // add takes down one refusal. r.mu is held.
 func (r *refusals) add(subject string, err error) *refusal {
 	api, _ := errors.AsType[*dixa.APIError](err)
-	about, limit, own := objection{op: api.Operation}, deniedInARow, api.Reason.Documented()
+	kind, limit, documented := refusalKind{op: api.Operation}, maxDenied, api.Reason.Documented()
 	if !session.Denied(err) {
-		about.reason, limit = api.Reason, blamedInARow
+		kind.reason, limit = api.Reason, maxRefused
 	}
-	x := r.open[about]
+	x := r.open[kind]
 	if x == nil {
-		x = &refusal{subjects: map[string]bool{}, own: true, over: make(chan struct{})}
-		r.open[about] = x
+		x = &refusal{subjects: map[string]bool{}, documented: true, decided: make(chan struct{})}
+		r.open[kind] = x
 	}
 	x.subjects[subject] = true
-	x.own, x.last = x.own && own, err
+	x.documented, x.last = x.documented && documented, err
 	if len(x.subjects) >= limit {
-		r.decide(about, x, true)
+		r.decide(kind, x, true)
 	}
 	return x
 }
 
 // decide tells those who wait. r.mu is held.
-func (r *refusals) decide(about objection, x *refusal, all bool) {
-	x.all = all
-	if all && about.op == dixa.OpPatchAttributes && r.patch == nil {
-		r.patch = session.FatalAnswer(x.last)
+func (r *refusals) decide(kind refusalKind, x *refusal, everyone bool) {
+	x.everyone = everyone
+	if everyone && kind.op == dixa.OpPatchAttributes && r.patchErr == nil {
+		r.patchErr = session.FatalAnswer(x.last)
 	}
-	delete(r.open, about)
-	close(x.over)
+	delete(r.open, kind)
+	close(x.decided)
 }
 
 // decideByWhatCame decides what is open: two refusals or more in Dixa's own words, with no success of the operation in this run,
 // are not about one record. r.mu is held.
-func (r *refusals) decideByWhatCame() {
-	for about, x := range r.open {
-		r.decide(about, x, x.own && len(x.subjects) > 1 && !r.well[about.op])
+func (r *refusals) decideOpen() {
+	for kind, x := range r.open {
+		r.decide(kind, x, x.documented && len(x.subjects) > 1 && !r.succeededOps[kind.op])
 	}
 }
 
@@ -162,25 +162,25 @@ func (r *refusals) succeeded(ops ...dixa.Operation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, op := range ops {
-		r.well[op] = true
-		for about, x := range r.open {
-			if about.op == op {
-				r.decide(about, x, false)
+		r.succeededOps[op] = true
+		for kind, x := range r.open {
+			if kind.op == op {
+				r.decide(kind, x, false)
 			}
 		}
 	}
 }
 
 // noMore records whether other transcripts may begin.
-func (r *refusals) noMore(quiet bool) {
+func (r *refusals) setNoMoreTasks(noMore bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.quiet = quiet
+	r.noMoreTasks = noMore
 	r.settleIfIdle()
 }
 
 // ended says that the work on a transcript has ended.
-func (r *refusals) ended() {
+func (r *refusals) taskEnded() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.settleIfIdle()
@@ -190,19 +190,19 @@ func (r *refusals) ended() {
 func (r *refusals) waiting() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.held
+	return r.waiters
 }
 
 func (r *refusals) release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.held--
+	r.waiters--
 }
 
 // settleIfIdle decides when everybody who is at work waits for a verdict. r.mu is held.
 func (r *refusals) settleIfIdle() {
-	if r.quiet && r.held > 0 && r.inFlight.Load() <= r.held {
-		r.decideByWhatCame()
+	if r.noMoreTasks && r.waiters > 0 && r.inFlight.Load() <= r.waiters {
+		r.decideOpen()
 	}
 }
 
@@ -218,15 +218,15 @@ func (r *refusals) notePatch(subject string, err error) {
 func (r *refusals) patchDenied() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.patch
+	return r.patchErr
 }
 
 // close decides at the end of the work, and returns a fatal error if attributes may not be set at all.
 func (r *refusals) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.decideByWhatCame()
-	return r.patch
+	r.decideOpen()
+	return r.patchErr
 }
 
 // rests reports whether an operation of Dixa does not answer at present, while others do.
@@ -238,17 +238,17 @@ func (p *pipeline) rests(op dixa.Operation) bool {
 func (p *pipeline) settleRefused(t *task, subject string, err error) (step, error) {
 	verdict := p.refusals.judge(t, subject, err)
 	if verdict == nil {
-		code, fact := refusedAlone(err)
-		return p.settleFailed(t, code, fact)
+		code, cause := refusedAlone(err)
+		return p.settleFailed(t, code, cause)
 	}
-	if unclear, ok := errors.AsType[*unclearError](verdict); ok {
+	if unclear, ok := errors.AsType[*undecidedError](verdict); ok {
 		return p.settle(t, checkpoint.Release, codeUnavailable, unclear.Error())
 	}
 	return stepEnd, verdict
 }
 
 // refusedAlone is what is recorded of a record that is refused for itself.
-func refusedAlone(err error) (code string, fact error) {
+func refusedAlone(err error) (code string, cause error) {
 	switch dixa.ReasonOf(err) {
 	case dixa.ReasonAgentUnknown:
 		return codeAgentUnknown, err

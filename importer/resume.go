@@ -40,13 +40,13 @@ func (im *Importer) resumeUnfinished(ctx context.Context) error {
 
 func (im *Importer) resumeRows(ctx context.Context, rows []checkpoint.Row) error {
 	rows = slices.DeleteFunc(rows, func(row checkpoint.Row) bool { return row.RunID == im.s.RunID }) // this run has done what it could
-	err := im.again(ctx, rows, func(row checkpoint.Row, _ *source.Record) (checkpoint.ClaimRequest, bool) {
+	err := im.fetchAndClaim(ctx, rows, func(row checkpoint.Row, _ *source.Record) (checkpoint.ClaimRequest, bool) {
 		return checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim, SeenAt: row.UpdatedAt}, true
 	})
 	if errors.Is(err, source.ErrCannotReread) {
 		im.Stop("transcripts that an earlier run left in doubt are not in standard input: give them again, or run with the files themselves")
 		im.tally.read.Add(int64(len(rows)))
-		im.tally.leave(len(rows))
+		im.tally.addPending(len(rows))
 		return nil
 	}
 	return ignoreLimit(err)
@@ -57,7 +57,7 @@ const fetchPage = 10_000
 
 // again fetches the records of rows, claims those that how selects, and starts the work on them. A record that the source
 // does not hold any more is nil.
-func (im *Importer) again(ctx context.Context, rows []checkpoint.Row, how func(checkpoint.Row, *source.Record) (checkpoint.ClaimRequest, bool)) error {
+func (im *Importer) fetchAndClaim(ctx context.Context, rows []checkpoint.Row, how func(checkpoint.Row, *source.Record) (checkpoint.ClaimRequest, bool)) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -65,7 +65,7 @@ func (im *Importer) again(ctx context.Context, rows []checkpoint.Row, how func(c
 	for i, row := range rows {
 		keys[i], wanted[row.ID] = row.ID, row
 	}
-	var batch []claimPair
+	var batch []fetchedClaim
 	start := func() error {
 		now := batch
 		batch = nil
@@ -77,7 +77,7 @@ func (im *Importer) again(ctx context.Context, rows []checkpoint.Row, how func(c
 		if !ok {
 			return nil
 		}
-		pair := claimPair{row: row, request: request, rec: rec}
+		pair := fetchedClaim{row: row, request: request, rec: rec}
 		if rec != nil {
 			if pair.held, ok = im.pipeline.memory.TryHold(rec.Size()); !ok { // what waits in the batch may hold it all
 				if err := start(); err != nil {
@@ -135,7 +135,7 @@ func rowOf(wanted map[string]checkpoint.Row, rec *source.Record) (checkpoint.Row
 }
 
 // claimPair is a row, how to claim it, and its record.
-type claimPair struct {
+type fetchedClaim struct {
 	row     checkpoint.Row
 	request checkpoint.ClaimRequest
 	rec     *source.Record
@@ -144,7 +144,7 @@ type claimPair struct {
 
 // startClaimed claims rows that were not met by reading, and starts the work on those that it gets. Another run goes on with
 // the others.
-func (im *Importer) startClaimed(ctx context.Context, pairs []claimPair) error {
+func (im *Importer) startClaimed(ctx context.Context, pairs []fetchedClaim) error {
 	if len(pairs) == 0 {
 		return nil
 	}
@@ -164,8 +164,8 @@ func (im *Importer) startClaimed(ctx context.Context, pairs []claimPair) error {
 		im.tally.read.Add(1)
 		t := newTask(p.row.ID, p.rec, rows[i])
 		t.held = p.held
-		if err := im.pipeline.arrange(t, p.row); err != nil {
-			im.tally.leave(1)
+		if err := im.pipeline.applyRetry(t, p.row); err != nil {
+			im.tally.addPending(1)
 			return err
 		}
 		im.pipeline.start(ctx, t)

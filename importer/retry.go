@@ -14,7 +14,7 @@ import (
 )
 
 // statusesOf returns the statuses that a Selection is about.
-func statusesOf(s Selection) []checkpoint.Status {
+func selectedStatuses(s Selection) []checkpoint.Status {
 	switch {
 	case len(s.Statuses) > 0:
 		return s.Statuses
@@ -29,16 +29,16 @@ func statusesOf(s Selection) []checkpoint.Status {
 }
 
 // byDefault reports whether nothing is chosen and nothing decided.
-func byDefault(s Selection) bool {
+func isDefault(s Selection) bool {
 	return len(s.Statuses)+len(s.Codes)+len(s.IDs) == 0 && s.Decision == Undecided
 }
 
 // selected returns the statuses that a retry works on. Rejected records of files need no retry: every run judges them again.
-func (im *Importer) selected(s Selection) []checkpoint.Status {
-	if byDefault(s) && im.s.Reader.Ordered() {
-		return append(statusesOf(s), checkpoint.Rejected)
+func (im *Importer) retryStatuses(s Selection) []checkpoint.Status {
+	if isDefault(s) && im.s.Reader.Ordered() {
+		return append(selectedStatuses(s), checkpoint.Rejected)
 	}
-	return statusesOf(s)
+	return selectedStatuses(s)
 }
 
 // partialKinds are the partial errors that a retry may correct; where partial transcripts are selected by name, all.
@@ -50,7 +50,7 @@ func partialKinds(s Selection) []checkpoint.PartialErrorKind {
 }
 
 // wants reports whether a transcript that fits the statuses, codes and ids is really to be worked on.
-func wants(s Selection, row checkpoint.Row) bool {
+func needsRetry(s Selection, row checkpoint.Row) bool {
 	named := len(s.Statuses) > 0 || len(s.IDs) > 0 || len(s.Codes) > 0
 	return row.Status != checkpoint.Pending || named || row.ErrorCode != ""
 }
@@ -58,14 +58,14 @@ func wants(s Selection, row checkpoint.Row) bool {
 // retry works on what a person has selected, page by page, in the order of the ids.
 func (im *Importer) retry(ctx context.Context) error {
 	sel := *im.s.Retry
-	if err := im.expect(sel); err != nil {
+	if err := im.countExpected(sel); err != nil {
 		return ignoreLimit(im.s.StoppedOr(err))
 	}
 	for after := ""; im.s.Starting.Err() == nil; {
 		var rows []checkpoint.Row
 		err := im.s.Patiently(im.s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {
 			rows, err = im.s.Store.Select(ctx, im.s.Source, im.s.RunID, checkpoint.Filter{
-				Statuses: im.selected(sel), Codes: sel.Codes, IDs: sel.IDs, After: after, Limit: fetchPage,
+				Statuses: im.retryStatuses(sel), Codes: sel.Codes, IDs: sel.IDs, After: after, Limit: fetchPage,
 				WithPartial: partialKinds(sel)})
 			return err
 		})
@@ -73,10 +73,10 @@ func (im *Importer) retry(ctx context.Context) error {
 			return ignoreLimit(im.s.StoppedOr(err))
 		}
 		if len(rows) == 0 {
-			return im.rejectUncorrected(sel)
+			return im.countUncorrectedRecords(sel)
 		}
 		after = rows[len(rows)-1].ID
-		rows = slices.DeleteFunc(rows, func(row checkpoint.Row) bool { return row.RunID == im.s.RunID || !wants(sel, row) })
+		rows = slices.DeleteFunc(rows, func(row checkpoint.Row) bool { return row.RunID == im.s.RunID || !needsRetry(sel, row) })
 		if err := im.retryRows(ctx, rows); err != nil {
 			return ignoreLimit(err)
 		}
@@ -85,7 +85,7 @@ func (im *Importer) retry(ctx context.Context) error {
 }
 
 // expect finds out how much there is to do at most.
-func (im *Importer) expect(sel Selection) error {
+func (im *Importer) countExpected(sel Selection) error {
 	if len(sel.IDs) > 0 {
 		im.expected.Store(int64(len(sel.IDs)))
 		return nil
@@ -94,8 +94,8 @@ func (im *Importer) expect(sel Selection) error {
 		totals, err := im.s.Store.Totals(ctx, im.s.Source, 0)
 		var n int64
 		for _, t := range totals {
-			fits := slices.Contains(im.selected(sel), t.Status) && (len(sel.Codes) == 0 || slices.Contains(sel.Codes, t.ErrorCode))
-			if fits && wants(sel, checkpoint.Row{Status: t.Status, ErrorCode: t.ErrorCode}) {
+			fits := slices.Contains(im.retryStatuses(sel), t.Status) && (len(sel.Codes) == 0 || slices.Contains(sel.Codes, t.ErrorCode))
+			if fits && needsRetry(sel, checkpoint.Row{Status: t.Status, ErrorCode: t.ErrorCode}) {
 				n += t.Count
 			}
 		}
@@ -106,16 +106,16 @@ func (im *Importer) expect(sel Selection) error {
 
 // retryRows starts the work on rows. What needs a record that the source does not hold any more stays as it is.
 func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error {
-	err := im.again(ctx, rows, func(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
+	err := im.fetchAndClaim(ctx, rows, func(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
 		if rec == nil && im.s.Excerpt {
 			return checkpoint.ClaimRequest{}, false
 		}
-		if row.Status == checkpoint.Rejected && byDefault(*im.s.Retry) && (rec == nil || im.pipeline.policy().Settled(rec, &row)) {
+		if row.Status == checkpoint.Rejected && isDefault(*im.s.Retry) && (rec == nil || im.pipeline.policy().Settled(rec, &row)) {
 			im.tally.read.Add(1)
 			im.tally.alreadyDone.Add(1)
 			return checkpoint.ClaimRequest{}, false
 		}
-		if rec != nil && im.leavesBad(row, rec) {
+		if rec != nil && im.staysUncorrected(row, rec) {
 			if !im.s.Excerpt { // those of an excerpt are counted when all of it is read
 				im.tally.read.Add(1)
 				im.countUncorrected(rec)
@@ -133,7 +133,7 @@ func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error 
 		request, ok := im.retryClaim(row, rec)
 		if !ok {
 			im.tally.warnSampled(logCause{event: "left: " + problem})(problem, "transcript", row.ID)
-			im.leaveAsItIs(row)
+			im.countUntouched(row)
 		}
 		return request, ok
 	})
@@ -144,7 +144,7 @@ func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error 
 }
 
 // leaveAsItIs counts a transcript about which a retry can do nothing.
-func (im *Importer) leaveAsItIs(row checkpoint.Row) {
+func (im *Importer) countUntouched(row checkpoint.Row) {
 	count := &im.tally.pending
 	switch row.Status {
 	case checkpoint.Failed:
@@ -156,7 +156,7 @@ func (im *Importer) leaveAsItIs(row checkpoint.Row) {
 	}
 	im.tally.read.Add(1)
 	count.Add(1)
-	im.tally.cause(codeSourceMissing)
+	im.tally.addCause(codeSourceMissing)
 }
 
 // retryClaim returns how to claim a row, and whether that makes sense.
@@ -188,7 +188,7 @@ func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoi
 }
 
 // arrange prepares a task for what a retry is to do with a transcript that was in the state row before its claim.
-func (p *pipeline) arrange(t *task, row checkpoint.Row) error {
+func (p *pipeline) applyRetry(t *task, row checkpoint.Row) error {
 	if p.s.Retry == nil {
 		return nil
 	}
@@ -215,22 +215,22 @@ func (p *pipeline) arrange(t *task, row checkpoint.Row) error {
 
 // repair has only the attributes set that are missing, and keeps what else is known to be wrong.
 func (t *task) repair(known []checkpoint.PartialError) {
-	t.missing = map[string]bool{}
+	t.repairAttributes = map[string]bool{}
 	t.partial = []checkpoint.PartialError{}
 	for _, p := range known {
 		if p.Kind != checkpoint.KindAttribute {
 			t.partial = append(t.partial, p)
 			continue
 		}
-		t.missing[p.Attribute] = true
+		t.repairAttributes[p.Attribute] = true
 	}
-	if t.missing[""] { // not said which
-		t.missing = nil
+	if t.repairAttributes[""] { // not said which
+		t.repairAttributes = nil
 	}
 }
 
 // decided does what a person has decided about a transcript in doubt.
-func (p *pipeline) decided(t *task) (step, error) {
+func (p *pipeline) applyDecision(t *task) (step, error) {
 	switch t.decision {
 	case Drop:
 		return p.settle(t, checkpoint.Skip, rules.CodeDropped, "")

@@ -17,11 +17,11 @@ import (
 
 // openTasks bounds the transcripts that are claimed and not settled beyond those that workers are busy with: those that
 // wait for a reconcile, or for somebody else's end-user.
-const openTasks = 512
+const maxWaiting = 512
 
 // aheadOf is how many transcripts are looked after ahead of so many workers: their end-users are found, or gather to be
 // created together, while as many transcripts as there are workers wait with theirs known.
-func aheadOf(workers int) int { return 2*workers + 2*people.CreationPatience }
+func aheadCapacity(workers int) int { return 2*workers + 2*people.CreationPatience }
 
 // Importer makes one run. Its methods may be called from several goroutines.
 type Importer struct {
@@ -29,13 +29,13 @@ type Importer struct {
 	pipeline *pipeline
 	tally    *tally
 
-	unreported map[int64]bool  // earlier runs whose failures and rejections nobody was told of
-	reported   map[string]bool // those that this run tells of
+	unreported        map[int64]bool  // earlier runs whose failures and rejections nobody was told of
+	countedUnreported map[string]bool // those that this run tells of
 
 	seen     *reading.IDSet
 	expected atomic.Int64              // transcripts of a retry, at most
 	upTo     atomic.Pointer[time.Time] // everything closed before it has been triaged
-	begun    atomic.Bool               // Run was called, and what Progress reads is there
+	started  atomic.Bool               // Run was called, and what Progress reads is there
 }
 
 // New prepares a run.
@@ -55,14 +55,14 @@ func (im *Importer) Stop(reason string) { im.s.Stop(reason) }
 // Progress returns how far the run is.
 func (im *Importer) Progress() Progress {
 	p := im.pipeline
-	if !im.begun.Load() {
+	if !im.started.Load() {
 		return Progress{}
 	}
 	stats := im.s.API.Stats()
 	return Progress{
 		Counts: p.counts(), Source: im.s.Reader.Progress(), Throttled: stats.Throttled,
-		InFlight: p.inFlight.Load(), Doubts: p.doubts.Load(), DoubtTakes: p.learning.doubtTakes(), Elapsed: time.Since(p.started),
-		Expected: im.expected.Load(), Busy: len(p.slots), Workers: im.s.Workers, Held: p.backlog.size(),
+		InFlight: p.inFlight.Load(), Doubts: p.doubts.Load(), DoubtTakes: p.learning.doubtDuration(), Elapsed: time.Since(p.started),
+		Expected: im.expected.Load(), Busy: len(p.workerSlots), Workers: im.s.Workers, Held: p.backlog.size(),
 		Rate: im.s.Rate, Paced: stats.Paced, Down: stats.Down,
 	}
 }
@@ -80,8 +80,8 @@ func (im *Importer) Run(ctx context.Context) (Summary, error) {
 	p.started = time.Now()
 	defer im.s.Begin(ctx)()
 	p.learning = newLearning(im.s, p.moreToCome)
-	p.looker = &looker{s: im.s, learning: p.learning}
-	im.begun.Store(true)
+	p.searcher = &searcher{s: im.s, learning: p.learning}
+	im.started.Store(true)
 	if err := im.prepare(im.s.Starting); err != nil {
 		return Summary{}, im.s.CauseOf(err)
 	}
@@ -102,19 +102,19 @@ func (im *Importer) Run(ctx context.Context) (Summary, error) {
 // work does everything between the start and the end of a run.
 func (im *Importer) work(ctx context.Context) {
 	p := im.pipeline
-	beat, still := context.WithCancel(im.s.Recording)
+	heartCtx, stopHeart := context.WithCancel(im.s.Recording)
 	var heart sync.WaitGroup
-	heart.Go(func() { im.heartbeat(beat) })
+	heart.Go(func() { im.heartbeat(heartCtx) })
 
 	var err error
-	for _, part := range im.parts() {
-		p.refusals.noMore(false)
+	for _, phase := range im.phases() {
+		p.refusals.setNoMoreTasks(false)
 		if err == nil {
 			p.reading.Store(true)
-			err = part(ctx)
+			err = phase(ctx)
 			p.reading.Store(false)
 		}
-		p.refusals.noMore(true)
+		p.refusals.setNoMoreTasks(true)
 		p.tasks.Wait()
 	}
 	if err == nil {
@@ -125,8 +125,8 @@ func (im *Importer) work(ctx context.Context) {
 	if err != nil && im.s.Starting.Err() == nil {
 		im.s.Halt(err)
 	}
-	im.tally.leave(p.backlog.drop())
-	still()
+	im.tally.addPending(p.backlog.drop())
+	stopHeart()
 	heart.Wait()
 }
 
@@ -134,14 +134,14 @@ func (im *Importer) work(ctx context.Context) {
 func (p *pipeline) policy() rules.Policy { return p.s.Policy(p.s.RunID, p.matcher.Anonymous) }
 
 // parts are what a run does one after the other.
-func (im *Importer) parts() []func(context.Context) error {
+func (im *Importer) phases() []func(context.Context) error {
 	if im.s.Retry != nil {
 		return []func(context.Context) error{im.retry}
 	}
 	if im.s.Reconcile {
-		return []func(context.Context) error{im.admitFirst, im.lookBack, im.readSource, im.resumeUnfinished, im.drain, im.reportUnread, im.takeOver}
+		return []func(context.Context) error{im.admitFirst, im.findUnreported, im.readSource, im.resumeUnfinished, im.drain, im.reportUnread, im.takeOverMark}
 	}
-	return []func(context.Context) error{im.lookBack, im.readSource, im.resumeUnfinished, im.drain, im.reportUnread}
+	return []func(context.Context) error{im.findUnreported, im.readSource, im.resumeUnfinished, im.drain, im.reportUnread}
 }
 
 // finish records the end of the run and tells what it did.
@@ -178,7 +178,7 @@ func (im *Importer) finish(ctx context.Context) (Summary, error) {
 		s.Outcome, s.Reason = OutcomeAborted, fmt.Sprintf("record the end of the run: %v", err)
 		cause = fmt.Errorf("record the end of the run: %w", err)
 	}
-	im.tally.logMore()
+	im.tally.logOmitted()
 	for _, r := range s.Rests {
 		im.s.Log.Warn("an operation of Dixa kept failing while others succeeded", "operation", string(r.Operation), "left", r.Left, "resting", r.Resting)
 	}
@@ -204,7 +204,7 @@ func (im *Importer) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return im.expectFirst(ctx)
+	return im.detectFirstRun(ctx)
 }
 
 // heartbeat renews the run's lease and its figures, and moves the watermark.

@@ -34,11 +34,11 @@ func (p *pipeline) send(ctx context.Context, t *task) (step, error) {
 	})
 	if err == nil {
 		p.refusals.succeeded(dixa.OpImport)
-		p.learning.imported(t, answer.ID)
+		p.learning.followImport(t, answer.ID)
 		return p.recordFound(t, answer.ID, partialErrors(answer.PartialErrors))
 	}
 	if t.row.Status != checkpoint.Sending { // nothing was recorded, so nothing left
-		return p.unsent(t, err)
+		return p.handleUnsent(t, err)
 	}
 	if !dixa.NotApplied(err) && !errors.Is(err, session.ErrStopped) && !errors.Is(err, errLostClaim) {
 		p.tally.warnSampled(logCause{event: "in doubt, because it is unclear whether the import arrived"})("it is unclear whether the import arrived", "transcript", t.key, "error", err.Error())
@@ -54,7 +54,7 @@ func (p *pipeline) send(ctx context.Context, t *task) (step, error) {
 			return stepEnd, recordErr
 		}
 	}
-	return p.unsent(t, err)
+	return p.handleUnsent(t, err)
 }
 
 // recordSending records, before a request leaves, that it may be on its way. It is called after the rate limiter let the
@@ -110,7 +110,7 @@ func (p *pipeline) recordFound(t *task, conversation int64, partial []checkpoint
 	changes := []checkpoint.Change{found}
 	if finished {
 		finish := found
-		finish.Event, finish.PartialErrors = t.finishing(), nil
+		finish.Event, finish.PartialErrors = t.finishEvent(), nil
 		changes = append(changes, finish)
 	}
 	w, err := p.record(t, changes...)
@@ -141,7 +141,7 @@ func (p *pipeline) noteDuplicate(t *task, kept, other int64) {
 }
 
 // unsent decides about a transcript whose import is known not to have been applied.
-func (p *pipeline) unsent(t *task, err error) (step, error) {
+func (p *pipeline) handleUnsent(t *task, err error) (step, error) {
 	var database *DatabaseError
 	reason := dixa.ReasonOf(err)
 	switch {
@@ -149,8 +149,8 @@ func (p *pipeline) unsent(t *task, err error) (step, error) {
 		return stepEnd, err
 	case session.ContextError(err) != nil:
 		return stepEnd, session.ErrStopped
-	case reason == dixa.ReasonRequesterMissing && !t.renewed:
-		t.renewed = true
+	case reason == dixa.ReasonRequesterMissing && !t.resolvedAgain:
+		t.resolvedAgain = true
 		if err := p.users.Forget(t.row.EndUserID); err != nil {
 			return stepEnd, err
 		}

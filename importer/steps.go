@@ -16,7 +16,7 @@ type step int
 const (
 	stepValidate step = iota
 	stepResolve
-	stepLookFirst
+	stepSearchFirst
 	stepSend
 	stepReconcile
 	stepAttributes
@@ -49,11 +49,11 @@ var steps [stepEnd]struct {
 func init() { // breaks the initialisation cycle between the table and the steps that read it
 	steps[stepValidate].name, steps[stepValidate].do = "validate", (*pipeline).validate
 	steps[stepResolve].name, steps[stepResolve].do = "resolve the end-user", (*pipeline).resolve
-	steps[stepLookFirst].name, steps[stepLookFirst].do = "look before sending", (*pipeline).lookFirst
+	steps[stepSearchFirst].name, steps[stepSearchFirst].do = "look before sending", (*pipeline).searchFirst
 	steps[stepSend].name, steps[stepSend].do = "import", (*pipeline).send
 	steps[stepReconcile].name, steps[stepReconcile].do = "reconcile", (*pipeline).reconcile
 	steps[stepAttributes].name, steps[stepAttributes].do = "set attributes", (*pipeline).setAttributes
-	for _, s := range []step{stepLookFirst, stepSend, stepAttributes} {
+	for _, s := range []step{stepSearchFirst, stepSend, stepAttributes} {
 		steps[s].busy = true
 	}
 }
@@ -77,7 +77,7 @@ const (
 )
 
 // describe decodes the record of a task, and says whose transcript it is if it may be sent.
-func (p *pipeline) describe(t *task) {
+func (p *pipeline) decode(t *task) {
 	if t.rec == nil {
 		return
 	}
@@ -89,7 +89,7 @@ func (p *pipeline) describe(t *task) {
 	t.transcript = transcript
 	if t.row.Status == checkpoint.Pending {
 		t.user.Person = p.matcher.Person(transcript)
-		p.tally.ignore(t.user.Person.Ignored)
+		p.tally.addIgnored(t.user.Person.Ignored)
 	}
 }
 
@@ -104,11 +104,11 @@ func (p *pipeline) validate(_ context.Context, t *task) (step, error) {
 	}
 	switch {
 	case t.row.Status == checkpoint.Imported:
-		return stepAttributes, p.recallPartial(t)
+		return stepAttributes, p.loadPartial(t)
 	case t.row.Status == checkpoint.Sending:
 		return stepReconcile, nil
 	case t.decision == Drop || t.decision == Adopt:
-		return p.decided(t)
+		return p.applyDecision(t)
 	case p.policy().Empty(rejected):
 		return p.settle(t, checkpoint.Skip, rules.CodeEmpty, "")
 	case rejected != nil:
@@ -116,7 +116,7 @@ func (p *pipeline) validate(_ context.Context, t *task) (step, error) {
 	case t.transcript == nil:
 		return p.settle(t, checkpoint.Skip, rules.CodeOpen, "")
 	}
-	if bad, err := p.replace(t); err != nil {
+	if bad, err := p.replaceOriginal(t); err != nil {
 		return stepEnd, err
 	} else if bad != nil {
 		return p.settle(t, checkpoint.Reject, string(bad.Code), t.rec.Place.String()+": "+bad.Reason)
@@ -129,7 +129,7 @@ func (p *pipeline) validate(_ context.Context, t *task) (step, error) {
 
 // recallPartial takes up what is known to be wrong with a conversation that an earlier run has imported, for what is
 // recorded at the end replaces it. What is wrong with its attributes will show again.
-func (p *pipeline) recallPartial(t *task) error {
+func (p *pipeline) loadPartial(t *task) error {
 	if t.partial != nil { // a repair knows it
 		return nil
 	}

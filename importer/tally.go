@@ -20,15 +20,15 @@ type tally struct {
 	duplicates, changed                                atomic.Int64
 	failedBefore                                       atomic.Int64 // of failed: in an earlier run that did not come to its end
 
-	saying sync.Mutex // held while the end of a transcript is logged
+	endMu sync.Mutex // held while the end of a transcript is logged
 
-	mu       sync.Mutex
-	causes   map[string]int64
-	skips    map[string]int64 // of skipped, by error code
-	problems Problems
-	logged   map[logCause]int64
-	ignored  IgnoredIdentifiers
-	said     map[logCause][]string // sentences that are in the log
+	mu        sync.Mutex
+	causes    map[string]int64
+	skips     map[string]int64 // of skipped, by error code
+	problems  Problems
+	logged    map[logCause]int64
+	ignored   IgnoredIdentifiers
+	sentences map[logCause][]string // sentences that are in the log
 }
 
 // Problem is what is wrong with so many partial transcripts: a kind of partial errors, and the attribute if it is about one.
@@ -88,7 +88,7 @@ func (n *tally) worked() (failed, worked int64) {
 	return failed, failed + n.imported.Load() + n.partial.Load() + n.inDoubt.Load()
 }
 
-func (n *tally) cause(code string) {
+func (n *tally) addCause(code string) {
 	if code == "" {
 		return
 	}
@@ -101,7 +101,7 @@ func (n *tally) cause(code string) {
 }
 
 // skip counts a record that is skipped, and why.
-func (n *tally) skip(code string) {
+func (n *tally) addSkip(code string) {
 	n.skipped.Add(1)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -118,14 +118,14 @@ func (n *tally) skipsCopy() map[string]int64 {
 }
 
 // problem counts a transcript once for each of its problems.
-func (n *tally) problem(partial []checkpoint.PartialError) {
+func (n *tally) addProblems(partial []checkpoint.PartialError) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.problems.Add(partial)
 }
 
 // ignore counts values of identifiers that are not used.
-func (n *tally) ignore(values IgnoredIdentifiers) {
+func (n *tally) addIgnored(values IgnoredIdentifiers) {
 	if values.Total() == 0 {
 		return
 	}
@@ -153,7 +153,7 @@ type logCause struct{ event, code string }
 const logFirst = 3
 
 // logs reports whether a transcript is among the first ones of its cause.
-func (n *tally) logs(c logCause) bool {
+func (n *tally) shouldLog(c logCause) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.logged == nil {
@@ -164,17 +164,17 @@ func (n *tally) logs(c logCause) bool {
 }
 
 // saidBefore reports whether the run has logged a sentence for a cause. It remembers as many as a run logs transcripts of a cause.
-func (n *tally) saidBefore(c logCause, sentence string) bool {
+func (n *tally) loggedBefore(c logCause, sentence string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if slices.Contains(n.said[c], sentence) {
+	if slices.Contains(n.sentences[c], sentence) {
 		return true
 	}
-	if n.said == nil {
-		n.said = map[logCause][]string{}
+	if n.sentences == nil {
+		n.sentences = map[logCause][]string{}
 	}
-	if len(n.said[c]) < logFirst {
-		n.said[c] = append(n.said[c], sentence)
+	if len(n.sentences[c]) < logFirst {
+		n.sentences[c] = append(n.sentences[c], sentence)
 	}
 	return false
 }
@@ -193,4 +193,4 @@ func (n *tally) unlogged() map[logCause]int64 {
 }
 
 // leave counts records that the run did not get to.
-func (n *tally) leave(records int) { n.pending.Add(int64(records)) }
+func (n *tally) addPending(records int) { n.pending.Add(int64(records)) }

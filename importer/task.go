@@ -26,17 +26,17 @@ type task struct {
 
 	user               people.Resolution // who the end-user is
 	withoutAttachments bool              // Dixa refused them once
-	renewed            bool              // the end-user was resolved again because Dixa did not know it
+	resolvedAgain      bool              // the end-user was resolved again because Dixa did not know it
 	window             time.Duration     // of the import request, as Config.SendWindow or longer
 	due                time.Time         // when a reconcile may begin
 	decision           Decision          // of a person, about a transcript that was in doubt
-	missing            map[string]bool   // the attributes that a repair sets; nil: all
+	repairAttributes   map[string]bool   // the attributes that a repair sets; nil: all
 
 	slot slot
 }
 
 // leave gives the task's slot back, to go on without one for what may take long.
-func (t *task) leave() { t.slot.Leave() }
+func (t *task) releaseSlot() { t.slot.Leave() }
 
 // newTask returns the work on a transcript that a claim has left as row.
 func newTask(key string, rec *source.Record, row checkpoint.Row) *task {
@@ -55,7 +55,7 @@ func (t *task) change(e checkpoint.Event) checkpoint.Change {
 var errLostClaim = errors.New("another run took over the transcript")
 
 // record writes changes of the task and takes over the row that they leave, or that stands where one of them was not applied.
-func (p *pipeline) record(t *task, changes ...checkpoint.Change) (written, error) {
+func (p *pipeline) record(t *task, changes ...checkpoint.Change) (writeResult, error) {
 	w, err := p.writes.Do(changes)
 	if err != nil {
 		p.s.Abort(err)
@@ -76,7 +76,7 @@ func (p *pipeline) record(t *task, changes ...checkpoint.Change) (written, error
 // startAll begins the work on claimed transcripts, each as soon as there is a place for it.
 func (p *pipeline) startAll(ctx context.Context, tasks []*task) {
 	for _, t := range tasks {
-		p.describe(t)
+		p.decode(t)
 	}
 	users := make([]*people.Resolution, len(tasks))
 	for i, t := range tasks {
@@ -87,7 +87,7 @@ func (p *pipeline) startAll(ctx context.Context, tasks []*task) {
 		p.users.JoinLines(user)
 	}
 	for _, t := range tasks {
-		p.begin(ctx, t)
+		p.launch(ctx, t)
 	}
 }
 
@@ -95,13 +95,13 @@ func (p *pipeline) startAll(ctx context.Context, tasks []*task) {
 func (p *pipeline) start(ctx context.Context, t *task) { p.startAll(ctx, []*task{t}) }
 
 // begin begins the work on a task.
-func (p *pipeline) begin(ctx context.Context, t *task) {
-	for _, place := range []chan struct{}{p.open, p.ahead} {
+func (p *pipeline) launch(ctx context.Context, t *task) {
+	for _, place := range []chan struct{}{p.openSlots, p.aheadSlots} {
 		select {
 		case place <- struct{}{}:
 		case <-p.s.Starting.Done(): // its claim ends with the run
-			if place != p.open {
-				<-p.open
+			if place != p.openSlots {
+				<-p.openSlots
 			}
 			p.users.LeaveLines(&t.user)
 			t.held.Release()
@@ -109,30 +109,30 @@ func (p *pipeline) begin(ctx context.Context, t *task) {
 			return
 		}
 	}
-	t.slot.enter(p.ahead, false)
+	t.slot.enter(p.aheadSlots, false)
 	p.inFlight.Add(1)
 	p.tasks.Go(func() {
 		defer func() {
 			p.users.LeaveLines(&t.user)
-			t.leave()
+			t.releaseSlot()
 			t.held.Release()
-			<-p.open
+			<-p.openSlots
 			p.inFlight.Add(-1)
-			p.refusals.ended()
+			p.refusals.taskEnded()
 		}()
-		p.work1(ctx, t)
+		p.runSteps(ctx, t)
 	})
 }
 
 // occupy waits for a worker. When the run stops it returns without one: the next step knows what may still be done.
-func (p *pipeline) occupy(t *task) {
+func (p *pipeline) acquireWorker(t *task) {
 	if t.slot.HasWorker() {
 		return
 	}
 	p.ready.Add(1)
 	select {
-	case p.slots <- struct{}{}:
-		t.slot.enter(p.slots, true)
+	case p.workerSlots <- struct{}{}:
+		t.slot.enter(p.workerSlots, true)
 	case <-p.s.Starting.Done():
 	}
 	p.ready.Add(-1)
@@ -140,16 +140,16 @@ func (p *pipeline) occupy(t *task) {
 }
 
 // work1 takes a transcript through its steps.
-func (p *pipeline) work1(ctx context.Context, t *task) {
+func (p *pipeline) runSteps(ctx context.Context, t *task) {
 	for at := stepValidate; at != stepEnd; {
 		if steps[at].busy {
-			p.occupy(t)
+			p.acquireWorker(t)
 		}
 		began := time.Now()
 		next, err := steps[at].do(p, ctx, t)
 		p.times.add(steps[at].name, time.Since(began))
 		if err != nil {
-			p.leaveTask(t, steps[at].name, err)
+			p.abandon(t, steps[at].name, err)
 			return
 		}
 		at = next
@@ -158,7 +158,7 @@ func (p *pipeline) work1(ctx context.Context, t *task) {
 }
 
 // leaveTask ends a task that cannot go on in this run, or not as ours.
-func (p *pipeline) leaveTask(t *task, step string, err error) {
+func (p *pipeline) abandon(t *task, step string, err error) {
 	log := p.s.Log.With("transcript", t.key, "step", step)
 	switch {
 	case errors.Is(err, errLostClaim):
@@ -191,7 +191,7 @@ func (p *pipeline) settleFailed(t *task, code string, err error) (step, error) {
 }
 
 func (p *pipeline) settleWith(t *task, e checkpoint.Event, code, message string, reason dixa.Reason) (step, error) {
-	t.leave()
+	t.releaseSlot()
 	c := t.change(e)
 	c.ErrorCode, c.Error, c.Reason = code, message, string(reason)
 	if e == checkpoint.FinishPartial || e == checkpoint.Finish {

@@ -9,9 +9,9 @@ import (
 
 // lookBack finds out, when this run has begun, whose failures and rejections nobody was told of. On SQLite the run before is known
 // to be dead by then.
-func (im *Importer) lookBack(context.Context) error {
+func (im *Importer) findUnreported(context.Context) error {
 	runs, err := im.latestRuns(im.s.Starting)
-	im.unreported = unreported(runs)
+	im.unreported = unreportedRuns(runs)
 	return ignoreLimit(im.s.StoppedOr(err))
 }
 
@@ -26,10 +26,10 @@ func (im *Importer) latestRuns(ctx context.Context) (runs []checkpoint.Run, err 
 
 // unreported returns the runs that were stopped, aborted or killed since one came to its end. A job that waits for exit code 3 does
 // not know yet what failed in them. Those that are at work still will tell.
-func unreported(runs []checkpoint.Run) map[int64]bool {
+func unreportedRuns(runs []checkpoint.Run) map[int64]bool {
 	out := map[int64]bool{}
 	for _, r := range runs {
-		ended := cameToItsEnd(r)
+		ended := completed(r)
 		switch {
 		case ended && r.Command != "retry":
 			return out
@@ -40,7 +40,7 @@ func unreported(runs []checkpoint.Run) map[int64]bool {
 	return out
 }
 
-func cameToItsEnd(r checkpoint.Run) bool {
+func completed(r checkpoint.Run) bool {
 	return r.Outcome == string(OutcomeOK) || r.Outcome == string(OutcomeIncomplete)
 }
 
@@ -51,26 +51,26 @@ func (im *Importer) countDone(rec *source.Record, row *checkpoint.Row) {
 		im.tally.alreadyDone.Add(1)
 		return
 	}
-	im.report(row)
+	im.countUnreported(row)
 }
 
 // report counts what failed or was rejected in a run that told nobody of it.
-func (im *Importer) report(row *checkpoint.Row) {
+func (im *Importer) countUnreported(row *checkpoint.Row) {
 	t := im.tally
-	if im.reported == nil {
-		im.reported = map[string]bool{}
+	if im.countedUnreported == nil {
+		im.countedUnreported = map[string]bool{}
 	}
-	im.reported[row.ID] = true
+	im.countedUnreported[row.ID] = true
 	if row.Status == checkpoint.Failed {
 		t.failedBefore.Add(1)
 		t.failed.Add(1)
 	} else {
 		t.rejected.Add(1)
 	}
-	t.cause(row.ErrorCode)
+	t.addCause(row.ErrorCode)
 	event := string(row.Status) + " in an earlier run that did not come to its end"
 	cause := logCause{event, row.ErrorCode}
-	im.tally.warnSampled(cause)("transcript "+event, append([]any{"transcript", row.ID, "earlier", row.RunID}, im.tally.sayWhy(cause, *row)...)...)
+	im.tally.warnSampled(cause)("transcript "+event, append([]any{"transcript", row.ID, "earlier", row.RunID}, im.tally.reasonArgs(cause, *row)...)...)
 }
 
 // reportUnread reports those that were closed before reading began: the run that told nobody of them moved the watermark.
@@ -93,9 +93,9 @@ func (im *Importer) reportUnread(context.Context) error {
 		}
 		after = rows[len(rows)-1].ID
 		for _, row := range rows {
-			if im.unreported[row.RunID] && !im.reported[row.ID] {
+			if im.unreported[row.RunID] && !im.countedUnreported[row.ID] {
 				im.tally.read.Add(1)
-				im.report(&row)
+				im.countUnreported(&row)
 			}
 		}
 	}
