@@ -6,7 +6,8 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// claim puts a record on the list. What is not imported (rejected, open) does not count towards the limit.
+// addClaim adds a record to the claims of the batch. An exempt one, which is not imported (rejected, open, empty), does not count towards
+// the limit.
 func (s *triage) addClaim(it *item, known, exempt bool) error {
 	key := it.rec.Key()
 	if _, ours := s.requested[key]; ours { // such as an open chat and its closed version in one batch
@@ -32,7 +33,7 @@ func (s *triage) addClaim(it *item, known, exempt bool) error {
 	return nil
 }
 
-// flush claims what is on the list and starts the work on it.
+// flush claims the records of the batch and starts their tasks. Those that another run holds go to the backlog.
 func (s *triage) flush() error {
 	if touched := s.touched; len(touched) > 0 {
 		s.touched = nil
@@ -80,7 +81,7 @@ func (s *triage) flush() error {
 	return nil
 }
 
-// claim claims transcripts for this run and returns their rows, the zero Row for those that it did not get.
+// claim claims transcripts for this run and returns their rows. The row of a transcript that it could not claim is zero.
 func (p *pipeline) claim(requests []checkpoint.ClaimRequest) (rows []checkpoint.Row, err error) {
 	err = p.s.Patiently(p.s.Starting, "claim transcripts", func(ctx context.Context) (err error) {
 		rows, err = p.s.Store.Claim(ctx, p.s.Source, p.s.RunID, requests)
@@ -89,7 +90,7 @@ func (p *pipeline) claim(requests []checkpoint.ClaimRequest) (rows []checkpoint.
 	return rows, p.s.StoppedOr(err)
 }
 
-// leaveClaims puts records back that could not be claimed.
+// returnClaims puts records that could not be claimed into the backlog.
 func (im *Importer) returnClaims(claims []pendingClaim) {
 	for _, c := range claims {
 		im.pipeline.backlog.add(c.it)

@@ -13,7 +13,7 @@ import (
 	"dixa-import/source"
 )
 
-// statusesOf returns the statuses that a Selection is about.
+// selectedStatuses returns the statuses that a Selection includes.
 func selectedStatuses(s Selection) []checkpoint.Status {
 	switch {
 	case len(s.Statuses) > 0:
@@ -28,12 +28,13 @@ func selectedStatuses(s Selection) []checkpoint.Status {
 	return []checkpoint.Status{checkpoint.Failed, checkpoint.Imported, checkpoint.Partial, checkpoint.Pending}
 }
 
-// byDefault reports whether nothing is chosen and nothing decided.
+// isDefault reports whether the selection names no statuses, codes or ids and makes no decision.
 func isDefault(s Selection) bool {
 	return len(s.Statuses)+len(s.Codes)+len(s.IDs) == 0 && s.Decision == Undecided
 }
 
-// selected returns the statuses that a retry works on. Rejected records of files need no retry: every run judges them again.
+// retryStatuses returns the statuses that a retry works on. By default it omits rejected records of files, because every run checks them
+// again.
 func (im *Importer) retryStatuses(s Selection) []checkpoint.Status {
 	if isDefault(s) && im.s.Reader.Ordered() {
 		return append(selectedStatuses(s), checkpoint.Rejected)
@@ -41,7 +42,8 @@ func (im *Importer) retryStatuses(s Selection) []checkpoint.Status {
 	return selectedStatuses(s)
 }
 
-// partialKinds are the partial errors that a retry may correct; where partial transcripts are selected by name, all.
+// partialKinds returns the kinds of partial errors that a retry may fix; nil means all, for partial transcripts that are selected by status
+// or id.
 func partialKinds(s Selection) []checkpoint.PartialErrorKind {
 	if len(s.Statuses) > 0 || len(s.IDs) > 0 {
 		return nil
@@ -49,13 +51,13 @@ func partialKinds(s Selection) []checkpoint.PartialErrorKind {
 	return []checkpoint.PartialErrorKind{checkpoint.KindAttribute}
 }
 
-// wants reports whether a transcript that fits the statuses, codes and ids is really to be worked on.
+// needsRetry reports whether a retry works on a transcript that matches the statuses, codes and ids.
 func needsRetry(s Selection, row checkpoint.Row) bool {
 	named := len(s.Statuses) > 0 || len(s.IDs) > 0 || len(s.Codes) > 0
 	return row.Status != checkpoint.Pending || named || row.ErrorCode != ""
 }
 
-// retry works on what a person has selected, page by page, in the order of the ids.
+// retry works on the selected transcripts, page by page, in the order of their ids.
 func (im *Importer) retry(ctx context.Context) error {
 	sel := *im.s.Retry
 	if err := im.countExpected(sel); err != nil {
@@ -84,7 +86,7 @@ func (im *Importer) retry(ctx context.Context) error {
 	return nil
 }
 
-// expect finds out how much there is to do at most.
+// countExpected counts the transcripts that the retry may work on, at most.
 func (im *Importer) countExpected(sel Selection) error {
 	if len(sel.IDs) > 0 {
 		im.expected.Store(int64(len(sel.IDs)))
@@ -104,7 +106,7 @@ func (im *Importer) countExpected(sel Selection) error {
 	})
 }
 
-// retryRows starts the work on rows. What needs a record that the source does not hold any more stays as it is.
+// retryRows starts the work on rows. Rows that need a record which the source no longer has stay unchanged.
 func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error {
 	err := im.fetchAndClaim(ctx, rows, func(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
 		if rec == nil && im.s.Excerpt {
@@ -116,18 +118,18 @@ func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error 
 			return checkpoint.ClaimRequest{}, false
 		}
 		if rec != nil && im.staysUncorrected(row, rec) {
-			if !im.s.Excerpt { // those of an excerpt are counted when all of it is read
+			if !im.s.Excerpt { // those of an excerpt are counted once all of it is read
 				im.tally.read.Add(1)
 				im.countUncorrected(rec)
 			}
 			return checkpoint.ClaimRequest{}, false
 		}
-		problem := "the source does not hold the transcript any more"
-		if rec != nil && rec.Key() != row.ID { // it is known by its place
+		problem := "the source no longer has the transcript"
+		if rec != nil && rec.Key() != row.ID { // the row is identified by its place
 			if rules.SameHash(row.ContentHash, rec.Hash) {
 				rec.Reject(rules.ErrDuplicateID())
 			} else {
-				rec, problem = nil, "another record is at this place by now: `dixa-import run` takes it"
+				rec, problem = nil, "this place now has another record, which `dixa-import run` imports"
 			}
 		}
 		request, ok := im.retryClaim(row, rec)
@@ -143,7 +145,7 @@ func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error 
 	return err
 }
 
-// leaveAsItIs counts a transcript about which a retry can do nothing.
+// countUntouched counts a transcript that the retry cannot work on.
 func (im *Importer) countUntouched(row checkpoint.Row) {
 	count := &im.tally.pending
 	switch row.Status {
@@ -159,7 +161,7 @@ func (im *Importer) countUntouched(row checkpoint.Row) {
 	im.tally.addCause(codeSourceMissing)
 }
 
-// retryClaim returns how to claim a row, and whether that makes sense.
+// retryClaim returns the request to claim a row, and whether the retry can work on it.
 func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
 	request := checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim, SeenAt: row.UpdatedAt, ContentHash: row.ContentHash, ClosedAt: row.ClosedAt}
 	if rec != nil {
@@ -170,7 +172,7 @@ func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoi
 	}
 	switch decision := im.s.Retry.Decision; row.Status {
 	case checkpoint.Failed, checkpoint.Rejected:
-		if decision == Drop { // as it was: with another content a person may think otherwise
+		if decision == Drop { // keep the old content: a person may decide otherwise about a new version
 			request.ContentHash, request.ClosedAt = row.ContentHash, row.ClosedAt
 			return request, true
 		}
@@ -187,14 +189,14 @@ func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoi
 	return request, rec != nil
 }
 
-// arrange prepares a task for what a retry is to do with a transcript that was in the state row before its claim.
+// applyRetry prepares a task for the retry; row is the state before the claim.
 func (p *pipeline) applyRetry(t *task, row checkpoint.Row) error {
 	if p.s.Retry == nil {
 		return nil
 	}
 	switch row.Status {
 	case checkpoint.Failed, checkpoint.Rejected, checkpoint.Pending:
-		t.row.Attempts = 0 // a person asks for a new beginning, or for an end
+		t.row.Attempts = 0 // a person asks for a fresh start, or to drop it
 		t.decision = p.s.Retry.Decision
 	case checkpoint.InDoubt:
 		t.row.Attempts = 0
@@ -213,7 +215,7 @@ func (p *pipeline) applyRetry(t *task, row checkpoint.Row) error {
 	return nil
 }
 
-// repair has only the attributes set that are missing, and keeps what else is known to be wrong.
+// repair limits the task to the missing attributes, and keeps the other problems.
 func (t *task) repair(known []checkpoint.PartialError) {
 	t.repairAttributes = map[string]bool{}
 	t.partial = []checkpoint.PartialError{}
@@ -224,12 +226,12 @@ func (t *task) repair(known []checkpoint.PartialError) {
 		}
 		t.repairAttributes[p.Attribute] = true
 	}
-	if t.repairAttributes[""] { // not said which
+	if t.repairAttributes[""] { // it is not known which
 		t.repairAttributes = nil
 	}
 }
 
-// decided does what a person has decided about a transcript in doubt.
+// applyDecision does what a person decided about the transcript.
 func (p *pipeline) applyDecision(t *task) (step, error) {
 	switch t.decision {
 	case Drop:
@@ -240,7 +242,7 @@ func (p *pipeline) applyDecision(t *task) (step, error) {
 	return stepResolve, nil
 }
 
-// checkDecision makes sure that the conversation that a person names is there.
+// checkDecision returns an error if the conversation that a person named does not exist.
 func (im *Importer) checkDecision(ctx context.Context) error {
 	if im.s.Retry == nil || im.s.Retry.Decision != Adopt {
 		return nil

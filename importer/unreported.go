@@ -7,8 +7,8 @@ import (
 	"dixa-import/source"
 )
 
-// lookBack finds out, when this run has begun, whose failures and rejections nobody was told of. On SQLite the run before is known
-// to be dead by then.
+// findUnreported finds the earlier runs whose failures and rejections were never reported. On SQLite the previous run is known to be dead
+// by now.
 func (im *Importer) findUnreported(context.Context) error {
 	runs, err := im.latestRuns(im.s.Starting)
 	im.unreported = unreportedRuns(runs)
@@ -24,8 +24,8 @@ func (im *Importer) latestRuns(ctx context.Context) (runs []checkpoint.Run, err 
 	return runs, err
 }
 
-// unreported returns the runs that were stopped, aborted or killed since one came to its end. A job that waits for exit code 3 does
-// not know yet what failed in them. Those that are at work still will tell.
+// unreportedRuns returns the runs that were stopped, aborted or killed since the last completed one. A job that waits for exit code 3 does
+// not know yet what failed in them. Runs that are still alive will report it themselves.
 func unreportedRuns(runs []checkpoint.Run) map[int64]bool {
 	out := map[int64]bool{}
 	for _, r := range runs {
@@ -44,7 +44,8 @@ func completed(r checkpoint.Run) bool {
 	return r.Outcome == string(OutcomeOK) || r.Outcome == string(OutcomeIncomplete)
 }
 
-// countDone counts a record that an earlier run settled: as failed or rejected if nobody was told of that yet.
+// countDone counts a record that an earlier run settled. If that run never reported a failure or rejection, it counts as failed or
+// rejected.
 func (im *Importer) countDone(rec *source.Record, row *checkpoint.Row) {
 	bad := row.Status == checkpoint.Failed || row.Status == checkpoint.Rejected
 	if !bad || !im.unreported[row.RunID] || !im.pipeline.policy().Settled(rec, row) {
@@ -54,7 +55,7 @@ func (im *Importer) countDone(rec *source.Record, row *checkpoint.Row) {
 	im.countUnreported(row)
 }
 
-// report counts what failed or was rejected in a run that told nobody of it.
+// countUnreported counts and logs a transcript that failed or was rejected in a run that never reported it.
 func (im *Importer) countUnreported(row *checkpoint.Row) {
 	t := im.tally
 	if im.countedUnreported == nil {
@@ -73,7 +74,7 @@ func (im *Importer) countUnreported(row *checkpoint.Row) {
 	im.tally.warnSampled(cause)("transcript "+event, append([]any{"transcript", row.ID, "earlier", row.RunID}, im.tally.reasonArgs(cause, *row)...)...)
 }
 
-// reportUnread reports those that were closed before reading began: the run that told nobody of them moved the watermark.
+// reportUnread reports transcripts of unreported runs that this run did not read, because those runs moved the watermark past them.
 func (im *Importer) reportUnread(context.Context) error {
 	if len(im.unreported) == 0 || !im.s.Reader.Ordered() || im.s.Limit > 0 {
 		return nil
