@@ -11,12 +11,12 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// setAttributes is the step that sets the attributes of an imported transcript, and ends it.
+// setAttributes is the last step of an imported transcript: it sets the attributes.
 func (p *pipeline) setAttributes(ctx context.Context, t *task) (step, error) {
 	if t.transcript == nil {
 		if len(p.s.Custom) > 0 {
 			t.partial = append(t.partial, checkpoint.PartialError{Kind: checkpoint.KindAttribute,
-				Message: "the attributes could not be set, because the source does not hold the transcript any more"})
+				Message: "the attributes could not be set, because the source no longer has the transcript"})
 		}
 		return p.finish(t)
 	}
@@ -47,7 +47,7 @@ func (p *pipeline) setAttributes(ctx context.Context, t *task) (step, error) {
 	return p.finish(t)
 }
 
-// leaveDenied leaves attributes to the next run that were answered 401 or 403.
+// leaveDenied leaves attributes that Dixa answered with 401 or 403 to the next run.
 func (p *pipeline) leaveDenied(t *task, err error) (step, error) {
 	tokenErr := p.refusals.askToken(err)
 	if _, unclear := errors.AsType[*undecidedError](tokenErr); unclear {
@@ -63,7 +63,7 @@ func (p *pipeline) finish(t *task) (step, error) {
 	return p.settle(t, t.finishEvent(), "", "")
 }
 
-// finishing is the event that ends an imported transcript.
+// finishEvent returns the event that ends an imported transcript.
 func (t *task) finishEvent() checkpoint.Event {
 	if len(t.partial) > 0 {
 		return checkpoint.FinishPartial
@@ -71,7 +71,7 @@ func (t *task) finishEvent() checkpoint.Event {
 	return checkpoint.Finish
 }
 
-// patch sets attributes together, or one by one where Dixa refuses them together, and returns the refused ones.
+// patch sets attributes in one request, or one by one if Dixa refuses that, and returns the refused ones.
 func (p *pipeline) patch(ctx context.Context, t *task, values map[string]dixa.AttributeValue) ([]checkpoint.PartialError, error) {
 	err := p.s.API.PatchAttributes(ctx, t.row.ConversationID, values)
 	if !session.HasStatus(err, http.StatusBadRequest) {

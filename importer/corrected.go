@@ -13,7 +13,7 @@ import (
 	"dixa-import/source"
 )
 
-// countUncorrected counts a record that is still wrong after its correction.
+// countUncorrected counts a record that is still invalid after its correction.
 func (im *Importer) countUncorrected(rec *source.Record) {
 	im.tally.rejected.Add(1)
 	var bad *source.RejectError
@@ -23,8 +23,8 @@ func (im *Importer) countUncorrected(rec *source.Record) {
 	}
 }
 
-// leavesBad reports whether a retry leaves a transcript as it is because its record is bad: what is in Dixa already, and what a file
-// of corrected records was meant to correct.
+// staysUncorrected reports whether a retry skips a transcript because its record is invalid: the transcript is already in Dixa, or the
+// record comes from a file of corrections.
 func (im *Importer) staysUncorrected(row checkpoint.Row, rec *source.Record) bool {
 	if _, err := rec.Transcript(); err == nil || im.s.Retry.Decision != Undecided {
 		return false
@@ -34,13 +34,13 @@ func (im *Importer) staysUncorrected(row checkpoint.Row, rec *source.Record) boo
 
 var unsentStatuses = []checkpoint.Status{checkpoint.Failed, checkpoint.Rejected, checkpoint.Pending}
 
-// rejectUncorrected counts the bad records in a file of corrections that a retry was to take: those of transcripts that were
-// selected, and those of which nobody can tell whose they are.
+// countUncorrectedRecords counts the invalid records in a file of corrections: those of selected transcripts, and those that cannot be
+// assigned to a transcript.
 func (im *Importer) countUncorrectedRecords(sel Selection) error {
 	if !im.s.Excerpt || sel.Decision != Undecided {
 		return nil
 	}
-	im.pipeline.tasks.Wait() // what a good record corrects belongs to this run
+	im.pipeline.tasks.Wait() // what a valid record corrects then belongs to this run
 	bad, keys := map[string]*source.Record{}, []string{}
 	for rec, err := range im.s.Reader.Read(im.s.Starting, time.Time{}) {
 		if err != nil {
@@ -78,8 +78,8 @@ func (im *Importer) countUncorrectedRecords(sel Selection) error {
 	return nil
 }
 
-// replace settles the record that a correction replaces, before the correction may be sent. A run that crashes after that leaves the new
-// one pending, and the same file finishes it. It returns why the new one must not be sent.
+// replaceOriginal settles the record that a correction replaces, before the correction may be sent. If the run crashes in between, the
+// correction stays pending, and the same file finishes it. It returns a *source.RejectError if the correction must not be sent.
 func (p *pipeline) replaceOriginal(t *task) (*source.RejectError, error) {
 	if t.rec.Original.Key == "" {
 		return nil, nil
@@ -96,7 +96,7 @@ func (p *pipeline) replaceOriginal(t *task) (*source.RejectError, error) {
 		if bad := rules.CannotReplace(t.key, checkpoint.Row{}, was); bad != nil || was.ErrorCode == rules.CodeCorrected || !known && t.rec.Original.Place == "" {
 			return bad, nil
 		}
-		if !known { // no other record may correct it under another id
+		if !known { // so that no other record can correct it under another id
 			was = checkpoint.Row{ID: key, Claim: -1, ContentHash: t.rec.Original.Hash}
 		}
 		if !was.Held && was.ClaimedBy != p.s.RunID {
@@ -104,13 +104,13 @@ func (p *pipeline) replaceOriginal(t *task) (*source.RejectError, error) {
 				return nil, err
 			}
 		}
-		if !session.Pause(p.s.Starting, pollEvery) { // somebody works on it
+		if !session.Pause(p.s.Starting, pollEvery) { // another run or task works on it
 			return nil, session.ErrStopped
 		}
 	}
 }
 
-// original returns the key of what a record corrects, and what the checkpoint knows of that.
+// findOriginal returns the key of the record that rec corrects, and its row.
 func (p *pipeline) findOriginal(ctx context.Context, rec *source.Record) (key string, was checkpoint.Row, err error) {
 	rows, err := p.s.Lookup(ctx, rules.KeysOf(rec)...)
 	if err != nil {
@@ -120,7 +120,7 @@ func (p *pipeline) findOriginal(ctx context.Context, rec *source.Record) (key st
 	return key, was, nil
 }
 
-// settleReplaced records as which transcript a record goes on. It says false if somebody else was faster.
+// settleReplaced records which transcript a record continues as. It returns false if another run or task claimed the record first.
 func (p *pipeline) settleReplaced(was checkpoint.Row, id string) (bool, error) {
 	request := checkpoint.ClaimRequest{ID: was.ID, Seen: was.Claim, SeenAt: was.UpdatedAt, ContentHash: was.ContentHash, ClosedAt: was.ClosedAt}
 	rows, err := p.claim([]checkpoint.ClaimRequest{request})

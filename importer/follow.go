@@ -13,16 +13,16 @@ import (
 	"dixa-import/importer/internal/shape"
 )
 
-// followed is an import of which is known when it took effect at the latest.
+// followedImport is an import whose latest possible time of effect is known.
 type followedImport struct {
-	name         string // of the transcript, in Dixa
+	name         string // the transcript's external id in Dixa
 	conversation int64
 	endUserID    string
-	messages     int       // that were sent, 0 if not known
-	since        time.Time // when the conversation was there
+	messages     int       // messages sent; 0: not known
+	since        time.Time // the conversation exists since then at the latest
 }
 
-// imported follows an import that Dixa has just answered, if there is something to be learnt from it.
+// followImport follows an import that Dixa has just confirmed, unless enough is known.
 func (l *learning) followImport(t *task, conversation int64) {
 	since := time.Now()
 	if l.enough() {
@@ -32,7 +32,7 @@ func (l *learning) followImport(t *task, conversation int64) {
 		messages: len(t.transcript.Messages), since: since})
 }
 
-// followEarlier follows what earlier runs imported: this one may have nothing but doubts.
+// followEarlier follows imports of earlier runs: this run may have only transcripts in doubt.
 func (l *learning) followEarlier(ctx context.Context) {
 	for _, k := range l.latestImports(ctx) {
 		l.follow(followedImport{name: l.s.ExternalID(k.ID), conversation: k.ConversationID, endUserID: k.EndUserID, since: time.Now().Add(-k.Age)})
@@ -65,10 +65,10 @@ func (l *learning) follow(f followedImport) {
 	})
 }
 
-// followTo reads a conversation and looks for it in the list of its end-user's until both are known, ever less often.
+// followUntilKnown reads a conversation and looks for it in the list of its end-user until both have been seen, at growing intervals.
 func (l *learning) followUntilKnown(f followedImport) {
 	read, listed, missed := false, false, false
-	recent := time.Since(f.since) <= l.s.LearnPatience // else somebody may have deleted it
+	recent := time.Since(f.since) <= l.s.LearnPatience // an older one may have been deleted
 	for pause := l.s.Settle / firstPollDivisor; ; pause *= 2 {
 		facts := l.known()
 		if read = read || facts.ExternalIDs != checkpoint.IDsUnknown; !read {
@@ -92,7 +92,7 @@ func (l *learning) followUntilKnown(f followedImport) {
 	}
 }
 
-// neverListed takes down that a conversation that is there was missing from the list for so long.
+// noteUnlisted records for how long an existing conversation has been missing from the list.
 func (l *learning) noteUnlisted(f followedImport, age time.Duration) {
 	if _, err := l.s.API.ListMessages(l.following, f.conversation); err != nil {
 		return
@@ -102,7 +102,7 @@ func (l *learning) noteUnlisted(f followedImport, age time.Duration) {
 	l.unlisted = max(l.unlisted, age)
 }
 
-// readBack reads the messages of a conversation that is known to be a transcript, and reports whether there is no more to learn from
+// readBack reads the messages of a conversation that is known to be a transcript, and reports whether there is nothing more to learn from
 // them.
 func (l *learning) readBack(f followedImport) bool {
 	messages, err := l.s.API.ListMessages(l.following, f.conversation)
@@ -120,15 +120,15 @@ func (l *learning) readBack(f followedImport) bool {
 	case slices.Contains(r.Names, f.name):
 		l.note(checkpoint.Facts{ExternalIDs: checkpoint.IDsReturned})
 		return true
-	case len(messages) == 0 || len(messages) < f.messages: // they are not all there yet
+	case len(messages) == 0 || len(messages) < f.messages: // not all of them are visible yet
 		return false
 	}
 	l.note(checkpoint.Facts{ExternalIDs: checkpoint.IDsWithheld})
 	return true
 }
 
-// lookUpListed looks whether a conversation is listed, and reports whether there is no more to learn from that. missed says that a
-// look has not shown it.
+// checkList looks for a conversation in the list of its end-user, and reports whether there is nothing more to learn from it. It sets
+// missed if the list does not have it.
 func (l *learning) checkList(f followedImport, missed *bool) bool {
 	began := time.Now()
 	list, err := l.s.API.ListConversations(l.following, f.endUserID)
@@ -146,7 +146,7 @@ func (l *learning) checkList(f followedImport, missed *bool) bool {
 		if c.ID != f.conversation {
 			continue
 		}
-		if *missed || age <= l.s.Settle { // else it may have been listed long since
+		if *missed || age <= l.s.Settle { // otherwise it may have been listed long ago
 			l.note(checkpoint.Facts{ListLag: &age})
 		}
 		return true
@@ -155,14 +155,14 @@ func (l *learning) checkList(f followedImport, missed *bool) bool {
 	return false
 }
 
-// creationMade is an end-user that was created.
+// creation is an end-user that this run created.
 type creation struct {
 	id    string
 	by    checkpoint.Identifier
 	since time.Time
 }
 
-// created takes down an end-user that Dixa has just created, and follows it while somebody has to know how long look-ups lag.
+// noteCreated records an end-user that Dixa has just created, and follows it if the lag of look-ups is needed.
 func (l *learning) noteCreated(id string, by checkpoint.Identifier) {
 	l.mu.Lock()
 	l.latest = creation{id, by, time.Now()}
@@ -173,7 +173,7 @@ func (l *learning) noteCreated(id string, by checkpoint.Identifier) {
 	}
 }
 
-// lookOver says that somebody has to know how long look-ups lag.
+// needLookUpLag says that the lag of look-ups is needed from now on.
 func (l *learning) needLookUpLag() {
 	l.mu.Lock()
 	l.lookUpLagNeeded = true
@@ -181,7 +181,7 @@ func (l *learning) needLookUpLag() {
 	l.followCreation()
 }
 
-// followCreation looks the end-user up that was created last until it is found, if it is not known how long that takes.
+// followCreation looks up the end-user that was created last until it is found, unless the lag of look-ups is known.
 func (l *learning) followCreation() {
 	l.mu.Lock()
 	made := l.latest
@@ -218,7 +218,8 @@ func (l *learning) followCreation() {
 	})
 }
 
-// stillReturned reports whether external ids are returned, as is known: once in a run a conversation that is known is asked.
+// returnsExternalIDs reports whether Dixa returns external ids. If only earlier runs have seen that, it first checks, once per run, a known
+// conversation.
 func (l *learning) returnsExternalIDs(ctx context.Context) bool {
 	if l.known().ExternalIDs != checkpoint.IDsReturned {
 		return false

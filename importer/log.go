@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// count counts and logs a transcript by what the checkpoint says of it, once the work of this run on it is over.
+// count counts and logs a transcript by its row, once this run has finished its work on it.
 func (n *tally) count(t *task) (step, error) {
 	count, level := &n.pending, n.s.Log.Warn
 	switch t.row.Status {
@@ -40,14 +40,14 @@ func (n *tally) count(t *task) (step, error) {
 	return stepEnd, nil
 }
 
-// endings say what the statuses mean in which a run leaves a transcript.
+// endingTexts describe the outcome of a transcript by its status.
 var endingTexts = map[checkpoint.Status]string{
 	checkpoint.Complete: "imported", checkpoint.Partial: "imported with problems", checkpoint.Failed: "failed",
 	checkpoint.Rejected: "rejected", checkpoint.Skipped: "skipped", checkpoint.InDoubt: "left in doubt",
 	checkpoint.Pending: "left to the next run", checkpoint.Sending: "left to the next run", checkpoint.Imported: "left to the next run",
 }
 
-// logEnd logs the end of the work on a transcript. Of those that end for one reason only the first few are worth a line each.
+// logEnd logs the outcome of a transcript. Only the first few with the same outcome and cause get a line above debug level.
 func (n *tally) logEnd(t *task, level func(string, ...any)) {
 	cause := logCause{event: endingTexts[t.row.Status], code: t.row.ErrorCode}
 	args := []any{"transcript", t.key, "status", string(t.row.Status)}
@@ -57,7 +57,7 @@ func (n *tally) logEnd(t *task, level func(string, ...any)) {
 		args = append(args, "problem", cause.code)
 	}
 	if t.row.Status != checkpoint.Complete && t.row.Status != checkpoint.Skipped {
-		n.endMu.Lock() // the line that says the whole sentence comes first
+		n.endMu.Lock() // the line with the full reason comes first
 		defer n.endMu.Unlock()
 		if !n.shouldLog(cause) {
 			level = n.s.Log.Debug
@@ -72,14 +72,13 @@ func (n *tally) logEnd(t *task, level func(string, ...any)) {
 	level("transcript "+cause.event, args...)
 }
 
-// placePrefix is the place of a record, as it stands before the reason of its rejection.
+// placePrefix matches the place of a record, which precedes the reason of its rejection.
 var placePrefix = regexp.MustCompile(`^(?:postgres:\S*|.+?:\d+(?:\.\d+)?): `)
 
-// anyIndex is what may differ between two reasons that say the same.
+// anyIndex matches what differs between reasons that are otherwise the same.
 var anyIndex = regexp.MustCompile(`\[\d+\]`)
 
-// sayWhy are the arguments of a log line that say why the work on a transcript ended. Of the lines of one cause only the first says
-// the whole sentence.
+// reasonArgs returns log arguments with the reason of a transcript's outcome. Only the first line with a reason has its full text.
 func (n *tally) reasonArgs(c logCause, row checkpoint.Row) []any {
 	place, sentence := "", row.Error
 	if row.Status == checkpoint.Rejected {
@@ -95,7 +94,7 @@ func (n *tally) reasonArgs(c logCause, row checkpoint.Row) []any {
 	return []any{"code", row.ErrorCode}
 }
 
-// warnSampled logs a warning about one of the first transcripts of a cause, the others for those who look for faults.
+// warnSampled returns the function that logs a transcript: as a warning if it is among the first of its cause, otherwise at debug level.
 func (n *tally) warnSampled(c logCause) func(message string, args ...any) {
 	if n.shouldLog(c) {
 		return n.s.Log.Warn
@@ -103,7 +102,7 @@ func (n *tally) warnSampled(c logCause) func(message string, args ...any) {
 	return n.s.Log.Debug
 }
 
-// logMore logs how many more transcripts ended like those that were logged.
+// logOmitted logs how many transcripts of each cause were not logged.
 func (n *tally) logOmitted() {
 	more := n.unlogged()
 	causes := slices.SortedFunc(maps.Keys(more), func(a, b logCause) int {
@@ -118,7 +117,7 @@ func (n *tally) logOmitted() {
 	}
 }
 
-// checkFailures stops the run when too many transcripts have failed.
+// checkFailures stops the run if too many transcripts have failed.
 func (n *tally) checkFailures() {
 	if failed, worked := n.worked(); n.s.MaxFailures.Exceeded(failed, worked) {
 		n.s.Stop(fmt.Sprintf("%d of %d transcripts failed, which is as many as import.max_failures allows", failed, worked))

@@ -12,25 +12,26 @@ import (
 // IgnoredIdentifiers counts the values of end-users' identifiers that were not used, by reason.
 type IgnoredIdentifiers = people.Ignored
 
-// PeopleSurvey counts which identifiers of transcripts are ignored, and finds those that many people share.
+// PeopleSurvey counts the identifiers in transcripts that are ignored, and finds those that many people share.
 type PeopleSurvey = people.Survey
 
-// SharedIdentifier is an identifier that many people share, without its value.
+// SharedIdentifier describes an identifier that many people share, without its value.
 type SharedIdentifier = people.SharedIdentifier
 
-// NewPeopleSurvey returns a survey that reads identifiers as a run with the configuration does; it uses Source, Match, Region and Ignore.
+// NewPeopleSurvey returns a survey that reads identifiers as a run with the configuration does. It uses Source, Match, Region and Ignore.
 func NewPeopleSurvey(cfg Config) *PeopleSurvey {
 	return people.NewSurvey(people.NewMatcher(cfg.WithDefaults()))
 }
 
-// Identifiers returns identifiers of a person as the checkpoint knows them, and the kinds of those that cannot be read: an external id is
-// taken as it is written, email addresses and phone numbers as in transcripts, in the given region. Values that mean nobody in a transcript
-// are identifiers here, and so is an address as earlier versions wrote it: the checkpoint may have it.
+// Identifiers returns the identifiers of a person in the form that the checkpoint stores, and the kinds of the values that cannot be read.
+// External ids are used as written; email addresses and phone numbers are normalized as in transcripts, for the given region. Unlike in
+// transcripts, placeholder values are identifiers, and so are addresses as earlier versions wrote them, because the checkpoint may have
+// them.
 func Identifiers(externalIDs, emails, phones []string, region string) (ids []checkpoint.Identifier, unreadable []checkpoint.IdentifierKind) {
 	return people.Identifiers(externalIDs, emails, phones, region)
 }
 
-// newResolver returns what finds and creates the end-users of this run.
+// newResolver returns the Resolver that finds and creates the end-users of this run.
 func (p *pipeline) newResolver() *people.Resolver {
 	return people.NewResolver(p.s, p.matcher, people.Hooks{
 		Admit:        p.admit,
@@ -43,7 +44,7 @@ func (p *pipeline) newResolver() *people.Resolver {
 	})
 }
 
-// codesOf are the error codes of transcripts without an end-user.
+// resolveCodes are the error codes of transcripts whose end-user could not be resolved.
 var resolveCodes = map[people.Reason]string{people.Unavailable: codeUnavailable, people.Refused: codeEndUserRefused, people.Conflict: codeEndUserConflict}
 
 // resolve is the step that finds or creates the end-user.

@@ -13,13 +13,13 @@ import (
 	"dixa-import/source"
 )
 
-// inDoubt are the transcripts that this run looks for, with their content as it was sent; nil where that is not known.
+// doubtful holds the transcripts in doubt that this run searches for, with the content that was sent; nil if that is not known.
 type doubtful struct {
 	mu   sync.Mutex
 	sent map[string]*source.Transcript
 }
 
-// enter adds a transcript; the function that it returns takes it out.
+// enter adds a transcript, and returns a function that removes it.
 func (d *doubtful) enter(t *task) (leave func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -44,16 +44,16 @@ func (d *doubtful) get(key string) (sent *source.Transcript, is bool) {
 	return sent, is
 }
 
-// sentThis says that the task's transcript is the version that was sent, or that none was.
+// hasSentVersion reports whether the task's transcript is the version that was sent, or no version was sent.
 func (t *task) hasSentVersion() bool {
 	return t.transcript != nil && (t.row.Status != checkpoint.Sending || rules.SameHash(t.row.ContentHash, t.rec.Hash))
 }
 
-// rivalStatuses are the statuses of transcripts that may have a conversation which the checkpoint does not hold.
+// rivalStatuses are the statuses of transcripts that may have a conversation which the checkpoint does not have.
 var rivalStatuses = []checkpoint.Status{checkpoint.Sending, checkpoint.InDoubt, checkpoint.Failed, checkpoint.Skipped}
 
-// claimedToo returns why a conversation that has the content of a transcript may be another one's, "" if it cannot: there is no other
-// with this end-user and content that may be in Dixa without the checkpoint's knowing.
+// rivalReason returns why a conversation with the content of a transcript may belong to another transcript, or "" if it cannot: no other
+// transcript with this end-user and content may be in Dixa without the checkpoint's knowledge.
 func (l *searcher) rivalReason(ctx context.Context, t *task, conversation int64) (why string, err error) {
 	rows, err := l.rivals(ctx, t)
 	if err != nil {
@@ -63,7 +63,7 @@ func (l *searcher) rivalReason(ctx context.Context, t *task, conversation int64)
 	for _, row := range rows {
 		sent, doubt := l.inDoubt.get(row.ID)
 		switch {
-		case !doubt && row.ClaimedBy == l.s.RunID && row.Status == checkpoint.Sending, // its answer will tell
+		case !doubt && row.ClaimedBy == l.s.RunID && row.Status == checkpoint.Sending, // its answer will decide
 			doubt && (sent == nil || l.sameContent(sent, t)):
 			return rivalText(conversation, row.ID), nil
 		case !doubt:
@@ -103,7 +103,7 @@ func rivalText(conversation int64, other string) string {
 		"which has the same end-user and may have the same content", conversation, other)
 }
 
-// rivals are the other transcripts of the task's end-user that may have a conversation which the checkpoint does not hold.
+// rivals returns the other transcripts of the task's end-user that may have a conversation which the checkpoint does not have.
 func (l *searcher) rivals(ctx context.Context, t *task) ([]checkpoint.Row, error) {
 	var out []checkpoint.Row
 	for after := ""; ; {
@@ -125,12 +125,12 @@ func (l *searcher) rivals(ctx context.Context, t *task) ([]checkpoint.Row, error
 	}
 }
 
-// sameContent says that two transcripts of one end-user make the same conversation.
+// sameContent reports whether two transcripts of one end-user make the same conversation.
 func (l *searcher) sameContent(other *source.Transcript, t *task) bool {
 	return shape.Likeness("", l.s.Bot().Payload(other, "", false)) == shape.Likeness("", l.s.Bot().Payload(t.transcript, "", false))
 }
 
-// likenessOf is the same for all transcripts of one end-user that have the same content.
+// likenessOf returns a hash that is equal for transcripts with the same end-user and content.
 func (l *searcher) likenessOf(t *task) uint64 {
 	return shape.Likeness(t.row.EndUserID, l.s.Bot().Payload(t.transcript, "", false))
 }

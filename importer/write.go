@@ -7,17 +7,17 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// writeBatch is how many tasks' changes one transaction takes at most.
+// writeBatch is the largest number of tasks whose changes go into one transaction.
 const writeBatch = 256
 
-// written is what became of changes.
+// writeResult is the outcome of a task's changes.
 type writeResult struct {
 	results []checkpoint.Result
-	began   time.Time // when the transaction began that recorded the changes
+	began   time.Time // start of the transaction that recorded the changes
 }
 
-// write records the changes of several tasks in one transaction, each task's in their order. It goes on even if work is given up: what
-// is known is recorded.
+// write records the changes of several tasks in one transaction, each task's in order. It continues even after Working has ended, so that
+// what is known is recorded.
 func (p *pipeline) write(batch [][]checkpoint.Change) ([]writeResult, error) {
 	changes := make([]checkpoint.Change, 0, 2*len(batch))
 	for _, b := range batch {
