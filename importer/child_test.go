@@ -316,7 +316,7 @@ func (c *child) watch(said, logged *os.File, logs io.Writer) {
 	go func() {
 		defer func() { heard <- struct{}{} }()
 		for lines := bufio.NewScanner(said); lines.Scan(); {
-			c.hear(lines.Text())
+			c.handleLine(lines.Text())
 		}
 		_ = said.Close()
 	}()
@@ -338,7 +338,7 @@ func (c *child) watch(said, logged *os.File, logs io.Writer) {
 	_ = c.process.Release()
 }
 
-func (c *child) hear(line string) {
+func (c *child) handleLine(line string) {
 	kind, rest, _ := strings.Cut(line, " ")
 	switch kind {
 	case "run":

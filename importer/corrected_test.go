@@ -13,7 +13,7 @@ import (
 )
 
 // handedOut is a chat as it is written to be corrected, and was corrected or not. id nil: it has none.
-func handedOut(original string, id any, change fields) string {
+func correction(original string, id any, change fields) string {
 	all := fields{"_error": fields{"transcript_id": original, "code": "x"}, "id": id, "end_user": fields{"external_id": "c-1"}}
 	for k, v := range change {
 		all[k] = v
@@ -23,7 +23,7 @@ func handedOut(original string, id any, change fields) string {
 
 // bad writes a file with a good chat, one without an id, one that is no JSON, one whose id was there before, and one with an
 // unknown role, and imports it. It returns the file and the place of a line.
-func (w *world) bad() (path string, place func(int) string) {
+func (w *world) importBadFile() (path string, place func(int) string) {
 	w.Helper()
 	path = w.file("bad.jsonl", chat("a", nil), chat("", fields{"id": nil}), `{"id": "b", "closed`,
 		chat("a", fields{"direction": "outbound"}), chat("d", fields{"direction": "sideways"}))
@@ -35,13 +35,13 @@ func (w *world) bad() (path string, place func(int) string) {
 
 func excerpt(c *importer.Config) { c.Excerpt = true }
 
-func TestCorrectedRecordsAreSettled(t *testing.T) {
+func TestCorrectionSettlesTheOriginal(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
-		path, place := w.bad()
+		path, place := w.importBadFile()
 		before := w.row(place(2)).ContentHash
-		lines := []string{handedOut(place(2), "m-2", nil), handedOut(place(3), "m-3", nil), handedOut(place(4), "m-4", nil), handedOut("d", "d", nil)}
+		lines := []string{correction(place(2), "m-2", nil), correction(place(3), "m-3", nil), correction(place(4), "m-4", nil), correction("d", "d", nil)}
 		if s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("corrected.jsonl", lines...)), excerpt); s.Counts.Imported != 4 {
 			t.Errorf("counts are %+v", s.Counts)
 		}
@@ -67,7 +67,7 @@ func TestCorrectedRecordsAreSettled(t *testing.T) {
 		}
 		// Under yet another id it would be in Dixa twice, be it in one file or in two.
 		for id, original := range map[string]string{"n-2": place(2), "n-4": place(4)} {
-			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("again.jsonl", handedOut(original, id, nil))), excerpt)
+			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("again.jsonl", correction(original, id, nil))), excerpt)
 			if s.Counts.Rejected != 1 || s.Causes["duplicate_id"] != 1 {
 				t.Errorf("corrected as %s once more: %+v, %v", id, s.Counts, s.Causes)
 			}
@@ -81,28 +81,28 @@ func TestCorrectedRecordsAreSettled(t *testing.T) {
 	})
 }
 
-func TestOneRecordCorrectedTwiceInOneFile(t *testing.T) {
+func TestSecondCorrectionOfARecordIsRejected(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
-	_, place := w.bad()
-	file := w.file("corrected.jsonl", handedOut(place(2), "m-1", nil), handedOut(place(2), "m-2", nil))
+	_, place := w.importBadFile()
+	file := w.file("corrected.jsonl", correction(place(2), "m-1", nil), correction(place(2), "m-2", nil))
 	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(file), excerpt)
 	if s.Counts.Imported != 1 || s.Counts.Rejected != 1 || len(w.api.Conversations()) != 2 {
 		t.Errorf("counts are %+v, Dixa has %d conversations", s.Counts, len(w.api.Conversations()))
 	}
 }
 
-func TestUncorrectedRecordsAreLeftAlone(t *testing.T) {
+func TestUncorrectedRecordsStayUnchanged(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
-		path, place := w.bad()
+		path, place := w.importBadFile()
 		w.file("correct.jsonl",
-			handedOut(place(2), nil, nil),
+			correction(place(2), nil, nil),
 			fmt.Sprintf(`{"_error":{"transcript_id":%q},"_raw":"{\"id\": \"b\", \"closed"}`, place(3)),
-			handedOut(place(4), "a", fields{"direction": "outbound"}),
-			handedOut("d", "d", fields{"direction": "upwards"}),
-			handedOut(place(2), "m-2", fields{"direction": "upwards"}))
+			correction(place(4), "a", fields{"direction": "outbound"}),
+			correction("d", "d", fields{"direction": "upwards"}),
+			correction(place(2), "m-2", fields{"direction": "upwards"}))
 		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.files+"/correct.jsonl"), excerpt)
 		if s.Counts.Rejected != 5 || s.Causes["missing_id"] != 1 || s.Causes["invalid_json"] != 1 || s.Causes["duplicate_id"] != 1 || s.Causes["invalid_field"] != 2 {
 			t.Errorf("counts are %+v, causes %v", s.Counts, s.Causes)
@@ -127,13 +127,13 @@ func TestUncorrectedRecordsAreLeftAlone(t *testing.T) {
 	})
 }
 
-// TestMendingSurvivesACrash abandons a run when the record is settled and nothing is sent.
-func TestMendingSurvivesACrash(t *testing.T) {
+// TestCorrectionSurvivesACrash abandons a run when the record is settled and nothing is sent.
+func TestCorrectionSurvivesACrash(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
-		_, place := w.bad()
-		file := w.file("corrected.jsonl", handedOut(place(2), "m-2", nil))
+		_, place := w.importBadFile()
+		file := w.file("corrected.jsonl", correction(place(2), "m-2", nil))
 		ctx, cancel := context.WithCancel(t.Context())
 		w.onOperation(func(op sandbox.Operation) {
 			if op == sandbox.FindEndUsers {
@@ -152,11 +152,11 @@ func TestMendingSurvivesACrash(t *testing.T) {
 	})
 }
 
-func TestVerifyWhatWasCorrected(t *testing.T) {
+func TestVerifyComparesCorrections(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
-	path, place := w.bad()
-	lines := []string{handedOut(place(2), "m-2", nil), handedOut(place(4), "a", fields{"direction": "outbound"}), handedOut("d", "d", nil)}
+	path, place := w.importBadFile()
+	lines := []string{correction(place(2), "m-2", nil), correction(place(4), "a", fields{"direction": "outbound"}), correction("d", "d", nil)}
 	corrected := w.file("corrected.jsonl", lines...)
 	w.mustRun(importer.OutcomeIncomplete, w.jsonl(corrected), excerpt)
 	s, found, err := w.verify(w.jsonl(path), verify.Options{}, nil)
@@ -167,20 +167,20 @@ func TestVerifyWhatWasCorrected(t *testing.T) {
 	if err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 2 || s.Unknown != 1 || found != nil {
 		t.Errorf("compared with the corrected ones: %+v, %v, %v", s, found, err)
 	}
-	lines[0] = handedOut(place(2), "m-2", fields{"direction": "outbound"})
+	lines[0] = correction(place(2), "m-2", fields{"direction": "outbound"})
 	s, found, err = w.verify(w.jsonl(w.file("corrected.jsonl", lines...)), verify.Options{Sample: 10}, excerpt)
 	if err != nil || s.Outcome != importer.OutcomeIncomplete || s.Checked != 2 {
 		t.Errorf("changed after it was imported: %+v, %v", s, err)
 	}
 	wantLines(t, found, "m-2 direction ")
-	s, found, err = w.verify(w.jsonl(w.file("corrected.jsonl", handedOut("d", "d", fields{"direction": "sideways"}), `{"broken`, lines[1])), verify.Options{}, excerpt)
+	s, found, err = w.verify(w.jsonl(w.file("corrected.jsonl", correction("d", "d", fields{"direction": "sideways"}), `{"broken`, lines[1])), verify.Options{}, excerpt)
 	if err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 0 || s.Bad != 2 || s.Unknown != 1 || s.NotHeld != 0 || found != nil {
 		t.Errorf("compared with a file of which some is bad: %+v, %v, %v", s, found, err)
 	}
 }
 
-// TestRetryWithAFileThatIsNotCorrectedYet: a bad record of it is named, and changes nothing of what is known.
-func TestRetryWithAFileThatIsNotCorrectedYet(t *testing.T) {
+// TestRetryKeepsUncorrectedRecords: a bad record of it is named, and changes nothing of what is known.
+func TestRetryKeepsUncorrectedRecords(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -191,7 +191,7 @@ func TestRetryWithAFileThatIsNotCorrectedYet(t *testing.T) {
 		}
 		excerpt := func(c *importer.Config) { mapped(c); c.Excerpt = true }
 		w.mustRun(importer.OutcomeIncomplete, w.jsonl(source), mapped)
-		file := w.file("corrected.jsonl", handedOut("a", "a", reason("none")), handedOut("b", "b", reason("none")))
+		file := w.file("corrected.jsonl", correction("a", "a", reason("none")), correction("b", "b", reason("none")))
 		w.mustRun(importer.OutcomeOK, w.jsonl(file), excerpt)
 		a, b, c := w.wantRow("a", checkpoint.Partial, ""), w.wantRow("b", checkpoint.Partial, ""), w.wantRow("c", checkpoint.Partial, "")
 		// What is there of a and b is bad still: in the source, and in a file made of it.
@@ -200,8 +200,8 @@ func TestRetryWithAFileThatIsNotCorrectedYet(t *testing.T) {
 		if s.Counts.Rejected != 1 || s.Causes["invalid_field"] != 1 || w.row("a") != a {
 			t.Errorf("with the source: %+v, %v", s.Counts, s.Causes)
 		}
-		file = w.file("partial.jsonl", handedOut("a", "a", fields{"direction": "sideways"}), chat("b", fields{"direction": "sideways"}),
-			handedOut("c", "c", reason("payment", "card")), `{"broken`, handedOut("elsewhere", "elsewhere", fields{"direction": "sideways"}))
+		file = w.file("partial.jsonl", correction("a", "a", fields{"direction": "sideways"}), chat("b", fields{"direction": "sideways"}),
+			correction("c", "c", reason("payment", "card")), `{"broken`, correction("elsewhere", "elsewhere", fields{"direction": "sideways"}))
 		s = w.mustRun(importer.OutcomeIncomplete, w.jsonl(file), retrying(partial, excerpt))
 		if s.Counts.Rejected != 3 || s.Counts.Imported != 1 || s.Counts.Read != 4 || s.Causes["invalid_field"] != 2 || s.Causes["invalid_json"] != 1 {
 			t.Errorf("with the file: %+v, %v", s.Counts, s.Causes)
@@ -209,7 +209,7 @@ func TestRetryWithAFileThatIsNotCorrectedYet(t *testing.T) {
 		if w.row("a") != a || w.row("b") != b || w.row("c").Status != checkpoint.Complete {
 			t.Errorf("the rows are %+v, %+v, %+v; they were %+v, %+v, %+v", w.row("a"), w.row("b"), w.row("c"), a, b, c)
 		}
-		file = w.file("partial.jsonl", handedOut("a", "a", reason("payment", "card")), handedOut("b", "b", reason("payment", "card")))
+		file = w.file("partial.jsonl", correction("a", "a", reason("payment", "card")), correction("b", "b", reason("payment", "card")))
 		if s := w.mustRun(importer.OutcomeOK, w.jsonl(file), retrying(partial, excerpt)); s.Counts.Imported != 2 {
 			t.Errorf("when all is corrected: %+v", s.Counts)
 		}

@@ -37,7 +37,7 @@ var family = []string{
 func wantFamily(w *world, _ bool) {
 	w.Helper()
 	for _, id := range []string{"t-1", "t-2", "t-3"} {
-		w.wantSame(id, checkpoint.Complete)
+		w.wantWhole(id, checkpoint.Complete)
 	}
 	if c := w.wantOnce("t-1"); c.Attributes[sandbox.OrderNumberID] != "1234" {
 		w.Errorf("attributes are %v", c.Attributes)
@@ -46,7 +46,7 @@ func wantFamily(w *world, _ bool) {
 }
 
 // wantSame checks that Dixa has a transcript once, closed and whole, and that the checkpoint knows it as that.
-func (w *world) wantSame(id string, status checkpoint.Status) {
+func (w *world) wantWhole(id string, status checkpoint.Status) {
 	w.Helper()
 	c, row := w.wantOnce(id), w.wantRow(id, status, "")
 	if row.ConversationID != c.ID || row.EndUserID != c.RequesterID || row.ClaimedBy != 0 {
@@ -91,7 +91,7 @@ var oneLine = []string{chat("t-1", fields{"attributes": fields{"order_number": "
 func wantOne(status checkpoint.Status) func(*world, bool) {
 	return func(w *world, _ bool) {
 		w.Helper()
-		w.wantSame("t-1", status)
+		w.wantWhole("t-1", status)
 		w.wantTotals(1, 1)
 	}
 }
@@ -157,7 +157,7 @@ var crashes = []crash{
 	{calls: []string{"write:reject"}, lines: []string{chat("t-1", fields{"messages": []any{}}), oneLine[0][:20], chat("t-2", nil)}, outcome: "any",
 		want: always(func(w *world) {
 			w.wantRow("t-1", checkpoint.Rejected, "no_messages")
-			w.wantSame("t-2", checkpoint.Complete)
+			w.wantWhole("t-2", checkpoint.Complete)
 			w.wantTotals(1, 1)
 		})},
 	{calls: []string{"write:skip"}, lines: []string{chat("t-1", fields{"closed_at": nil})},
@@ -169,12 +169,12 @@ var crashes = []crash{
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("before.jsonl", chat("t-0", fields{"end_user": fields{"email": "ann@example.org"}}))), nil)
 			w.api.DeleteEndUser(w.row("t-0").EndUserID)
 		},
-		want: always(func(w *world) { w.wantSame("t-1", checkpoint.Complete); w.wantTotals(2, 1) })},
+		want: always(func(w *world) { w.wantWhole("t-1", checkpoint.Complete); w.wantTotals(2, 1) })},
 	{calls: []string{"Touch", "ClearRejected"}, outcome: "any", lines: []string{"garbage", chat("t-1", nil)},
 		arrange: func(w *world, path string) { w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil) },
 		want: always(func(w *world) {
 			w.wantRow(w.files+"/c.jsonl:1", checkpoint.Rejected, "invalid_json")
-			w.wantSame("t-1", checkpoint.Complete)
+			w.wantWhole("t-1", checkpoint.Complete)
 			w.wantTotals(1, 1)
 		})},
 	{calls: []string{"Claim"}, lines: oneLine, retry: &importer.Selection{Statuses: []checkpoint.Status{checkpoint.Failed}},
@@ -207,9 +207,9 @@ var numbered = []string{"order_number", "contact_reason"}
 
 func withNumbers(c *importer.Config) { c.Attributes = mappings(numbered) }
 
-// TestKilledAtEveryWrite: a process that is killed right before or right after any write of the checkpoint has neither lost
+// TestKillAtEveryWrite: a process that is killed right before or right after any write of the checkpoint has neither lost
 // nor doubled anything when the next run has ended.
-func TestKilledAtEveryWrite(t *testing.T) {
+func TestKillAtEveryWrite(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type moment struct {
@@ -239,7 +239,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 		}
 		c := w.spawn(path, func(spec *childSpec) { spec.Halt, spec.Attributes, spec.Retry = &m.halt, numbered, m.retry })
 		c.mustDie()
-		w.buries(c)
+		w.expireChild(c)
 		if m.repair != nil {
 			m.repair(w)
 		}
@@ -262,16 +262,16 @@ func (h halt) String() string {
 }
 
 // buries lets the lease of a dead child be over, as 30 s would.
-func (w *world) buries(c *child) {
+func (w *world) expireChild(c *child) {
 	w.Helper()
 	if id := c.run.Load(); id != 0 {
 		w.expire(id)
 	}
 }
 
-// TestKilledAtEveryRequest: likewise, when a request has arrived and has no effect, and when it has had its effect and the
+// TestKillAtEveryRequest: likewise, when a request has arrived and has no effect, and when it has had its effect and the
 // answer is about to leave.
-func TestKilledAtEveryRequest(t *testing.T) {
+func TestKillAtEveryRequest(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type moment struct {
@@ -295,13 +295,13 @@ func TestKilledAtEveryRequest(t *testing.T) {
 		}
 		path := w.file("c.jsonl", lines...)
 		if len(lines) == 1 {
-			leftSending(w, path, true)
+			leaveSending(w, path, true)
 		}
 		victim := make(chan *child, 1)
 		kill := func() { (<-victim).kill() }
 		w.onNth(m.op, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
 			if m.answered {
-				serve(&answering{ResponseWriter: rw, before: kill})
+				serve(&hookedWriter{ResponseWriter: rw, before: kill})
 			} else {
 				kill()
 			}
@@ -309,15 +309,15 @@ func TestKilledAtEveryRequest(t *testing.T) {
 		c := w.spawn(path, func(spec *childSpec) { spec.Attributes = numbered })
 		victim <- c
 		c.mustDie()
-		w.buries(c)
+		w.expireChild(c)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), withNumbers)
 		want(w, false)
 	})
 }
 
-// TestOneOfSeveralIsKilled: of three processes that share a source, one is killed in the middle; the others do its work, too,
+// TestKillOneOfSeveralProcesses: of three processes that share a source, one is killed in the middle; the others do its work, too,
 // and end only when all is done.
-func TestOneOfSeveralIsKilled(t *testing.T) {
+func TestKillOneOfSeveralProcesses(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	const n = 600
@@ -341,7 +341,7 @@ func TestOneOfSeveralIsKilled(t *testing.T) {
 	<-reached
 	children[0].kill()
 	close(dead)
-	w.buries(children[0])
+	w.expireChild(children[0])
 	var imported int64
 	for _, c := range children[1:] {
 		imported += c.wait(importer.OutcomeOK).Counts.Imported

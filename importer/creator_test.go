@@ -26,9 +26,9 @@ func customers(n, persons int) []string {
 	return lines
 }
 
-// TestRequestsForEachTranscript: what is beyond an import and a PATCH for each transcript is a look-up for each customer,
+// TestRequestsPerTranscript: what is beyond an import and a PATCH for each transcript is a look-up for each customer,
 // and next to nothing for their creation.
-func TestRequestsForEachTranscript(t *testing.T) {
+func TestRequestsPerTranscript(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		const n, persons = 1000, 400
@@ -48,8 +48,8 @@ func TestRequestsForEachTranscript(t *testing.T) {
 	})
 }
 
-// TestOneNewCustomerAmongMany: nobody waits for company that does not come.
-func TestOneNewCustomerAmongMany(t *testing.T) {
+// TestNewCustomerDoesNotWaitForOthers: nobody waits for company that does not come.
+func TestNewCustomerDoesNotWaitForOthers(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	lines := chats(1000)
@@ -68,8 +68,8 @@ func TestOneNewCustomerAmongMany(t *testing.T) {
 	}
 }
 
-// TestCreationsTogetherThatGoWrong: each customer is there once, and each transcript is imported.
-func TestCreationsTogetherThatGoWrong(t *testing.T) {
+// TestFailedBatchCreationsAreRecovered: each customer is there once, and each transcript is imported.
+func TestFailedBatchCreationsAreRecovered(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	kinds := []sandbox.Fault{
@@ -95,7 +95,7 @@ func TestCreationsTogetherThatGoWrong(t *testing.T) {
 	}
 }
 
-func TestATokenThatMayNotCreateTogether(t *testing.T) {
+func TestForbiddenBatchCreationFallsBackToSingle(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
@@ -113,8 +113,8 @@ func TestATokenThatMayNotCreateTogether(t *testing.T) {
 	}
 }
 
-// TestSomeOfManyExist: Dixa knows some customers by an identifier that they are not looked up by.
-func TestSomeOfManyExist(t *testing.T) {
+// TestBatchWithExistingEndUsers: Dixa knows some customers by an identifier that they are not looked up by.
+func TestBatchWithExistingEndUsers(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -136,8 +136,8 @@ func TestSomeOfManyExist(t *testing.T) {
 	})
 }
 
-// TestOneOfManyIsRefused: that customer's transcript fails, and no other.
-func TestOneOfManyIsRefused(t *testing.T) {
+// TestBatchWithRefusedEndUser: that customer's transcript fails, and no other.
+func TestBatchWithRefusedEndUser(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{
 		{Operation: sandbox.CreateEndUsers, Kind: sandbox.ErrorBefore, Status: http.StatusUnprocessableEntity,

@@ -16,7 +16,7 @@ import (
 )
 
 // again imports a transcript's conversation a second time, behind the checkpoint's back, and returns its number.
-func (w *world) again(id string, change func(*sandbox.Conversation)) int64 {
+func (w *world) importAgain(id string, change func(*sandbox.Conversation)) int64 {
 	w.Helper()
 	first := w.wantOnce(id)
 	second := sandbox.Conversation{RequesterID: first.RequesterID, CreatedAt: first.CreatedAt, Messages: first.Messages, ExternalID: first.ExternalID}
@@ -26,7 +26,7 @@ func (w *world) again(id string, change func(*sandbox.Conversation)) int64 {
 	return w.api.AddConversation(second)
 }
 
-func TestDoublesAreFound(t *testing.T) {
+func TestVerifyFindsDoubles(t *testing.T) {
 	t.Parallel()
 	for _, withheld := range []bool{false, true} {
 		for _, only := range []bool{false, true} {
@@ -50,13 +50,13 @@ func TestDoublesAreFound(t *testing.T) {
 					if want := int64(1 + 7); only && s.Requests != want || !only && s.Requests != want+1+2*20 {
 						t.Errorf("it took %d requests", s.Requests)
 					}
-					second := w.again("t-003", nil)
-					w.again("t-011", nil)
-					w.again("t-004", func(c *sandbox.Conversation) { // another chat of the same customer
+					second := w.importAgain("t-003", nil)
+					w.importAgain("t-011", nil)
+					w.importAgain("t-004", func(c *sandbox.Conversation) { // another chat of the same customer
 						c.ExternalID = ""
 						c.Messages[0].ExternalID, c.Messages[1].ExternalID, c.Messages[1].Text = "", "", "I do not know."
 					})
-					w.again("t-005", func(c *sandbox.Conversation) { // of another bot
+					w.importAgain("t-005", func(c *sandbox.Conversation) { // of another bot
 						c.ExternalID = ""
 						c.Messages[0].ExternalID, c.Messages[1].ExternalID = "other/t-005:1", "other/t-005:2"
 						c.Messages[0].Text = "Hello?"
@@ -80,15 +80,15 @@ func TestDoublesAreFound(t *testing.T) {
 	}
 }
 
-// TestDoublesUnderAnotherEndUser are found if that has transcripts, too; what the checkpoint does not know at all is told as well.
-func TestDoublesUnderAnotherEndUser(t *testing.T) {
+// TestVerifyFindsDoublesUnderAnotherEndUser are found if that has transcripts, too; what the checkpoint does not know at all is told as well.
+func TestVerifyFindsDoublesUnderAnotherEndUser(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(10)...)
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 	stranger := w.wantOnce("t-002").RequesterID
-	w.again("t-008", func(c *sandbox.Conversation) { c.RequesterID = stranger })
-	lost := w.again("t-001", func(c *sandbox.Conversation) {
+	w.importAgain("t-008", func(c *sandbox.Conversation) { c.RequesterID = stranger })
+	lost := w.importAgain("t-001", func(c *sandbox.Conversation) {
 		c.ExternalID = "bot/t-lost"
 		c.Messages[0].ExternalID, c.Messages[1].ExternalID = "bot/t-lost:1", "bot/t-lost:2"
 	})
@@ -103,7 +103,7 @@ func TestDoublesUnderAnotherEndUser(t *testing.T) {
 	wantLines(t, lines, "t-lost not_recorded ", "t-008 double ")
 }
 
-func TestDoublesOfASample(t *testing.T) {
+func TestVerifyFindsDoublesInASample(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(40)...)
@@ -117,8 +117,8 @@ func TestDoublesOfASample(t *testing.T) {
 	}
 }
 
-// TestDoublesThatCannotBeLookedFor: what could not be seen is said, and proves nothing.
-func TestDoublesThatCannotBeLookedFor(t *testing.T) {
+// TestVerifyReportsDoublesItCannotCheck: what could not be seen is said, and proves nothing.
+func TestVerifyReportsDoublesItCannotCheck(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		op               sandbox.Operation
@@ -139,7 +139,7 @@ func TestDoublesThatCannotBeLookedFor(t *testing.T) {
 			w := setup(t, "sqlite", sandbox.Options{})
 			path := w.file("c.jsonl", orders(14)...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
-			w.again("t-003", nil)
+			w.importAgain("t-003", nil)
 			w.api.Forbid(tt.op, tt.status)
 			s, _, err := w.verify(w.jsonl(path), verify.Options{DoublesOnly: tt.only}, nil)
 			if (err != nil) != tt.fails || !tt.fails && (s.Unlisted != tt.unlisted || s.Unread != tt.unread) {
@@ -149,8 +149,8 @@ func TestDoublesThatCannotBeLookedFor(t *testing.T) {
 	}
 }
 
-// TestASearchOfDoublesGoesOn where it was stopped, and leaves the place of a whole comparison alone.
-func TestASearchOfDoublesGoesOn(t *testing.T) {
+// TestVerifyResumesTheSearchForDoubles where it was stopped, and leaves the place of a whole comparison alone.
+func TestVerifyResumesTheSearchForDoubles(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	var lines []string
@@ -159,7 +159,7 @@ func TestASearchOfDoublesGoesOn(t *testing.T) {
 	}
 	path := w.file("c.jsonl", lines...)
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
-	w.again("t-050", nil)
+	w.importAgain("t-050", nil)
 	store := w.open()
 	if err := store.SetVerifyMark(t.Context(), testSource, checkpoint.VerifyMark{After: "t-010", Checked: 11}); err != nil {
 		t.Fatal(err)

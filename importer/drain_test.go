@@ -12,9 +12,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// TestAClaimThatIsLostDuringTheSweep: a run goes on with what an earlier one left, another run claims it meanwhile and dies, and
+// TestClaimLostDuringResumeIsDecidedAgain: a run goes on with what an earlier one left, another run claims it meanwhile and dies, and
 // the first one takes it up again.
-func TestAClaimThatIsLostDuringTheSweep(t *testing.T) {
+func TestClaimLostDuringResumeIsDecidedAgain(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})
 	url, _ := botDatabase(t, 1)

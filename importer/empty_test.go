@@ -18,8 +18,8 @@ import (
 
 func skipping(c *importer.Config) { c.Empty = importer.EmptySkip }
 
-// TestEmptyChats has chats in which nobody wrote anything: they are skipped, until somebody did or the configuration rejects them.
-func TestEmptyChats(t *testing.T) {
+// TestEmptyChatsAreSkipped has chats in which nobody wrote anything: they are skipped, until somebody did or the configuration rejects them.
+func TestEmptyChatsAreSkipped(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -60,8 +60,8 @@ func TestEmptyChats(t *testing.T) {
 	})
 }
 
-// TestEmptyChatTwice has an empty chat beside one with the same id that is not: the other is imported, whichever comes first.
-func TestEmptyChatTwice(t *testing.T) {
+// TestEmptyChatWithRepeatedID has an empty chat beside one with the same id that is not: the other is imported, whichever comes first.
+func TestEmptyChatWithRepeatedID(t *testing.T) {
 	t.Parallel()
 	empty, full := func(id string) string { return chat(id, fields{"messages": []any{}}) }, func(id string) string { return chat(id, nil) }
 	filler := func(n int) (lines []string) { // so that the two are not decided together
@@ -93,8 +93,8 @@ func TestEmptyChatTwice(t *testing.T) {
 	}
 }
 
-// TestEmptyChatsElsewhere asks the plan, explain and verify about empty chats.
-func TestEmptyChatsElsewhere(t *testing.T) {
+// TestEmptyChatsInPlanAndVerify asks the plan, explain and verify about empty chats.
+func TestEmptyChatsInPlanAndVerify(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("chats.jsonl", chat("e-1", fields{"messages": []any{}}), chat("e-2", fields{"messages": json.RawMessage("null")}), chat("t-1", nil))

@@ -40,7 +40,7 @@ var families = map[string][]fields{
 var turns = [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}}
 
 // ofFamily are two transcripts of each member, all first ones before the second ones.
-func ofFamily(members []fields, order []int) (lines []string) {
+func familyChats(members []fields, order []int) (lines []string) {
 	for _, round := range []string{"first", "second"} {
 		for _, n := range order {
 			lines = append(lines, chat(fmt.Sprintf("%s-%d", round, n), fields{"end_user": members[n]}))
@@ -77,8 +77,8 @@ func (w *world) wantFamily(created bool) {
 	}
 }
 
-// TestAFamily: people who share a weaker identifier are several people, whatever the order, in one run and in one run for each.
-func TestAFamily(t *testing.T) {
+// TestSharedIdentifiersDoNotMergePeople: people who share a weaker identifier are several people, whatever the order, in one run and in one run for each.
+func TestSharedIdentifiersDoNotMergePeople(t *testing.T) {
 	t.Parallel()
 	for _, store := range stores {
 		for name, members := range families {
@@ -90,7 +90,7 @@ func TestAFamily(t *testing.T) {
 					t.Run(fmt.Sprint(store, " ", name, " ", order, " ", how), func(t *testing.T) {
 						t.Parallel()
 						w := setup(t, store, sandbox.Options{UniqueExternalID: true})
-						lines := ofFamily(members, order)
+						lines := familyChats(members, order)
 						switch how {
 						case "together":
 							w.mustRun(importer.OutcomeOK, w.jsonl(w.file("f.jsonl", lines...)), nil)
@@ -109,8 +109,8 @@ func TestAFamily(t *testing.T) {
 	}
 }
 
-// TestAFamilyThatDixaKnows: somebody of it is in Dixa, and the checkpoint knows nobody, or only whose the phone is.
-func TestAFamilyThatDixaKnows(t *testing.T) {
+// TestSharedIdentifiersOfExistingEndUsers: somebody of it is in Dixa, and the checkpoint knows nobody, or only whose the phone is.
+func TestSharedIdentifiersOfExistingEndUsers(t *testing.T) {
 	t.Parallel()
 	ann := sandbox.EndUser{ExternalID: "c-1", Email: "ann@example.org", PhoneNumber: "+4512345678", DisplayName: "Ann"}
 	for name, knows := range map[string][]checkpoint.Identifier{
@@ -128,8 +128,8 @@ func TestAFamilyThatDixaKnows(t *testing.T) {
 					}
 					w := setup(t, "sqlite", opts)
 					id := w.api.AddEndUser(ann)
-					w.knows(id, knows...)
-					w.mustRun(importer.OutcomeOK, w.jsonl(w.file("f.jsonl", ofFamily(families["a phone"], order)...)), func(c *importer.Config) { c.Preload = how == "preloaded" })
+					w.saveEndUser(id, knows...)
+					w.mustRun(importer.OutcomeOK, w.jsonl(w.file("f.jsonl", familyChats(families["a phone"], order)...)), func(c *importer.Config) { c.Preload = how == "preloaded" })
 					w.wantFamily(true)
 					if got := w.row("first-0").EndUserID; got != id {
 						t.Errorf("Ann is %s, want %s", got, id)
@@ -141,7 +141,7 @@ func TestAFamilyThatDixaKnows(t *testing.T) {
 }
 
 // knows has the checkpoint know whose identifiers are.
-func (w *world) knows(id string, identifiers ...checkpoint.Identifier) {
+func (w *world) saveEndUser(id string, identifiers ...checkpoint.Identifier) {
 	w.Helper()
 	s := w.open()
 	defer func() { _ = s.Close() }()
@@ -150,8 +150,8 @@ func (w *world) knows(id string, identifiers ...checkpoint.Identifier) {
 	}
 }
 
-// TestSomebodyWithoutStrongerIdentifiers is the first one who comes with some, and nobody else after that.
-func TestSomebodyWithoutStrongerIdentifiers(t *testing.T) {
+// TestSharedIdentifierAlone is the first one who comes with some, and nobody else after that.
+func TestSharedIdentifierAlone(t *testing.T) {
 	t.Parallel()
 	for _, preload := range []bool{false, true} {
 		t.Run(fmt.Sprint(preload), func(t *testing.T) {
@@ -173,8 +173,8 @@ func TestSomebodyWithoutStrongerIdentifiers(t *testing.T) {
 	}
 }
 
-// TestDixaRefusesAnIdentifierThatSomebodyElseHas, which the person was not looked up by.
-func TestDixaRefusesAnIdentifierThatSomebodyElseHas(t *testing.T) {
+// TestRefusedSharedIdentifierIsLeftOut, which the person was not looked up by.
+func TestRefusedSharedIdentifierIsLeftOut(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -196,9 +196,9 @@ func TestDixaRefusesAnIdentifierThatSomebodyElseHas(t *testing.T) {
 	})
 }
 
-// TestASwitchboard: many people who share a number are created together all the same, where nothing else keeps the machine busy. So it runs
+// TestIdentifierSharedByMany: many people who share a number are created together all the same, where nothing else keeps the machine busy. So it runs
 // alone.
-func TestASwitchboard(t *testing.T) {
+func TestIdentifierSharedByMany(t *testing.T) {
 	if slow {
 		t.Skip("how many are created together depends on the machine")
 	}
@@ -218,15 +218,15 @@ func TestASwitchboard(t *testing.T) {
 	}
 }
 
-// TestThePlanOfAFamily counts as many people as the run creates.
-func TestThePlanOfAFamily(t *testing.T) {
+// TestPlanCountsPeopleWithSharedIdentifiers counts as many people as the run creates.
+func TestPlanCountsPeopleWithSharedIdentifiers(t *testing.T) {
 	t.Parallel()
 	for name, members := range families {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, order := range turns {
 				w := setup(t, "sqlite", sandbox.Options{})
-				path := w.file("f.jsonl", ofFamily(members, order)...)
+				path := w.file("f.jsonl", familyChats(members, order)...)
 				if people := w.mustPlan(w.jsonl(path), nil).People; people.Unknown != 3 || people.Known != 0 {
 					t.Errorf("%v: %+v", order, people)
 				}
@@ -239,14 +239,14 @@ func TestThePlanOfAFamily(t *testing.T) {
 	}
 }
 
-// TestALostCheckpointOfMixedUpPeople: what an earlier version imported for a whole family as Ann's is found there.
-func TestALostCheckpointOfMixedUpPeople(t *testing.T) {
+// TestReconcileOfPeopleMergedByEarlierVersions: what an earlier version imported for a whole family as Ann's is found there.
+func TestReconcileOfPeopleMergedByEarlierVersions(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	mixed := []fields{families["a phone"][0], {"external_id": "c-1", "name": "Bob"}, {"external_id": "c-1", "name": "Cat"}}
-	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("old.jsonl", ofFamily(mixed, turns[0])...)), nil)
+	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("old.jsonl", familyChats(mixed, turns[0])...)), nil)
 	w.url = setup(t, "sqlite", sandbox.Options{}).url
-	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("new.jsonl", ofFamily(families["a phone"], turns[0])...)), func(c *importer.Config) { c.Reconcile = true })
+	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("new.jsonl", familyChats(families["a phone"], turns[0])...)), func(c *importer.Config) { c.Reconcile = true })
 	if list := w.api.Duplicates(); len(list) != 0 || len(w.api.Conversations()) != 6 {
 		t.Errorf("%+v; Dixa has %d conversations, twice: %v", s.Counts, len(w.api.Conversations()), list)
 	}

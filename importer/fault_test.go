@@ -29,7 +29,7 @@ var (
 )
 
 // matrix has every fault at every operation, and how often.
-func matrix(times int, kinds []sandbox.Fault, ops ...sandbox.Operation) []sandbox.Fault {
+func faultMatrix(times int, kinds []sandbox.Fault, ops ...sandbox.Operation) []sandbox.Fault {
 	var all []sandbox.Fault
 	for _, op := range ops {
 		for _, f := range kinds {
@@ -44,13 +44,13 @@ func faultName(f sandbox.Fault) string {
 	return fmt.Sprintf("%s %s %s", f.Operation, f.Kind, http.StatusText(f.Status))
 }
 
-// TestCreationsThatGoWrong: whatever became of the request, Dixa has the end-user once.
-func TestCreationsThatGoWrong(t *testing.T) {
+// TestFailedCreationsAreRecovered: whatever became of the request, Dixa has the end-user once.
+func TestFailedCreationsAreRecovered(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		kinds := slices.Concat(unapplied, applied, []sandbox.Fault{{Kind: sandbox.Throttle}, {Kind: sandbox.Throttle, Duration: 10 * time.Millisecond}})
-		together(t, matrix(2, kinds, sandbox.CreateEndUser), faultName, func(t *testing.T, fault sandbox.Fault) {
+		together(t, faultMatrix(2, kinds, sandbox.CreateEndUser), faultName, func(t *testing.T, fault sandbox.Fault) {
 			w := setup(t, store, sandbox.Options{Faults: []sandbox.Fault{fault}, EndUserLag: 30 * time.Millisecond})
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", oneLine...)), withNumbers)
 			w.wantFired(fault.Name)
@@ -59,12 +59,12 @@ func TestCreationsThatGoWrong(t *testing.T) {
 	})
 }
 
-// TestLooksThatGoWrong: the conversation is found all the same, and nothing is sent again.
-func TestLooksThatGoWrong(t *testing.T) {
+// TestFailedSearchesAreRepeated: the conversation is found all the same, and nothing is sent again.
+func TestFailedSearchesAreRepeated(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	kinds := slices.Concat(unapplied, applied, []sandbox.Fault{{Kind: sandbox.Throttle}})
-	together(t, matrix(2, kinds, sandbox.ListConversations, sandbox.ListMessages, sandbox.GetConversation), faultName, func(t *testing.T, fault sandbox.Fault) {
+	together(t, faultMatrix(2, kinds, sandbox.ListConversations, sandbox.ListMessages, sandbox.GetConversation), faultName, func(t *testing.T, fault sandbox.Fault) {
 		w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{lostAnswer(true), fault}, ListLag: 20 * time.Millisecond})
 		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", oneLine...)), withNumbers)
 		w.wantFired(fault.Name, "import:drop_after")
@@ -75,12 +75,12 @@ func TestLooksThatGoWrong(t *testing.T) {
 	})
 }
 
-// TestAnswersThatAreLate: look-ups and PATCHes whose answer is lost after the effect.
-func TestAnswersThatAreLate(t *testing.T) {
+// TestLateAnswersDoubleNothing: look-ups and PATCHes whose answer is lost after the effect.
+func TestLateAnswersDoubleNothing(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	kinds := []sandbox.Fault{{Kind: sandbox.HangAfter}, {Kind: sandbox.EmptyBody}, {Kind: sandbox.HTMLAfter, Status: 504}, {Kind: sandbox.SlowBody, Duration: 5 * time.Second}}
-	together(t, matrix(2, kinds, sandbox.FindEndUsers, sandbox.PatchAttributes), faultName, func(t *testing.T, fault sandbox.Fault) {
+	together(t, faultMatrix(2, kinds, sandbox.FindEndUsers, sandbox.PatchAttributes), faultName, func(t *testing.T, fault sandbox.Fault) {
 		if fault.Kind == sandbox.EmptyBody && fault.Operation == sandbox.PatchAttributes {
 			fault.Times = 1 // nothing of that body is needed, so it is no fault
 		}
@@ -91,8 +91,8 @@ func TestAnswersThatAreLate(t *testing.T) {
 	})
 }
 
-// TestAStormOf429s: they are waited for, never counted as attempts, and every step goes on after them.
-func TestAStormOf429s(t *testing.T) {
+// TestStormOf429s: they are waited for, never counted as attempts, and every step goes on after them.
+func TestStormOf429s(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -111,7 +111,7 @@ func TestAStormOf429s(t *testing.T) {
 			t.Errorf("%d answers 429, counts %+v", s.Throttled, s.Counts)
 		}
 		for i := range n {
-			w.wantSame(fmt.Sprintf("t-%d", i), checkpoint.Complete)
+			w.wantWhole(fmt.Sprintf("t-%d", i), checkpoint.Complete)
 			if row := w.row(fmt.Sprintf("t-%d", i)); row.Attempts != 1 {
 				t.Errorf("transcript t-%d has %d attempts", i, row.Attempts)
 			}
@@ -120,8 +120,8 @@ func TestAStormOf429s(t *testing.T) {
 	})
 }
 
-// TestDixaIsDownForAWhile: everything waits, nothing fails, and all is imported once when Dixa is back.
-func TestDixaIsDownForAWhile(t *testing.T) {
+// TestDixaOutageIsWaitedOut: everything waits, nothing fails, and all is imported once when Dixa is back.
+func TestDixaOutageIsWaitedOut(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type outage struct {
@@ -162,8 +162,8 @@ func TestDixaIsDownForAWhile(t *testing.T) {
 	})
 }
 
-// TestManyFaultsAtOnce: a fifth of all requests goes wrong, in every way.
-func TestManyFaultsAtOnce(t *testing.T) {
+// TestManyFaultsDoubleNothing: a fifth of all requests goes wrong, in every way.
+func TestManyFaultsDoubleNothing(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {

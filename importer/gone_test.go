@@ -14,8 +14,8 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// TestTheCheckpointFileGoes takes the checkpoint away from a run that sends: what is on its way arrives, nothing else is sent.
-func TestTheCheckpointFileGoes(t *testing.T) {
+// TestRunStopsWhenCheckpointFileIsGone takes the checkpoint away from a run that sends: what is on its way arrives, nothing else is sent.
+func TestRunStopsWhenCheckpointFileIsGone(t *testing.T) {
 	t.Parallel()
 	const arrived = 5
 	for name, tt := range map[string]struct {
@@ -54,7 +54,7 @@ func TestTheCheckpointFileGoes(t *testing.T) {
 				t.Error("the log does not say what could not be recorded")
 			}
 			if tt.back == nil {
-				w.lose()
+				w.loseCheckpoint()
 				w.mustRun(importer.OutcomeOK, path, func(c *importer.Config) { c.Reconcile = true })
 			} else if err := tt.back(file); err != nil {
 				t.Fatal(err)
@@ -68,8 +68,8 @@ func TestTheCheckpointFileGoes(t *testing.T) {
 	}
 }
 
-// TestTheCheckpointFileGoesFromAnIdleRun: the next heartbeat notices it, whatever the run waits for.
-func TestTheCheckpointFileGoesFromAnIdleRun(t *testing.T) {
+// TestIdleRunStopsWhenCheckpointFileIsGone: the next heartbeat notices it, whatever the run waits for.
+func TestIdleRunStopsWhenCheckpointFileIsGone(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})

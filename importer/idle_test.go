@@ -12,9 +12,9 @@ import (
 	"dixa-import/importer"
 )
 
-// TestAPacedRunOnADatabaseThatHangsUp: between two requests of a paced run the checkpoint's connections are idle for longer than
+// TestPacedRunSurvivesIdleDisconnects: between two requests of a paced run the checkpoint's connections are idle for longer than
 // the server allows. That is no outage, and nobody hears of it.
-func TestAPacedRunOnADatabaseThatHangsUp(t *testing.T) {
+func TestPacedRunSurvivesIdleDisconnects(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})

@@ -11,8 +11,8 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// TestListsThatLagAreTold: once, and again when they lag for twice as long.
-func TestListsThatLagAreTold(t *testing.T) {
+// TestListLagIsLogged: once, and again when they lag for twice as long.
+func TestListLagIsLogged(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		lags []int // in seconds, as they become known

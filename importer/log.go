@@ -2,12 +2,13 @@ package importer
 
 import (
 	"cmp"
-	"dixa-import/importer/checkpoint"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
+
+	"dixa-import/importer/checkpoint"
 )
 
 // count counts and logs a transcript by its row, once this run has finished its work on it.

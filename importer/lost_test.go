@@ -11,7 +11,7 @@ import (
 )
 
 // lose puts an empty checkpoint in the place of the one that there is.
-func (w *world) lose() {
+func (w *world) loseCheckpoint() {
 	w.Helper()
 	w.url = "sqlite:" + w.TempDir() + "/empty.db"
 	s := w.open()
@@ -25,7 +25,7 @@ func TestLostCheckpoint(t *testing.T) {
 	w := setup(t, "sqlite", sandbox.Options{})
 	lines := chats(40)
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), nil)
-	w.lose()
+	w.loseCheckpoint()
 	// Others are new: whoever is created cannot be in Dixa, and says nothing about the rest.
 	for i := range 20 {
 		lines = append(lines, chat(fmt.Sprintf("new-%d", i), nil))
@@ -57,8 +57,8 @@ func TestLostCheckpoint(t *testing.T) {
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 }
 
-// TestLostCheckpointIsNotFoundByHalf: a run that looked for a part of the source only does not let others send the rest.
-func TestLostCheckpointIsNotFoundByHalf(t *testing.T) {
+// TestLostCheckpointStaysLostUntilReconciled: a run that looked for a part of the source only does not let others send the rest.
+func TestLostCheckpointStaysLostUntilReconciled(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]bool{"after a run that noticed it": true, "at once": false} {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestLostCheckpointIsNotFoundByHalf(t *testing.T) {
 			w := setup(t, "sqlite", sandbox.Options{})
 			path := w.file("c.jsonl", chats(20)...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
-			w.lose()
+			w.loseCheckpoint()
 			var lost *importer.LostCheckpointError
 			if first {
 				if _, err := w.run(w.jsonl(path), nil); !errors.As(err, &lost) {
@@ -90,8 +90,8 @@ func TestLostCheckpointIsNotFoundByHalf(t *testing.T) {
 	}
 }
 
-// TestCorrectedRecordsOfALostCheckpoint: the source holds the bad version only, so that no run over it finds the corrected one in Dixa.
-func TestCorrectedRecordsOfALostCheckpoint(t *testing.T) {
+// TestCorrectionsAfterALostCheckpoint: the source holds the bad version only, so that no run over it finds the corrected one in Dixa.
+func TestCorrectionsAfterALostCheckpoint(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	bad := chat("t-1", fields{"messages": []fields{{"role": "robot", "text": "hello"}}})
@@ -99,7 +99,7 @@ func TestCorrectedRecordsOfALostCheckpoint(t *testing.T) {
 	corrected := []string{chat("t-1", fields{"_error": fields{"transcript_id": "t-1"}}), chat("t-2", fields{"_error": fields{"transcript_id": path + ":3"}})}
 	w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("m.jsonl", corrected...)), excerpt)
-	w.lose()
+	w.loseCheckpoint()
 	w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), func(c *importer.Config) { c.Reconcile = true })
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("m.jsonl", corrected...)), excerpt)
 	if s.Counts.Imported+s.Counts.Partial != 2 {
@@ -110,8 +110,8 @@ func TestCorrectedRecordsOfALostCheckpoint(t *testing.T) {
 	}
 }
 
-// TestFirstRun counts what it costs to find out that the checkpoint is not lost.
-func TestFirstRun(t *testing.T) {
+// TestFirstRunSearchesDixa counts what it costs to find out that the checkpoint is not lost.
+func TestFirstRunSearchesDixa(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		known  bool // to Dixa
@@ -129,7 +129,7 @@ func TestFirstRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{})
-			w.learnt(checkpoint.IDsReturned, 0)
+			w.setFacts(checkpoint.IDsReturned, 0)
 			if name == "the second run" {
 				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("first.jsonl", chat("first", nil))), nil)
 			}

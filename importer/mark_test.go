@@ -50,20 +50,20 @@ func (w *world) ownMark() checkpoint.SourceMark {
 // mustBeLost makes a run that must end because of another checkpoint, without having sent or created anything.
 func (w *world) mustBeLost(reader source.Reader, change func(*importer.Config)) *importer.LostCheckpointError {
 	w.Helper()
-	before := w.sent()
+	before := w.writes()
 	s, err := w.run(reader, change)
 	lost, ok := errors.AsType[*importer.LostCheckpointError](err)
 	if !ok || s.Run != 0 && s.Outcome != importer.OutcomeAborted {
 		w.Fatalf("the run ended as %q with %v, counts %+v", s.Outcome, err, s.Counts)
 	}
-	if n := w.sent() - before; n != 0 {
+	if n := w.writes() - before; n != 0 {
 		w.Errorf("the run sent or created %d things", n)
 	}
 	return lost
 }
 
 // sent is how many requests would change something in Dixa, marks aside.
-func (w *world) sent() int {
+func (w *world) writes() int {
 	c := w.api.Counts()
 	return c[sandbox.Import] + c[sandbox.CreateEndUser] + c[sandbox.CreateEndUsers] + c[sandbox.PatchAttributes]
 }
@@ -101,7 +101,7 @@ func refusing(status int) func(http.ResponseWriter) {
 // isMarkBody tells the creation of the mark from those of people.
 func isMarkBody(body []byte) bool { return bytes.Contains(body, []byte(testMark)) }
 
-func TestMark(t *testing.T) {
+func TestMarkIsLeftAndChecked(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -118,7 +118,7 @@ func TestMark(t *testing.T) {
 		}
 		path := w.file("c.jsonl", chats(7)...)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), patient)
-		w.learnt(checkpoint.IDsReturned, 0) // on a slow machine the first run does not find it out
+		w.setFacts(checkpoint.IDsReturned, 0) // on a slow machine the first run does not find it out
 		marks, own := w.marks(), w.ownMark()
 		if len(marks) != 1 || own.EndUserID != marks[0].ID || marks[0].DisplayName != markOf(own.ID) || uuid.Validate(own.ID) != nil {
 			t.Fatalf("the marks are %+v, the checkpoint has %+v", marks, own)
@@ -141,8 +141,8 @@ func TestMark(t *testing.T) {
 	})
 }
 
-// TestAnotherCheckpointsMark: whatever Dixa does not show, a lost checkpoint sends nothing.
-func TestAnotherCheckpointsMark(t *testing.T) {
+// TestMarkOfAnotherCheckpointStopsTheRun: whatever Dixa does not show, a lost checkpoint sends nothing.
+func TestMarkOfAnotherCheckpointStopsTheRun(t *testing.T) {
 	t.Parallel()
 	empty := func(op sandbox.Operation) func(*world) {
 		return func(w *world) {
@@ -177,7 +177,7 @@ func TestAnotherCheckpointsMark(t *testing.T) {
 			lines := chats(40)
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), marked)
 			was := w.ownMark()
-			w.lose()
+			w.loseCheckpoint()
 			var fresh []string
 			for i := range 60 { // of people whom Dixa knows: looks find nothing
 				w.api.AddEndUser(sandbox.EndUser{ExternalID: fmt.Sprintf("new-%d", i)})
@@ -197,8 +197,8 @@ func TestAnotherCheckpointsMark(t *testing.T) {
 	}
 }
 
-// TestTheMarkIsTakenOver: only by a run that has looked for everything, and from then on the other checkpoint sends nothing.
-func TestTheMarkIsTakenOver(t *testing.T) {
+// TestReconcileTakesOverTheMark: only by a run that has looked for everything, and from then on the other checkpoint sends nothing.
+func TestReconcileTakesOverTheMark(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -206,7 +206,7 @@ func TestTheMarkIsTakenOver(t *testing.T) {
 		path := w.file("c.jsonl", lines[:15]...)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
 		first, was := w.url, w.ownMark()
-		w.lose()
+		w.loseCheckpoint()
 		path = w.file("c.jsonl", lines...)
 		for name, part := range map[string]func(*importer.Config){
 			"a limit": func(c *importer.Config) { reconciled(c); c.Limit = 3 },
@@ -254,8 +254,8 @@ func TestTheMarkIsTakenOver(t *testing.T) {
 	})
 }
 
-// TestTheMarkCannotBeRenamed: then the checkpoint takes the id of the mark.
-func TestTheMarkCannotBeRenamed(t *testing.T) {
+// TestReconcileWithAMarkThatCannotBeRenamed: then the checkpoint takes the id of the mark.
+func TestReconcileWithAMarkThatCannotBeRenamed(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{403, 404, 405} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
@@ -264,7 +264,7 @@ func TestTheMarkCannotBeRenamed(t *testing.T) {
 			path := w.file("c.jsonl", chats(5)...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
 			was := w.ownMark()
-			w.lose()
+			w.loseCheckpoint()
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), reconciled)
 			if own := w.ownMark(); own != was {
 				t.Errorf("the checkpoint has %+v, want %+v", own, was)
@@ -278,7 +278,7 @@ func TestTheMarkCannotBeRenamed(t *testing.T) {
 		w := setup(t, "sqlite", sandbox.Options{})
 		path := w.file("c.jsonl", chats(5)...)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
-		w.lose()
+		w.loseCheckpoint()
 		w.api.SetFaults([]sandbox.Fault{{Operation: sandbox.PatchEndUser, Kind: sandbox.ErrorBefore, Status: 500}})
 		if _, err := w.run(w.jsonl(path), reconciled); err == nil || !strings.Contains(err.Error(), "run with --reconcile again") {
 			t.Errorf("the run ended with %v", err)
@@ -292,8 +292,8 @@ func TestTheMarkCannotBeRenamed(t *testing.T) {
 	})
 }
 
-// TestTheCreationOfTheMarkFails in every way that leaves a doubt: the marks that result name one checkpoint.
-func TestTheCreationOfTheMarkFails(t *testing.T) {
+// TestFailedCreationOfTheMark in every way that leaves a doubt: the marks that result name one checkpoint.
+func TestFailedCreationOfTheMark(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, kind := range []sandbox.FaultKind{sandbox.ErrorBefore, sandbox.ErrorAfter, sandbox.DropBefore, sandbox.DropAfter, sandbox.HangAfter,
@@ -322,8 +322,8 @@ func TestTheCreationOfTheMarkFails(t *testing.T) {
 	}
 }
 
-// TestTwoCheckpointsAtOnce: both find no mark, both leave one, the older one counts.
-func TestTwoCheckpointsAtOnce(t *testing.T) {
+// TestOneOfTwoCheckpointsGetsTheMark: both find no mark, both leave one, the older one counts.
+func TestOneOfTwoCheckpointsGetsTheMark(t *testing.T) {
 	t.Parallel()
 	for name, older := range map[string]bool{"the other is older": true, "the other is younger": false} {
 		for _, lag := range []time.Duration{0, 30 * time.Millisecond} {
@@ -357,8 +357,8 @@ func TestTwoCheckpointsAtOnce(t *testing.T) {
 	}
 }
 
-// TestKilledBeforeTheMarkWasRecorded: the mark in Dixa says whose it is.
-func TestKilledBeforeTheMarkWasRecorded(t *testing.T) {
+// TestKillBeforeTheMarkIsRecorded: the mark in Dixa says whose it is.
+func TestKillBeforeTheMarkIsRecorded(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -385,8 +385,8 @@ func TestKilledBeforeTheMarkWasRecorded(t *testing.T) {
 	})
 }
 
-// TestNoMarkCanBeSeen: where the mark says nothing, every transcript is looked for, and a lost checkpoint is noticed all the same.
-func TestNoMarkCanBeSeen(t *testing.T) {
+// TestRunWithoutAccessToTheMark: where the mark says nothing, every transcript is looked for, and a lost checkpoint is noticed all the same.
+func TestRunWithoutAccessToTheMark(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*world){
 		"look-ups are unauthorized": func(w *world) { w.answerMark(refusing(401)) },
@@ -414,7 +414,7 @@ func TestNoMarkCanBeSeen(t *testing.T) {
 			if s.Counts.Imported+s.Counts.Partial != 1 {
 				t.Errorf("the next run counts %+v", s.Counts)
 			}
-			w.lose()
+			w.loseCheckpoint()
 			var fresh []string
 			for i := range 60 {
 				w.api.AddEndUser(sandbox.EndUser{ExternalID: fmt.Sprintf("new-%d", i)})
@@ -432,8 +432,8 @@ func TestNoMarkCanBeSeen(t *testing.T) {
 	}
 }
 
-// TestNothingCanBeSeen: neither the mark nor conversations.
-func TestNothingCanBeSeen(t *testing.T) {
+// TestRunWithoutAccessToMarkAndLists: neither the mark nor conversations.
+func TestRunWithoutAccessToMarkAndLists(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for name, status := range map[string]int{"forbidden": 403, "not there": 404, "ill": 500} {
@@ -443,7 +443,7 @@ func TestNothingCanBeSeen(t *testing.T) {
 			path := w.file("c.jsonl", chats(7)...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 			first := w.url
-			w.lose()
+			w.loseCheckpoint()
 			w.answerMark(refusing(403))
 			w.api.Forbid(sandbox.ListConversations, status)
 			for range 2 { // that it could not look once is no leave for the next run
@@ -466,8 +466,8 @@ func TestNothingCanBeSeen(t *testing.T) {
 	}
 }
 
-// TestAMarkThatCannotBeRead is no proof of anything.
-func TestAMarkThatCannotBeRead(t *testing.T) {
+// TestUnreadableMarkStopsTheRun is no proof of anything.
+func TestUnreadableMarkStopsTheRun(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"a customer": "Ann Lee", "no name": "", "of another source": "dixa-import: source other, checkpoint " + uuid.NewString() + ". Do not delete.",
@@ -500,8 +500,8 @@ func TestAMarkThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestARenamedMark: an agent renames the end-user, which this checkpoint knows to be its mark.
-func TestARenamedMark(t *testing.T) {
+// TestRenamedMarkIsRecognized: an agent renames the end-user, which this checkpoint knows to be its mark.
+func TestRenamedMarkIsRecognized(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(4)...)), marked)
@@ -518,12 +518,12 @@ func TestARenamedMark(t *testing.T) {
 	w.wantConversations(8)
 }
 
-// TestCheckpointsFromBeforeTheMark get theirs with the next thing that they send.
-func TestCheckpointsFromBeforeTheMark(t *testing.T) {
+// TestCheckpointsOlderThanTheMark get theirs with the next thing that they send.
+func TestCheckpointsOlderThanTheMark(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
-		w.learnt(checkpoint.IDsReturned, 0) // what a loaded machine would take for a lag is no part of this
+		w.setFacts(checkpoint.IDsReturned, 0) // what a loaded machine would take for a lag is no part of this
 		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(7)...)), nil)
 		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(7)...)), marked)
 		if len(w.marks()) != 0 {
@@ -540,8 +540,8 @@ func TestCheckpointsFromBeforeTheMark(t *testing.T) {
 	})
 }
 
-// TestTheMarkIsNobody: a customer with the external id of the mark does not get its conversations, nor does the mark theirs.
-func TestTheMarkIsNobody(t *testing.T) {
+// TestMarkIsNotACustomer: a customer with the external id of the mark does not get its conversations, nor does the mark theirs.
+func TestMarkIsNotACustomer(t *testing.T) {
 	t.Parallel()
 	for name, preload := range map[string]bool{"looked up": false, "listed": true} {
 		t.Run(name, func(t *testing.T) {
@@ -558,8 +558,8 @@ func TestTheMarkIsNobody(t *testing.T) {
 	}
 }
 
-// TestOneMarkForAllProcesses of one database.
-func TestOneMarkForAllProcesses(t *testing.T) {
+// TestProcessesShareOneMark of one database.
+func TestProcessesShareOneMark(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{EndUserLag: 20 * time.Millisecond})
 	path := w.file("c.jsonl", chats(40)...)
@@ -584,8 +584,8 @@ func TestOneMarkForAllProcesses(t *testing.T) {
 	w.wantConversations(40)
 }
 
-// TestTheWholeSourceIsReadBeforeTheMarkIsTaken: a checkpoint that was away for a while has a watermark that says too much.
-func TestTheWholeSourceIsReadBeforeTheMarkIsTaken(t *testing.T) {
+// TestMarkIsTakenOverAfterTheWholeSource: a checkpoint that was away for a while has a watermark that says too much.
+func TestMarkIsTakenOverAfterTheWholeSource(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	url, db := botDatabase(t, 60)
@@ -595,7 +595,7 @@ func TestTheWholeSourceIsReadBeforeTheMarkIsTaken(t *testing.T) {
 	s := w.mustRun(importer.OutcomeOK, w.postgres(url), overlap(marked))
 	n := int(s.Counts.Imported)
 	first := w.url
-	w.lose()
+	w.loseCheckpoint()
 	w.mustRun(importer.OutcomeOK, w.postgres(url), overlap(reconciled))
 	exec(t, db, `insert into sessions select 1000, started_at, ended_at, customer, order_no from sessions where id = 2`) // late, far below the watermark
 	exec(t, db, `insert into messages (session_id, sender, body, sent_at) select 1000, sender, body, sent_at from messages where session_id = 2`)
@@ -610,8 +610,8 @@ func TestTheWholeSourceIsReadBeforeTheMarkIsTaken(t *testing.T) {
 	w.wantConversations(n + 1)
 }
 
-// TestALookThatFailsProvesNothing: nor does it with Reconcile, however it fails; and the mark stays where it is.
-func TestALookThatFailsProvesNothing(t *testing.T) {
+// TestFailedSearchKeepsTheMark: nor does it with Reconcile, however it fails; and the mark stays where it is.
+func TestFailedSearchKeepsTheMark(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, status := range []int{404, 410, 500} {
@@ -621,7 +621,7 @@ func TestALookThatFailsProvesNothing(t *testing.T) {
 			path := w.file("c.jsonl", chats(7)...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
 			was := w.marks()
-			w.lose()
+			w.loseCheckpoint()
 			w.api.Forbid(sandbox.ListConversations, status)
 			if _, err := w.run(w.jsonl(path), reconciled); err != nil {
 				t.Error(err)

@@ -13,9 +13,9 @@ import (
 	"dixa-import/importer"
 )
 
-// TestARunOfLargeRecordsIsBounded: what a run holds is bounded by bytes, whatever the number of its workers and whatever waits:
+// TestMemoryOfLargeRecordsIsBounded: what a run holds is bounded by bytes, whatever the number of its workers and whatever waits:
 // records that go on at once, and those that are in doubt.
-func TestARunOfLargeRecordsIsBounded(t *testing.T) {
+func TestMemoryOfLargeRecordsIsBounded(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || slow {
 		t.Skip("it takes a while, and the race detector multiplies what everything takes")

@@ -40,9 +40,9 @@ func reversed(lines []string) []string {
 	return out
 }
 
-// TestSeveralProcessesMeetTheSamePersons: one end-user for each, although a new one cannot be found for a while, and some
+// TestProcessesCreateSharedPeopleOnce: one end-user for each, although a new one cannot be found for a while, and some
 // creations get no answer.
-func TestSeveralProcessesMeetTheSamePersons(t *testing.T) {
+func TestProcessesCreateSharedPeopleOnce(t *testing.T) {
 	t.Parallel()
 	const n, persons = 120, 40
 	w := setup(t, "postgres", sandbox.Options{EndUserLag: 30 * time.Millisecond, Faults: []sandbox.Fault{
@@ -64,9 +64,9 @@ func TestSeveralProcessesMeetTheSamePersons(t *testing.T) {
 	w.wantTotals(n, persons)
 }
 
-// TestACreatorIsKilled: a process dies between the creation of end-users and the record of it, while another one waits for
+// TestKilledCreatorDoublesNoEndUser: a process dies between the creation of end-users and the record of it, while another one waits for
 // the same persons.
-func TestACreatorIsKilled(t *testing.T) {
+func TestKilledCreatorDoublesNoEndUser(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	ops := []sandbox.Operation{sandbox.CreateEndUser, sandbox.CreateEndUsers}
@@ -79,7 +79,7 @@ func TestACreatorIsKilled(t *testing.T) {
 		mine, theirs := w.file("mine.jsonl", crowd("t", n, persons)...), w.file("theirs.jsonl", crowd("u", n, persons)...)
 		created, leaves, others := make(chan struct{}), make(chan struct{}), make(chan struct{})
 		w.onNth(op, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
-			serve(&answering{ResponseWriter: rw, before: func() {
+			serve(&hookedWriter{ResponseWriter: rw, before: func() {
 				close(created)
 				<-leaves
 			}})
@@ -97,16 +97,16 @@ func TestACreatorIsKilled(t *testing.T) {
 		other.mustReach(others) // it has met the persons whom the first one holds
 		c.kill()
 		close(leaves)
-		w.buries(c)
+		w.expireChild(c)
 		other.wait(importer.OutcomeOK)
 		w.mustRun(importer.OutcomeOK, w.jsonl(mine), nil)
 		w.wantTotals(2*n, persons)
 	})
 }
 
-// TestALeftReservationHoldsNobodyUp: a run that found an end-user by one identifier keeps no other one from those who run
+// TestAbandonedReservationBlocksNobody: a run that found an end-user by one identifier keeps no other one from those who run
 // beside it.
-func TestALeftReservationHoldsNobodyUp(t *testing.T) {
+func TestAbandonedReservationBlocksNobody(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{UniqueExternalID: true})
 	var first atomic.Bool
@@ -170,8 +170,8 @@ func (w *world) wantClans(prefixes string, n, families int) {
 	}
 }
 
-// TestSeveralProcessesMeetFamilies: everybody is somebody, although new end-users cannot be found for a while, and some creations get no answer.
-func TestSeveralProcessesMeetFamilies(t *testing.T) {
+// TestProcessesCreateFamiliesOnce: everybody is somebody, although new end-users cannot be found for a while, and some creations get no answer.
+func TestProcessesCreateFamiliesOnce(t *testing.T) {
 	t.Parallel()
 	const n, families = 120, 20
 	w := setup(t, "postgres", sandbox.Options{EndUserLag: 30 * time.Millisecond, UniqueExternalID: true, Faults: []sandbox.Fault{
@@ -189,8 +189,8 @@ func TestSeveralProcessesMeetFamilies(t *testing.T) {
 	w.wantClans("t", n, families)
 }
 
-// TestACreatorOfFamiliesIsKilled: between the creation of end-users and the record of it.
-func TestACreatorOfFamiliesIsKilled(t *testing.T) {
+// TestKilledCreatorOfFamilies: between the creation of end-users and the record of it.
+func TestKilledCreatorOfFamilies(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, store := range stores {
@@ -203,7 +203,7 @@ func TestACreatorOfFamiliesIsKilled(t *testing.T) {
 				for nth := range 3 {
 					created, leaves := make(chan struct{}), make(chan struct{})
 					w.onNth(op, int64(nth+1), func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
-						serve(&answering{ResponseWriter: rw, before: func() {
+						serve(&hookedWriter{ResponseWriter: rw, before: func() {
 							close(created)
 							<-leaves
 						}})
@@ -215,7 +215,7 @@ func TestACreatorOfFamiliesIsKilled(t *testing.T) {
 					case <-created:
 						c.kill()
 						close(leaves)
-						w.buries(c)
+						w.expireChild(c)
 					case <-c.ended:
 						close(leaves)
 					}

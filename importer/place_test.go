@@ -21,9 +21,9 @@ func hashOf(line string) string {
 }
 
 // correctedLine is a chat that corrects a line without an id, as `errors --format transcripts` names it.
-func correctedLine(place, line string, id any) string {
+func correctionOf(place, line string, id any) string {
 	why := fields{"transcript_id": place, "place": place, "content_hash": hashOf(line), "code": "x"}
-	return handedOut(place, id, fields{"_error": why})
+	return correction(place, id, fields{"_error": why})
 }
 
 // rejected returns what the checkpoint says is rejected, by key.
@@ -63,15 +63,15 @@ var badLines = map[string]func(day string) string{
 }
 
 // A file is replaced every day under the same name. What was settled about a line must not settle another day's.
-func TestWhatIsKnownOfAPlaceHoldsForItsContentOnly(t *testing.T) {
+func TestPlaceIdentifiesOnlyItsContent(t *testing.T) {
 	t.Parallel()
 	for kind, bad := range badLines {
 		for settledAs, settle := range map[string]func(w *world, path, place, line string){
 			"under an id of its own": func(w *world, _, place, line string) {
-				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("corrected.jsonl", correctedLine(place, line, "m-1"))), excerpt)
+				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("corrected.jsonl", correctionOf(place, line, "m-1"))), excerpt)
 			},
 			"under the name of the place": func(w *world, _, place, line string) {
-				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("corrected.jsonl", correctedLine(place, line, place))), excerpt)
+				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("corrected.jsonl", correctionOf(place, line, place))), excerpt)
 			},
 			"dropped": func(w *world, path, place, _ string) {
 				w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) {
@@ -108,7 +108,7 @@ func TestWhatIsKnownOfAPlaceHoldsForItsContentOnly(t *testing.T) {
 					}
 					// It is corrected as any other is.
 					w.mustRun(importer.OutcomeOK, w.jsonl(w.file("corrected.jsonl",
-						handedOut(key, "m-2", fields{"_error": fields{"transcript_id": key, "place": place, "content_hash": hashOf(tuesday)}}))), excerpt)
+						correction(key, "m-2", fields{"_error": fields{"transcript_id": key, "place": place, "content_hash": hashOf(tuesday)}}))), excerpt)
 					w.wantOnce("m-2")
 					if left := w.rejected(); len(left) != 0 {
 						t.Errorf("rejected after the correction: %v", left)
@@ -123,7 +123,7 @@ func TestWhatIsKnownOfAPlaceHoldsForItsContentOnly(t *testing.T) {
 }
 
 // A correction that comes late must not settle what stands at the place by now.
-func TestALateCorrectionSettlesNothingElse(t *testing.T) {
+func TestLateCorrectionSettlesOnlyItsOriginal(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -133,7 +133,7 @@ func TestALateCorrectionSettlesNothingElse(t *testing.T) {
 		w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
 		w.file("day.jsonl", tuesday)
 		w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
-		corrected := w.file("corrected.jsonl", correctedLine(place, monday, "m-1"))
+		corrected := w.file("corrected.jsonl", correctionOf(place, monday, "m-1"))
 		w.mustRun(importer.OutcomeOK, w.jsonl(corrected), excerpt)
 		w.wantOnce("m-1")
 		w.wantRejected(1, tuesday)
@@ -141,12 +141,12 @@ func TestALateCorrectionSettlesNothingElse(t *testing.T) {
 			t.Errorf("the correction again: %+v", s.Counts)
 		}
 		// Under another id it would be in Dixa twice.
-		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("again.jsonl", correctedLine(place, monday, "n-1"))), excerpt)
+		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("again.jsonl", correctionOf(place, monday, "n-1"))), excerpt)
 		if s.Counts.Rejected != 1 || s.Causes["duplicate_id"] != 1 {
 			t.Errorf("corrected twice: %+v, %v", s.Counts, s.Causes)
 		}
 		// One that is still bad settles nothing, either.
-		s = w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("bad.jsonl", handedOut(place, nil,
+		s = w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("bad.jsonl", correction(place, nil,
 			fields{"_error": fields{"transcript_id": place, "place": place, "content_hash": hashOf(badLines["no id"]("sunday"))}}))), excerpt)
 		if s.Counts.Rejected != 1 {
 			t.Errorf("still bad: %+v", s.Counts)
@@ -156,7 +156,7 @@ func TestALateCorrectionSettlesNothingElse(t *testing.T) {
 }
 
 // An id may look like a place.
-func TestAnIDThatLooksLikeAPlace(t *testing.T) {
+func TestIDThatLooksLikeAPlace(t *testing.T) {
 	t.Parallel()
 	for name, record := range map[string]fields{
 		"closed":   nil,
@@ -217,7 +217,7 @@ func (w *world) clockAt(at time.Time, paths ...string) *source.JSONL {
 }
 
 // A verdict that depends on the day or on the configuration is made again whenever the record is read.
-func TestVerdictsAreNotFinal(t *testing.T) {
+func TestUnsentRecordsAreCheckedAgain(t *testing.T) {
 	t.Parallel()
 	day := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 	skip := func(c *importer.Config) { c.Anonymous = importer.AnonymousSkip }
@@ -260,7 +260,7 @@ func TestVerdictsAreNotFinal(t *testing.T) {
 }
 
 // What an earlier version of the program recorded is judged by this one.
-func TestVerdictsOfAnEarlierVersion(t *testing.T) {
+func TestRowsOfEarlierVersionsAreCheckedAgain(t *testing.T) {
 	t.Parallel()
 	for name, set := range map[string]string{
 		"rejected": "status = 'rejected', error_code = 'invalid_role', error = 'x'",
@@ -287,7 +287,7 @@ func TestVerdictsOfAnEarlierVersion(t *testing.T) {
 }
 
 // What was rejected below the watermark is judged again by a retry, and left alone where the verdict is the same.
-func TestRetryJudgesRejectedRowsAgain(t *testing.T) {
+func TestRetryChecksRejectedRowsAgain(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})

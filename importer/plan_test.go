@@ -66,7 +66,7 @@ func wantCounts(t *testing.T, p plan.Plan, run importer.Summary) {
 	}
 }
 
-func TestAPlanCountsWhatARunCounts(t *testing.T) {
+func TestPlanCountsMatchTheRun(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	t.Run("empty chats rejected", func(t *testing.T) { t.Parallel(); planAndRun(t, importer.EmptyReject) })
@@ -118,11 +118,11 @@ func planAndRun(t *testing.T, empty importer.Empty) {
 	})
 }
 
-func TestAPlanOfWhatIsLeftInTheMiddle(t *testing.T) {
+func TestPlanIncludesUnfinishedTranscripts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", append(orders(5), chat("t-1", nil), chat("t-2", nil))...)
-	leftSending(w, path, true)
+	leaveSending(w, path, true)
 	planned := w.mustPlan(w.jsonl(path), withOrders)
 	if planned.Work.Sending != 1 || planned.Work.New+planned.Work.Pending+planned.Work.Attributes != planned.Counts.Read-planned.Counts.AlreadyDone-1 {
 		t.Errorf("work is %+v of %+v", planned.Work, planned.Counts)
@@ -135,7 +135,7 @@ func TestAPlanOfWhatIsLeftInTheMiddle(t *testing.T) {
 	}
 }
 
-func TestAPlanOfRequests(t *testing.T) {
+func TestPlanEstimatesRequests(t *testing.T) {
 	t.Parallel()
 	// Of 700 customers 40% are in Dixa already; they come back, by one or several identifiers.
 	w := setup(t, "sqlite", sandbox.Options{})
@@ -180,7 +180,7 @@ func TestAPlanOfRequests(t *testing.T) {
 	}
 }
 
-func TestAPlanWithPreload(t *testing.T) {
+func TestPlanEstimatesPreload(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	for i := range 250 {
@@ -211,7 +211,7 @@ func TestAPlanWithPreload(t *testing.T) {
 	}
 }
 
-func TestAPlanWithoutACheckpoint(t *testing.T) {
+func TestPlanWithoutCheckpoint(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", append(orders(40), orders(40)...)...)
@@ -222,7 +222,7 @@ func TestAPlanWithoutACheckpoint(t *testing.T) {
 	}
 }
 
-func TestAPlanShowsWhatWouldLeave(t *testing.T) {
+func TestPlanShowsRequests(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	old := w.file("old.jsonl", chat("t-0", fields{"end_user": fields{"external_id": "known"}}))
@@ -260,7 +260,7 @@ func TestAPlanShowsWhatWouldLeave(t *testing.T) {
 	}
 }
 
-func TestAPlanNamesAttributeValuesThatCannotBeSet(t *testing.T) {
+func TestPlanNamesInvalidAttributeValues(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	reason := func(id string, v any) string { return chat(id, fields{"attributes": fields{"reason": v}}) }
@@ -281,7 +281,7 @@ func TestAPlanNamesAttributeValuesThatCannotBeSet(t *testing.T) {
 	}
 }
 
-func TestAPlanThatCannotBeMade(t *testing.T) {
+func TestPlanErrors(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(3)...)
@@ -303,7 +303,7 @@ func TestAPlanThatCannotBeMade(t *testing.T) {
 	}
 }
 
-func TestAPlanWithReconcile(t *testing.T) {
+func TestPlanWithReconcile(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(60)...)

@@ -70,7 +70,7 @@ func (w *world) postgres(url string) *source.Postgres {
 	return r
 }
 
-func TestANormalisedDatabaseIsImportedFromItsWatermark(t *testing.T) {
+func TestPostgresIsReadFromTheWatermark(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -102,7 +102,7 @@ func TestANormalisedDatabaseIsImportedFromItsWatermark(t *testing.T) {
 }
 
 // A row that was closed in the future, accepted or rejected, must not lift the watermark over the chats that are closed until then.
-func TestRowsClosedInTheFutureHideNothing(t *testing.T) {
+func TestFutureRowsDoNotMoveTheWatermark(t *testing.T) {
 	t.Parallel()
 	for name, closed := range map[string]string{
 		"year 9999": "'9999-12-31 23:00Z'", "year 2099": "'2099-01-01Z'", "in 20 hours": "now() + interval '20 hours'",
@@ -131,7 +131,7 @@ func TestRowsClosedInTheFutureHideNothing(t *testing.T) {
 }
 
 // A checkpoint whose watermark is ahead of the present finds what it has passed over.
-func TestAWatermarkThatIsAheadHeals(t *testing.T) {
+func TestWatermarkInTheFutureIsReset(t *testing.T) {
 	t.Parallel()
 	for name, stored := range map[string]string{"year 9999": "9999-12-31T23:59:59.000Z", "year 33658": "33658-09-27T00:00:00.000Z", "tomorrow": time.Now().UTC().Add(20 * time.Hour).Format("2006-01-02T15:04:05.000Z")} {
 		t.Run(name, func(t *testing.T) {
@@ -156,7 +156,7 @@ func TestAWatermarkThatIsAheadHeals(t *testing.T) {
 	}
 }
 
-func TestTheWatermarkWaitsForWhatIsNotDone(t *testing.T) {
+func TestWatermarkStaysBehindUnfinishedRows(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	url, _ := botDatabase(t, 100)
@@ -183,8 +183,8 @@ func TestTheWatermarkWaitsForWhatIsNotDone(t *testing.T) {
 	}
 }
 
-// TestTheCheckpointDatabaseGoesAway: nothing is lost or doubled by a restart in the middle of a run.
-func TestTheCheckpointDatabaseGoesAway(t *testing.T) {
+// TestDatabaseOutageIsWaitedOut: nothing is lost or doubled by a restart in the middle of a run.
+func TestDatabaseOutageIsWaitedOut(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Cluster(t)
 	w := setup(t, "sqlite", sandbox.Options{})
@@ -219,8 +219,8 @@ func TestTheCheckpointDatabaseGoesAway(t *testing.T) {
 	}
 }
 
-// TestTheCheckpointDatabaseStaysAway: the run stops, and what is on its way is covered by what the checkpoint says.
-func TestTheCheckpointDatabaseStaysAway(t *testing.T) {
+// TestLongDatabaseOutageAborts: the run stops, and what is on its way is covered by what the checkpoint says.
+func TestLongDatabaseOutageAborts(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	cluster := pgtest.Cluster(t)

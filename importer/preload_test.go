@@ -14,7 +14,7 @@ import (
 func preloading(c *importer.Config) { c.Attributes, c.Preload = orderNumber, true }
 
 // known puts customers into Dixa and returns their end-users by address.
-func (w *world) known(addresses ...string) map[string]string {
+func (w *world) addCustomers(addresses ...string) map[string]string {
 	ids := map[string]string{}
 	for _, a := range addresses {
 		ids[a] = w.api.AddEndUser(sandbox.EndUser{Email: a})
@@ -22,8 +22,8 @@ func (w *world) known(addresses ...string) map[string]string {
 	return ids
 }
 
-// TestPreload: half of the customers are in Dixa, and nobody is looked up.
-func TestPreload(t *testing.T) {
+// TestPreloadSavesLookUps: half of the customers are in Dixa, and nobody is looked up.
+func TestPreloadSavesLookUps(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		const n, persons = 1000, 400
@@ -32,7 +32,7 @@ func TestPreload(t *testing.T) {
 		for i := range persons / 2 {
 			addresses = append(addresses, fmt.Sprintf("customer%d@example.org", 2*i))
 		}
-		w.known(addresses...)
+		w.addCustomers(addresses...)
 		s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", customers(n, persons)...)), preloading)
 		if each := float64(s.Counts.Requests) / n; each > 2.05 {
 			t.Errorf("%.3f requests for each transcript: %v", each, w.api.Counts())
@@ -44,13 +44,13 @@ func TestPreload(t *testing.T) {
 	})
 }
 
-func TestPreloadThatIsRefused(t *testing.T) {
+func TestRefusedPreloadFallsBackToLookUps(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.ListEndUsers, Kind: sandbox.ErrorBefore, Status: status}}})
-			w.known("customer1@example.org")
+			w.addCustomers("customer1@example.org")
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", customers(30, 10)...)), preloading)
 			w.wantFired("list_end_users:error_before")
 			w.wantTotals(30, 10)
@@ -64,8 +64,8 @@ func TestPreloadThatIsRefused(t *testing.T) {
 	}
 }
 
-// TestPreloadOfPages: a list that breaks off in the middle tells who is there, and not who is not.
-func TestPreloadOfPages(t *testing.T) {
+// TestPreloadReadsEveryPage: a list that breaks off in the middle tells who is there, and not who is not.
+func TestPreloadReadsEveryPage(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name   string
@@ -83,7 +83,7 @@ func TestPreloadOfPages(t *testing.T) {
 			for i := range 20 {
 				addresses = append(addresses, fmt.Sprintf("customer%d@example.org", i))
 			}
-			w.known(addresses...)
+			w.addCustomers(addresses...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", customers(60, 25)...)), preloading)
 			w.wantTotals(60, 25)
 			if found := w.api.Counts()[sandbox.FindEndUsers]; found != tc.lookUp {
@@ -93,8 +93,8 @@ func TestPreloadOfPages(t *testing.T) {
 	}
 }
 
-// TestPreloadedPeople are found by what identifies them, however it is written in Dixa, and by nothing else.
-func TestPreloadedPeople(t *testing.T) {
+// TestPreloadMatchesLookUps are found by what identifies them, however it is written in Dixa, and by nothing else.
+func TestPreloadMatchesLookUps(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	byMail := w.api.AddEndUser(sandbox.EndUser{Email: "ann@example.org", AdditionalEmails: []string{"lee@example.org"}})
@@ -120,12 +120,12 @@ func TestPreloadedPeople(t *testing.T) {
 	}
 }
 
-// TestPreloadThatIsOutOfDate: Dixa refuses to create somebody whom the list did not have, and does not know somebody whom
+// TestOutdatedPreload: Dixa refuses to create somebody whom the list did not have, and does not know somebody whom
 // it had.
-func TestPreloadThatIsOutOfDate(t *testing.T) {
+func TestOutdatedPreload(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
-	ids := w.known("ann@example.org")
+	ids := w.addCustomers("ann@example.org")
 	later := ""
 	w.onOperation(func(op sandbox.Operation) {
 		if op == sandbox.CreateEndUser || op == sandbox.CreateEndUsers {
@@ -152,8 +152,8 @@ func TestPreloadThatIsOutOfDate(t *testing.T) {
 	}
 }
 
-// TestPreloadAndReconcile: what a listed end-user has in Dixa already is found, for a checkpoint that was lost.
-func TestPreloadAndReconcile(t *testing.T) {
+// TestPreloadWithReconcile: what a listed end-user has in Dixa already is found, for a checkpoint that was lost.
+func TestPreloadWithReconcile(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", customers(20, 8)...)

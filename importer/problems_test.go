@@ -23,8 +23,8 @@ func reasons(id string, path ...string) string {
 	return chat(id, fields{"attributes": fields{"reason": path}})
 }
 
-// TestProblemsOfPartialOnes: the run says what is wrong with how many, the log names the first few of them.
-func TestProblemsOfPartialOnes(t *testing.T) {
+// TestProblemsOfPartialTranscripts: the run says what is wrong with how many, the log names the first few of them.
+func TestProblemsOfPartialTranscripts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", reasons("t-1", "nowhere"), reasons("t-2", "payment", "nothing"), reasons("t-3", "nowhere"),
@@ -50,8 +50,8 @@ func TestProblemsOfPartialOnes(t *testing.T) {
 	}
 }
 
-// TestOptionsInOtherCase: Dixa gets its own way to write them. A value that no option has is answered with the nearest one.
-func TestOptionsInOtherCase(t *testing.T) {
+// TestSelectOptionsIgnoreCase: Dixa gets its own way to write them. A value that no option has is answered with the nearest one.
+func TestSelectOptionsIgnoreCase(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	defs := sandbox.DefaultAttributes()
@@ -77,8 +77,8 @@ func TestOptionsInOtherCase(t *testing.T) {
 	}
 }
 
-// TestVerifyTellsOfRefusedAttributes: the checkpoint knows them, and they are missing in Dixa all the same.
-func TestVerifyTellsOfRefusedAttributes(t *testing.T) {
+// TestVerifyReportsRefusedAttributes: the checkpoint knows them, and they are missing in Dixa all the same.
+func TestVerifyReportsRefusedAttributes(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", reasons("t-1", "nowhere"), reasons("t-2", "payment"), reasons("t-3", "nowhere"))
@@ -97,8 +97,8 @@ func TestVerifyTellsOfRefusedAttributes(t *testing.T) {
 	}
 }
 
-// TestCountsOfAStoppedRunAddUp: also where it is stopped among records whose ids it has met before.
-func TestCountsOfAStoppedRunAddUp(t *testing.T) {
+// TestCountsOfStoppedRunAddUp: also where it is stopped among records whose ids it has met before.
+func TestCountsOfStoppedRunAddUp(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	var lines []string
@@ -120,8 +120,8 @@ func TestCountsOfAStoppedRunAddUp(t *testing.T) {
 	checkCounts(t, s)
 }
 
-// TestTheLogSaysASentenceOnce: of what is rejected or fails for one reason the first line says it, the others say where.
-func TestTheLogSaysASentenceOnce(t *testing.T) {
+// TestLogHasEachReasonOnce: of what is rejected or fails for one reason the first line says it, the others say where.
+func TestLogHasEachReasonOnce(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422}}})
 	bad := func(id string) string { return chat(id, fields{"closed_at": "2026-11-19 08:12:30"}) }

@@ -23,7 +23,7 @@ func lostAnswer(after bool) sandbox.Fault {
 }
 
 // leftSending makes a run that is stopped in the moment after its import took effect (or not) and before it knows.
-func leftSending(w *world, path string, after bool) {
+func leaveSending(w *world, path string, after bool) {
 	w.Helper()
 	w.api.SetFaults([]sandbox.Fault{lostAnswer(after)})
 	s := w.mustRunStopping(w.jsonl(path))
@@ -54,14 +54,14 @@ func (w *world) mustRunStopping(reader source.Reader) importer.Summary {
 	return s
 }
 
-func TestWhatAStoppedRunLeavesInDoubt(t *testing.T) {
+func TestDoubtsOfAStoppedRunAreReconciled(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, after := range []bool{true, false} {
 		onEveryStore(t, func(t *testing.T, store string) {
 			w := setup(t, store, sandbox.Options{})
 			path := w.file("c.jsonl", chat("t-1", nil))
-			leftSending(w, path, after)
+			leaveSending(w, path, after)
 			w.wantRow("t-1", checkpoint.Sending, "")
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 			w.wantOnce("t-1")
@@ -72,11 +72,11 @@ func TestWhatAStoppedRunLeavesInDoubt(t *testing.T) {
 	}
 }
 
-func TestDoubtAboutARecordThatTheSourceHasLost(t *testing.T) {
+func TestDoubtWithoutSourceRecord(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{true, false} {
 		w := setup(t, "sqlite", sandbox.Options{})
-		leftSending(w, w.file("c.jsonl", chat("t-1", nil)), after)
+		leaveSending(w, w.file("c.jsonl", chat("t-1", nil)), after)
 		path := w.file("c.jsonl", chat("t-2", nil))
 		if after {
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
@@ -90,11 +90,11 @@ func TestDoubtAboutARecordThatTheSourceHasLost(t *testing.T) {
 	}
 }
 
-func TestDoubtAboutAnEditedTranscript(t *testing.T) {
+func TestDoubtAboutEditedTranscript(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", chat("t-1", nil))
-	leftSending(w, path, true)
+	leaveSending(w, path, true)
 	w.file("c.jsonl", chat("t-1", fields{"messages": []any{
 		fields{"role": "user", "text": "Where is my PARCEL?", "created_at": "2026-11-19T08:00:01Z"},
 		fields{"role": "bot", "text": "It ships **today**.", "created_at": "2026-11-19T08:00:04Z"},
@@ -113,11 +113,11 @@ func TestDoubtAboutAnEditedTranscript(t *testing.T) {
 	}
 }
 
-func TestAnAdoptedConversationThatIsNotClosed(t *testing.T) {
+func TestAdoptedConversationThatIsNotClosed(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", chat("t-1", nil))
-	leftSending(w, path, true)
+	leaveSending(w, path, true)
 	w.api.Reopen(w.wantOnce("t-1").ID)
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	if p := w.partialErrors("t-1"); len(p) != 1 || p[0].Kind != checkpoint.KindAdopted || !strings.Contains(p[0].Message, "not closed") {
@@ -125,13 +125,13 @@ func TestAnAdoptedConversationThatIsNotClosed(t *testing.T) {
 	}
 }
 
-// TestLooksReadEveryPageAndChannel: the conversation is found among hundreds, some of them of other channels, and of sources
+// TestSearchReadsEveryPageAndChannel: the conversation is found among hundreds, some of them of other channels, and of sources
 // and ids that look alike.
-func TestLooksReadEveryPageAndChannel(t *testing.T) {
+func TestSearchReadsEveryPageAndChannel(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{PageLimit: 40, ListLag: 30 * time.Millisecond})
 	path := w.file("c.jsonl", chat("t-1", nil))
-	leftSending(w, path, true)
+	leaveSending(w, path, true)
 	mine := w.wantOnce("t-1")
 	for i := range 300 {
 		c := sandbox.Conversation{RequesterID: mine.RequesterID, CreatedAt: mine.CreatedAt.Add(time.Duration(i%3) * time.Hour)}
@@ -152,8 +152,8 @@ func TestLooksReadEveryPageAndChannel(t *testing.T) {
 	}
 }
 
-// TestAnotherConversationIsRecordedMeanwhile: the summary, the log and the row tell of both.
-func TestAnotherConversationIsRecordedMeanwhile(t *testing.T) {
+// TestConversationRecordedMeanwhileIsKept: the summary, the log and the row tell of both.
+func TestConversationRecordedMeanwhileIsKept(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -184,11 +184,11 @@ func TestAnotherConversationIsRecordedMeanwhile(t *testing.T) {
 	})
 }
 
-func TestTwoConversationsAreFound(t *testing.T) {
+func TestTwoConversationsOfOneTranscript(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", chat("t-1", nil))
-	leftSending(w, path, true)
+	leaveSending(w, path, true)
 	first := w.wantOnce("t-1")
 	second := w.api.AddConversation(sandbox.Conversation{RequesterID: first.RequesterID, CreatedAt: first.CreatedAt, Messages: first.Messages})
 	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
@@ -207,8 +207,8 @@ func TestTwoConversationsAreFound(t *testing.T) {
 	}
 }
 
-// TestDoubtsThatAPersonMustSettle: never sent again silently.
-func TestDoubtsThatAPersonMustSettle(t *testing.T) {
+// TestDoubtsLeftToAPerson: never sent again silently.
+func TestDoubtsLeftToAPerson(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name, code string
@@ -222,7 +222,7 @@ func TestDoubtsThatAPersonMustSettle(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{})
 			path := w.file("c.jsonl", chat("t-1", nil))
-			leftSending(w, path, true)
+			leaveSending(w, path, true)
 			tc.arrange(w)
 			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
 			if s.Counts.InDoubt != 1 || w.api.Counts()[sandbox.Import] != 1 {
@@ -238,20 +238,20 @@ func TestDoubtsThatAPersonMustSettle(t *testing.T) {
 	}
 }
 
-func TestMessagesMayNotBeReadButThereIsNoCandidate(t *testing.T) {
+func TestUnreadableMessagesWithoutCandidate(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Forbidden: map[sandbox.Operation]int{sandbox.ListMessages: 403}})
 	path := w.file("c.jsonl", chat("t-1", nil))
-	leftSending(w, path, false)
+	leaveSending(w, path, false)
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	w.wantOnce("t-1")
 }
 
-func TestErrorsDuringALookDoNotCount(t *testing.T) {
+func TestFailedSearchesDoNotCount(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", chat("t-1", nil))
-	leftSending(w, path, true)
+	leaveSending(w, path, true)
 	// Three attempts make a look fail; the list answers only after that many looks as would have sufficed to send it again.
 	w.api.SetFaults([]sandbox.Fault{{Operation: sandbox.ListConversations, Kind: sandbox.ErrorBefore, Times: 12}})
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
@@ -262,7 +262,7 @@ func TestErrorsDuringALookDoNotCount(t *testing.T) {
 	}
 }
 
-func TestReconcileOverAFullDixaImportsNothingTwice(t *testing.T) {
+func TestReconcileImportsNothingTwice(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{ListLag: 20 * time.Millisecond})

@@ -16,12 +16,12 @@ import (
 )
 
 // ordered are n chats of customers of their own, each with an order number, of which those in sick hold a text that a firewall objects to.
-func ordered(n int, sick ...int) []string {
+func chatsWithBlocked(n int, blocked ...int) []string {
 	lines := make([]string, n)
 	for i := range lines {
 		text, order := "Where is my order?", fmt.Sprint(i)
 		customer := fields{"external_id": fmt.Sprintf("c-%d", i), "name": "Ann Lee"}
-		for _, s := range sick {
+		for _, s := range blocked {
 			if s == i {
 				text, order = "<script>alert(1)</script>", "order <script>"
 				customer = fields{"external_id": fmt.Sprintf("c-%d-<script>", i), "name": "Ann <script>"}
@@ -38,9 +38,9 @@ func firewall(op sandbox.Operation, status int) sandbox.Fault {
 	return sandbox.Fault{Operation: op, Kind: sandbox.HTMLBody, Status: status, Match: sandbox.MatchText("<script>")}
 }
 
-// TestAFirewallObjectsToOneRecord: that one fails, or keeps its conversation without attributes; the others are imported, and a retry
+// TestFirewallBlocksOneRecord: that one fails, or keeps its conversation without attributes; the others are imported, and a retry
 // imports it when the firewall lets it through.
-func TestAFirewallObjectsToOneRecord(t *testing.T) {
+func TestFirewallBlocksOneRecord(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type shape struct {
@@ -70,7 +70,7 @@ func TestAFirewallObjectsToOneRecord(t *testing.T) {
 			faults = append(faults, fault)
 		}
 		w := setup(t, "sqlite", sandbox.Options{Faults: faults})
-		path := w.file("c.jsonl", ordered(s.n, s.sick...)...)
+		path := w.file("c.jsonl", chatsWithBlocked(s.n, s.sick...)...)
 		got := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withOrders)
 		sick := int64(len(s.sick))
 		if got.Counts.Imported != int64(s.n)-sick || got.Counts.Failed+got.Counts.Pending != sick {
@@ -95,8 +95,8 @@ func TestAFirewallObjectsToOneRecord(t *testing.T) {
 	})
 }
 
-// TestARevokedTokenFailsNobody: 64 workers are refused at once, and one question about the token answers for all of them.
-func TestARevokedTokenFailsNobody(t *testing.T) {
+// TestRevokedTokenFailsNoTranscript: 64 workers are refused at once, and one question about the token answers for all of them.
+func TestRevokedTokenFailsNoTranscript(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.Import, sandbox.FindEndUsers, sandbox.PatchAttributes} {
 		for _, mayAsk := range []bool{true, false} {
@@ -113,7 +113,7 @@ func TestARevokedTokenFailsNobody(t *testing.T) {
 					}
 				})
 				before := w.api.Token()
-				s, err := w.run(w.jsonl(w.file("c.jsonl", ordered(200)...)), func(c *importer.Config) {
+				s, err := w.run(w.jsonl(w.file("c.jsonl", chatsWithBlocked(200)...)), func(c *importer.Config) {
 					withOrders(c)
 					c.Workers = 64
 				})
@@ -125,15 +125,15 @@ func TestARevokedTokenFailsNobody(t *testing.T) {
 				}
 				w.onOperation(nil)
 				w.api.SetToken(before)
-				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", ordered(200)...)), withOrders)
+				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chatsWithBlocked(200)...)), withOrders)
 				w.wantTotals(200, 200)
 			})
 		}
 	}
 }
 
-// TestTheTokenCannotBeAskedAbout: nothing is known, so nothing is final.
-func TestTheTokenCannotBeAskedAbout(t *testing.T) {
+// TestRefusalWithoutTokenCheck: nothing is known, so nothing is final.
+func TestRefusalWithoutTokenCheck(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.Import, sandbox.FindEndUsers, sandbox.PatchAttributes} {
 		for _, kind := range []sandbox.FaultKind{sandbox.ErrorBefore, sandbox.HangBefore, sandbox.BrokenBody} {
@@ -141,7 +141,7 @@ func TestTheTokenCannotBeAskedAbout(t *testing.T) {
 				t.Parallel()
 				w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{firewall(op, 403),
 					{Operation: sandbox.GetOrganization, Kind: kind, Nth: 2, Times: 1000}}})
-				path := w.file("c.jsonl", ordered(8, 2)...)
+				path := w.file("c.jsonl", chatsWithBlocked(8, 2)...)
 				s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withOrders)
 				if s.Counts.Imported != 7 || s.Counts.Pending != 1 || s.Counts.Failed != 0 {
 					t.Errorf("counts are %+v", s.Counts)
@@ -172,7 +172,7 @@ func TestManyRefusalsInARowStopTheRun(t *testing.T) {
 					faults = append(faults, sandbox.Fault{Operation: sandbox.CreateEndUsers, Kind: kind, Status: 403, Message: "Forbidden"})
 				}
 				w := setup(t, "sqlite", sandbox.Options{Faults: faults})
-				path := w.file("c.jsonl", ordered(300)...)
+				path := w.file("c.jsonl", chatsWithBlocked(300)...)
 				s, err := w.run(w.jsonl(path), withOrders)
 				if err == nil || s.Outcome != importer.OutcomeAborted || s.Counts.Failed != 0 || !strings.Contains(err.Error(), "run again") {
 					t.Errorf("%+v, error %v", s.Counts, err)
@@ -191,9 +191,9 @@ func TestManyRefusalsInARowStopTheRun(t *testing.T) {
 	}
 }
 
-// TestWordsOfCustomersStopNothing: an answer that repeats what a customer said is not what Dixa says by itself, and one record that is
+// TestBlockedTextsDoNotStopTheRun: an answer that repeats what a customer said is not what Dixa says by itself, and one record that is
 // answered in Dixa's own words is only one record.
-func TestWordsOfCustomersStopNothing(t *testing.T) {
+func TestBlockedTextsDoNotStopTheRun(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		message, code string
@@ -214,7 +214,7 @@ func TestWordsOfCustomersStopNothing(t *testing.T) {
 				t.Parallel()
 				w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{
 					{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 400, Message: tt.message, Match: sandbox.MatchText("<script>")}}})
-				s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", ordered(n, 0)...)), withOrders)
+				s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", chatsWithBlocked(n, 0)...)), withOrders)
 				if row := w.wantRow("t-0", checkpoint.Failed, tt.code); row.Reason != string(tt.reason) || !strings.HasPrefix(row.Error, "import: Dixa answered 400: ") || strings.Contains(row.Error, "dixa-import") {
 					t.Errorf("the error is %q, about %q", row.Error, row.Reason)
 				}
@@ -226,15 +226,15 @@ func TestWordsOfCustomersStopNothing(t *testing.T) {
 	}
 }
 
-// TestAWrongAgentStopsTheRunSoon: nothing is failed, and all go back to pending.
-func TestAWrongAgentStopsTheRunSoon(t *testing.T) {
+// TestWrongAgentStopsTheRun: nothing is failed, and all go back to pending.
+func TestWrongAgentStopsTheRun(t *testing.T) {
 	t.Parallel()
 	for _, message := range []string{"Agent does not exist", "Unsupported ConversationChannel"} {
 		for _, n := range []int{2, 300} {
 			t.Run(fmt.Sprintf("%s, %d", message, n), func(t *testing.T) {
 				t.Parallel()
 				w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 400, Message: message}}})
-				path := w.file("c.jsonl", ordered(n)...)
+				path := w.file("c.jsonl", chatsWithBlocked(n)...)
 				s, err := w.run(w.jsonl(path), nil)
 				if err == nil || s.Outcome != importer.OutcomeAborted || s.Counts.Failed != 0 || w.api.Counts()[sandbox.Import] > 40 {
 					t.Errorf("%+v, error %v, %d imports", s.Counts, err, w.api.Counts()[sandbox.Import])
@@ -247,22 +247,22 @@ func TestAWrongAgentStopsTheRunSoon(t *testing.T) {
 	}
 }
 
-// TestManyChatsOfOneSickCustomer count as one: they wait for no verdict about the others, and stop nothing.
-func TestManyChatsOfOneSickCustomer(t *testing.T) {
+// TestRefusedCustomerWithManyChats count as one: they wait for no verdict about the others, and stop nothing.
+func TestRefusedCustomerWithManyChats(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{firewall(sandbox.FindEndUsers, http.StatusForbidden)}})
 	var lines []string
 	for i := range 30 {
 		lines = append(lines, chat(fmt.Sprintf("s-%d", i), fields{"end_user": fields{"external_id": "c-<script>-1"}}))
 	}
-	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", append(lines, ordered(5)...)...)), withOrders)
+	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", append(lines, chatsWithBlocked(5)...)...)), withOrders)
 	if s.Counts.Failed != 30 || s.Counts.Imported != 5 || s.Causes["forbidden"] != 30 {
 		t.Errorf("counts are %+v", s.Counts)
 	}
 }
 
-// TestARevokedTokenLeavesDoubts: whether a transcript arrived is looked for by the next run, not by a person.
-func TestARevokedTokenLeavesDoubts(t *testing.T) {
+// TestRevokedTokenKeepsDoubts: whether a transcript arrived is looked for by the next run, not by a person.
+func TestRevokedTokenKeepsDoubts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.DropAfter, Times: 1}}})
 	token := w.api.Token()
@@ -271,7 +271,7 @@ func TestARevokedTokenLeavesDoubts(t *testing.T) {
 			w.api.SetToken("revoked")
 		}
 	})
-	path := w.file("c.jsonl", ordered(1)...)
+	path := w.file("c.jsonl", chatsWithBlocked(1)...)
 	if s, err := w.run(w.jsonl(path), nil); err == nil || s.Counts.InDoubt != 0 {
 		t.Errorf("%+v, error %v", s.Counts, err)
 	}
@@ -282,8 +282,8 @@ func TestARevokedTokenLeavesDoubts(t *testing.T) {
 	w.wantOnce("t-0")
 }
 
-// TestOneSickOperation: one operation always fails, and everything else is well. What needs it is left to the next run.
-func TestOneSickOperation(t *testing.T) {
+// TestFailingOperationRests: one operation always fails, and everything else is well. What needs it is left to the next run.
+func TestFailingOperationRests(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type sickness struct {
@@ -304,7 +304,7 @@ func TestOneSickOperation(t *testing.T) {
 	together(t, all, func(s sickness) string { return faultName(s.fault) }, func(t *testing.T, s sickness) {
 		const n = 400
 		w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{s.fault}})
-		path := w.file("c.jsonl", ordered(n)...)
+		path := w.file("c.jsonl", chatsWithBlocked(n)...)
 		quick := func(c *importer.Config) {
 			withOrders(c)
 			c.API = w.client(func(c *dixa.Config) { c.MaxAttempts, c.Timeout = 5, 1500*time.Millisecond })
@@ -337,14 +337,14 @@ func TestOneSickOperation(t *testing.T) {
 	})
 }
 
-// TestPeopleAreCreatedAloneWhereTogetherFails: the creation of many at once never gets an answer, that of one does.
-func TestPeopleAreCreatedAloneWhereTogetherFails(t *testing.T) {
+// TestFailingBatchCreationFallsBackToSingle: the creation of many at once never gets an answer, that of one does.
+func TestFailingBatchCreationFallsBackToSingle(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []sandbox.FaultKind{sandbox.ErrorBefore, sandbox.ErrorAfter, sandbox.DropBefore} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.CreateEndUsers, Kind: kind}}})
-			s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", ordered(120)...)), nil)
+			s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chatsWithBlocked(120)...)), nil)
 			if s.Counts.Imported != 120 || w.api.Fired()["create_end_users:"+string(kind)] == 0 {
 				t.Errorf("counts are %+v, fired %v", s.Counts, w.api.Fired())
 			}
@@ -353,8 +353,8 @@ func TestPeopleAreCreatedAloneWhereTogetherFails(t *testing.T) {
 	}
 }
 
-// TestDoubtsWhereListsAreSick: what may have arrived is left to the next run, which looks again; the others are imported.
-func TestDoubtsWhereListsAreSick(t *testing.T) {
+// TestDoubtsWhileListsFail: what may have arrived is left to the next run, which looks again; the others are imported.
+func TestDoubtsWhileListsFail(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.ListConversations, sandbox.ListMessages} {
@@ -362,7 +362,7 @@ func TestDoubtsWhereListsAreSick(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: op, Kind: sandbox.ErrorBefore},
 				{Name: "lost", Operation: sandbox.Import, Kind: sandbox.ErrorAfter, Match: sandbox.MatchText("<script>")}}})
-			path := w.file("c.jsonl", ordered(100, 3, 17, 40, 77)...)
+			path := w.file("c.jsonl", chatsWithBlocked(100, 3, 17, 40, 77)...)
 			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), func(c *importer.Config) {
 				c.API = w.client(func(c *dixa.Config) { c.MaxAttempts = 5 })
 			})
@@ -380,11 +380,11 @@ func TestDoubtsWhereListsAreSick(t *testing.T) {
 	}
 }
 
-// TestDefinitionsThatCannotBeRead stop nothing where the configuration has the attributes' UUIDs.
-func TestDefinitionsThatCannotBeRead(t *testing.T) {
+// TestUnreadableAttributeDefinitions stop nothing where the configuration has the attributes' UUIDs.
+func TestUnreadableAttributeDefinitions(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.ListAttributes, Kind: sandbox.ErrorBefore}}})
-	path := w.file("c.jsonl", one)
+	path := w.file("c.jsonl", withOrder)
 	if _, err := w.run(w.jsonl(path), withOrders); err == nil {
 		t.Error("a name is used that could not be resolved")
 	}
@@ -396,12 +396,12 @@ func TestDefinitionsThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestOneConversationThatMayNotBeRead is a difference of that one.
-func TestOneConversationThatMayNotBeRead(t *testing.T) {
+// TestOneUnreadableConversation is a difference of that one.
+func TestOneUnreadableConversation(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.GetConversation, sandbox.ListMessages} {
 		w := setup(t, "sqlite", sandbox.Options{})
-		path := w.file("c.jsonl", ordered(30)...)
+		path := w.file("c.jsonl", chatsWithBlocked(30)...)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 		id := fmt.Sprint(w.wantOnce("t-9").ID) // the last in the order of ids
 		w.api.SetFaults([]sandbox.Fault{{Operation: op, Kind: sandbox.ErrorBefore, Status: 403, Message: "Forbidden", Match: sandbox.MatchText(id)}})

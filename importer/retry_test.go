@@ -20,8 +20,8 @@ func retrying(sel importer.Selection, change func(*importer.Config)) func(*impor
 	}
 }
 
-// TestRetryOfMissingAttributes: exactly one PATCH for each, and no import.
-func TestRetryOfMissingAttributes(t *testing.T) {
+// TestRetrySetsMissingAttributes: exactly one PATCH for each, and no import.
+func TestRetrySetsMissingAttributes(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -67,7 +67,7 @@ func TestRetryOfMissingAttributes(t *testing.T) {
 	})
 }
 
-func TestRetryOfFailedOnes(t *testing.T) {
+func TestRetrySendsFailedTranscripts(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422, Times: 4}}})
@@ -84,8 +84,8 @@ func TestRetryOfFailedOnes(t *testing.T) {
 	})
 }
 
-// TestRetryOfChatsThatAreOpenAgain: they are not sent, whatever became of them, and imported once they are closed.
-func TestRetryOfChatsThatAreOpenAgain(t *testing.T) {
+// TestRetrySkipsReopenedChats: they are not sent, whatever became of them, and imported once they are closed.
+func TestRetrySkipsReopenedChats(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422, Times: 1}}})
 	path := w.file("c.jsonl", chat("t-1", nil))
@@ -102,13 +102,13 @@ func TestRetryOfChatsThatAreOpenAgain(t *testing.T) {
 	w.wantOnce("t-1")
 }
 
-// TestADoubtAboutAChatThatIsOpenAgain: what did not arrive is not sent before it is closed, what did is adopted.
-func TestADoubtAboutAChatThatIsOpenAgain(t *testing.T) {
+// TestDoubtAboutReopenedChat: what did not arrive is not sent before it is closed, what did is adopted.
+func TestDoubtAboutReopenedChat(t *testing.T) {
 	t.Parallel()
 	for _, arrived := range []bool{false, true} {
 		w := setup(t, "sqlite", sandbox.Options{})
-		path := w.file("c.jsonl", one)
-		leftSending(w, path, arrived)
+		path := w.file("c.jsonl", withOrder)
+		leaveSending(w, path, arrived)
 		w.file("c.jsonl", chat("t-1", fields{"closed_at": nil}))
 		if _, err := w.run(w.jsonl(path), nil); err != nil {
 			t.Fatal(err)
@@ -120,18 +120,18 @@ func TestADoubtAboutAChatThatIsOpenAgain(t *testing.T) {
 		if n := len(w.api.Conversations()); n != want {
 			t.Errorf("arrived %v: %d conversations", arrived, n)
 		}
-		w.file("c.jsonl", one)
+		w.file("c.jsonl", withOrder)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 		w.wantOnce("t-1")
 	}
 }
 
 // doubtful leaves transcript t-1 to a person: its import took effect or not, and messages may not be read.
-func doubtful(t *testing.T, store string, arrived bool) (w *world, path string) {
+func leaveInDoubt(t *testing.T, store string, arrived bool) (w *world, path string) {
 	t.Helper()
 	w = setup(t, store, sandbox.Options{})
-	path = w.file("c.jsonl", one)
-	leftSending(w, path, true)
+	path = w.file("c.jsonl", withOrder)
+	leaveSending(w, path, true)
 	id := w.wantOnce("t-1").ID
 	w.api.Forbid(sandbox.ListMessages, 403)
 	w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withOrders)
@@ -143,20 +143,20 @@ func doubtful(t *testing.T, store string, arrived bool) (w *world, path string) 
 	return w, path
 }
 
-func TestRetrySettlesWhatAPersonDecides(t *testing.T) {
+func TestRetryAppliesDecisions(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		ids := []string{"t-1"}
 		t.Run("resend", func(t *testing.T) {
 			t.Parallel()
-			w, path := doubtful(t, store, false)
+			w, path := leaveInDoubt(t, store, false)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{IDs: ids, Decision: importer.Resend}, withOrders))
 			w.wantOnce("t-1")
 			w.wantRow("t-1", checkpoint.Complete, "")
 		})
 		t.Run("drop", func(t *testing.T) {
 			t.Parallel()
-			w, path := doubtful(t, store, false)
+			w, path := leaveInDoubt(t, store, false)
 			s := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Decision: importer.Drop}, withOrders))
 			if s.Counts.Skipped != 1 {
 				t.Errorf("counts are %+v", s.Counts)
@@ -167,7 +167,7 @@ func TestRetrySettlesWhatAPersonDecides(t *testing.T) {
 		})
 		t.Run("conversation", func(t *testing.T) {
 			t.Parallel()
-			w, path := doubtful(t, store, true)
+			w, path := leaveInDoubt(t, store, true)
 			if _, err := w.run(w.jsonl(path), retrying(importer.Selection{IDs: ids, Decision: importer.Adopt, Conversation: 1}, withOrders)); err == nil {
 				t.Error("a conversation that is not there was adopted")
 			}
@@ -180,7 +180,7 @@ func TestRetrySettlesWhatAPersonDecides(t *testing.T) {
 		})
 		t.Run("conversation of another transcript", func(t *testing.T) {
 			t.Parallel()
-			w, path := doubtful(t, store, true)
+			w, path := leaveInDoubt(t, store, true)
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("b.jsonl", chat("b", nil), chat("c", fields{"attributes": fields{"order": "1"}}))), withOrders)
 			for _, config := range []func(*importer.Config){withOrders, nil} { // without attributes one write finds and finishes it
 				for _, other := range []string{"b", "c"} {
@@ -202,7 +202,7 @@ func TestRetrySettlesWhatAPersonDecides(t *testing.T) {
 		})
 		t.Run("undecided", func(t *testing.T) {
 			t.Parallel()
-			w, path := doubtful(t, store, true)
+			w, path := leaveInDoubt(t, store, true)
 			s := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{}, withOrders))
 			if s.Counts.Read != 0 {
 				t.Errorf("a doubt was retried without being named: %+v", s.Counts)

@@ -65,7 +65,7 @@ func dirtyFile(seed uint64, n int) (lines []string, closed map[string]bool, want
 	return lines, closed, want
 }
 
-func TestEveryTranscriptOnceWhateverTheFileHolds(t *testing.T) {
+func TestEveryTranscriptIsImportedOnce(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -111,7 +111,7 @@ func TestEveryTranscriptOnceWhateverTheFileHolds(t *testing.T) {
 	})
 }
 
-func TestWhatAConversationLooksLike(t *testing.T) {
+func TestImportedConversation(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Agents: []string{"aaaaaaaa-0000-4000-8000-000000000001"}})
 	path := w.file("chats.jsonl", chat("t-1", fields{
@@ -195,7 +195,7 @@ func TestRejectedRecordsAreCorrectedAndCleared(t *testing.T) {
 	})
 }
 
-func TestTheSameIDWithOtherContentIsRejected(t *testing.T) {
+func TestRepeatedIDWithOtherContentIsRejected(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("chats.jsonl", chat("t-1", nil), chat("t-1", fields{"direction": "outbound"}), chat("t-1", nil))
@@ -213,7 +213,7 @@ func TestTheSameIDWithOtherContentIsRejected(t *testing.T) {
 	}
 }
 
-func TestEditedTranscripts(t *testing.T) {
+func TestEditedTranscriptsAreNotSentAgain(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("chats.jsonl", chat("t-1", nil))
@@ -243,7 +243,7 @@ func TestAnonymousEndUsers(t *testing.T) {
 	}
 }
 
-func TestOnePersonIsCreatedOnceWhoeverMeetsThem(t *testing.T) {
+func TestEndUserIsCreatedOnce(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{UniqueExternalID: true})
@@ -265,7 +265,7 @@ func TestOnePersonIsCreatedOnceWhoeverMeetsThem(t *testing.T) {
 	})
 }
 
-func TestASecondSourceFindsItsCustomersInTheCheckpoint(t *testing.T) {
+func TestSourcesShareEndUsers(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("chats.jsonl", chats(50)...)
@@ -313,7 +313,7 @@ func TestLimitAndStop(t *testing.T) {
 	})
 }
 
-func TestASourceStaysWithItsOrganisation(t *testing.T) {
+func TestSourceIsBoundToItsOrganisation(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("chats.jsonl", chats(3)...)

@@ -35,7 +35,7 @@ func (w *world) rows(ids ...string) map[string]checkpoint.Row {
 }
 
 // outlived has the next run do the work of a sleeping child, wakes the child, and checks that it changes nothing of it.
-func (w *world) outlived(c *child, path string, want func()) {
+func (w *world) wantNoOverwrite(c *child, path string, want func()) {
 	w.Helper()
 	w.expireLeases()
 	s, err := w.run(w.jsonl(path), func(c *importer.Config) {
@@ -61,7 +61,7 @@ func (w *world) outlived(c *child, path string, want func()) {
 	}
 }
 
-func TestAsleepAtEveryWrite(t *testing.T) {
+func TestSuspendAtEveryWrite(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type moment struct {
@@ -103,31 +103,31 @@ func TestAsleepAtEveryWrite(t *testing.T) {
 		if m.repair != nil {
 			m.repair(w)
 		}
-		w.outlived(c, path, func() { want(w, m.After) })
+		w.wantNoOverwrite(c, path, func() { want(w, m.After) })
 	})
 }
 
-// TestAsleepAtEveryRequest: the process sleeps when its request has had its effect and the answer is about to leave.
-func TestAsleepAtEveryRequest(t *testing.T) {
+// TestSuspendAtEveryRequest: the process sleeps when its request has had its effect and the answer is about to leave.
+func TestSuspendAtEveryRequest(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	ops := []sandbox.Operation{sandbox.FindEndUsers, sandbox.CreateEndUser, sandbox.Import, sandbox.PatchAttributes}
 	together(t, ops, func(op sandbox.Operation) string { return string(op) }, func(t *testing.T, op sandbox.Operation) {
 		w := setup(t, "postgres", sandbox.Options{EndUserLag: 30 * time.Millisecond, ListLag: 20 * time.Millisecond})
 		path := w.file("c.jsonl", family...)
-		asleep := w.sleepsAtAnswer(op, nil)
+		asleep := w.suspendAtAnswer(op, nil)
 		c := asleep(w.spawn(path, func(spec *childSpec) { spec.Attributes = numbered }))
-		w.outlived(c, path, func() { wantFamily(w, false) })
+		w.wantNoOverwrite(c, path, func() { wantFamily(w, false) })
 	})
 }
 
 // sleepsAtAnswer puts a child to sleep when its first request of the operation has had its effect. The answer leaves when
 // the channel is closed, or at once if it is nil. What it returns waits for the child to sleep.
-func (w *world) sleepsAtAnswer(op sandbox.Operation, leaves <-chan struct{}) func(*child) *child {
+func (w *world) suspendAtAnswer(op sandbox.Operation, leaves <-chan struct{}) func(*child) *child {
 	victim, slept := make(chan *child, 1), make(chan struct{})
 	w.onNth(op, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
-		serve(&answering{ResponseWriter: rw, before: func() {
-			(<-victim).sleeps()
+		serve(&hookedWriter{ResponseWriter: rw, before: func() {
+			(<-victim).suspend()
 			close(slept)
 			if leaves != nil {
 				<-leaves
@@ -142,7 +142,7 @@ func (w *world) sleepsAtAnswer(op sandbox.Operation, leaves <-chan struct{}) fun
 }
 
 // sleeps puts a child to sleep and returns when it does.
-func (c *child) sleeps() {
+func (c *child) suspend() {
 	c.signal(syscall.SIGSTOP)
 	select {
 	case <-c.stopped:
@@ -151,15 +151,15 @@ func (c *child) sleeps() {
 	}
 }
 
-// TestALateAnswerIsRecorded: the 201 arrives when the transcript was claimed by another run, which died at once. Nobody has
+// TestLateAnswerIsRecorded: the 201 arrives when the transcript was claimed by another run, which died at once. Nobody has
 // to look for the conversation.
-func TestALateAnswerIsRecorded(t *testing.T) {
+func TestLateAnswerIsRecorded(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})
-	w.learnt(checkpoint.IDsReturned, 0)
+	w.setFacts(checkpoint.IDsReturned, 0)
 	path := w.file("c.jsonl", oneLine...)
 	leaves := make(chan struct{})
-	asleep := w.sleepsAtAnswer(sandbox.Import, leaves)
+	asleep := w.suspendAtAnswer(sandbox.Import, leaves)
 	patient := func(spec *childSpec) { spec.Attributes, spec.Timeout = numbered, time.Minute }
 	c := asleep(w.spawn(path, patient))
 	w.expireLeases()
@@ -168,7 +168,7 @@ func TestALateAnswerIsRecorded(t *testing.T) {
 		spec.Halt = &halt{Call: "Claim", After: true, Signal: syscall.SIGKILL}
 	})
 	successor.mustDie()
-	w.buries(successor)
+	w.expireChild(successor)
 	if row := w.wantRow("t-1", checkpoint.Sending, ""); row.ClaimedBy != successor.run.Load() {
 		t.Errorf("the successor did not claim the transcript: %+v", row)
 	}
@@ -181,9 +181,9 @@ func TestALateAnswerIsRecorded(t *testing.T) {
 	}
 }
 
-// TestAwakeBetweenLookAndClaim: a run has looked at what a sleeping one had claimed, and claims it when that one has woken
+// TestWakeUpBetweenSearchAndClaim: a run has looked at what a sleeping one had claimed, and claims it when that one has woken
 // and sends it.
-func TestAwakeBetweenLookAndClaim(t *testing.T) {
+func TestWakeUpBetweenSearchAndClaim(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})
@@ -192,7 +192,7 @@ func TestAwakeBetweenLookAndClaim(t *testing.T) {
 	answer := sync.OnceFunc(func() { close(leaves) })
 	t.Cleanup(answer)
 	w.onNth(sandbox.Import, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
-		serve(&answering{ResponseWriter: rw, before: func() { close(sent); <-leaves }})
+		serve(&hookedWriter{ResponseWriter: rw, before: func() { close(sent); <-leaves }})
 	})
 	stopping := func(at halt) func(*childSpec) {
 		at.Signal = syscall.SIGSTOP
@@ -212,9 +212,9 @@ func TestAwakeBetweenLookAndClaim(t *testing.T) {
 	wantOne(checkpoint.Complete)(w, true)
 }
 
-// TestAnImportThatArrivesTooLate: Dixa applies an import long after the client has given up on it, when it was looked for and
+// TestLateImportIsNotDoubled: Dixa applies an import long after the client has given up on it, when it was looked for and
 // sent again. That cannot be prevented; but both answers are recorded, and the run says so.
-func TestAnImportThatArrivesTooLate(t *testing.T) {
+func TestLateImportIsReportedAsDuplicate(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})
 	path := w.file("c.jsonl", oneLine...)
@@ -226,7 +226,7 @@ func TestAnImportThatArrivesTooLate(t *testing.T) {
 	})
 	c := w.spawn(path, func(spec *childSpec) { spec.Attributes, spec.Timeout = numbered, time.Minute })
 	<-arrived
-	c.sleeps()
+	c.suspend()
 	w.expireLeases()
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), withNumbers)
 	first := w.wantOnce("t-1").ID

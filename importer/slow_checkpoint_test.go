@@ -34,9 +34,9 @@ func (s *slowStore) ReserveEndUsers(ctx context.Context, organisation string, ru
 	return granted, err
 }
 
-// TestASlowCheckpointHoldsNothingUpForEver: every record of a request takes longer than the time within which the request must
+// TestSlowCheckpointBlocksNothingForever: every record of a request takes longer than the time within which the request must
 // begin after it.
-func TestASlowCheckpointHoldsNothingUpForEver(t *testing.T) {
+func TestSlowCheckpointBlocksNothingForever(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -58,8 +58,8 @@ func TestASlowCheckpointHoldsNothingUpForEver(t *testing.T) {
 	})
 }
 
-// TestPeopleOnASlowCheckpoint: nobody can be created safely, and the run says so in place of trying for ever.
-func TestPeopleOnASlowCheckpoint(t *testing.T) {
+// TestEndUsersWithSlowCheckpoint: nobody can be created safely, and the run says so in place of trying for ever.
+func TestEndUsersWithSlowCheckpoint(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 40} { // created alone and together
 		w := setup(t, "sqlite", sandbox.Options{})

@@ -69,11 +69,11 @@ func TestStorm(t *testing.T) {
 		began := time.Now()
 		var slots sync.WaitGroup
 		for slot := range s.slots {
-			slots.Go(func() { s.rage(rand.New(rand.NewPCG(seed, uint64(slot)))) })
+			slots.Go(func() { s.killLoop(rand.New(rand.NewPCG(seed, uint64(slot)))) })
 		}
 		slots.Wait()
 		raged := time.Since(began)
-		s.calm()
+		s.finalRun()
 		t.Logf("%d processes killed (%d of them before all was done), %d put to sleep, %d crashes of the database, in %v; then %v until all was done",
 			s.kills.Load(), s.working.Load(), s.stops.Load(), s.restarts.Load(), raged.Round(time.Millisecond), (time.Since(began) - raged).Round(time.Millisecond))
 	})
@@ -147,19 +147,19 @@ func (s *storm) requestsLater(n int64) <-chan struct{} {
 }
 
 // rage has one process after the other run until it is killed.
-func (s *storm) rage(random *rand.Rand) {
+func (s *storm) killLoop(random *rand.Rand) {
 	for s.over.Err() == nil {
 		c := s.spawn(s.path, func(spec *childSpec) {
 			spec.Timeout, spec.Settle, spec.Window, spec.Workers, spec.MaxAttempts = stormTimeout, stormSettle, stormWindow, 4, 1000
 			spec.Attributes = numbered
 		})
-		s.live(c, random)
+		s.letRun(c, random)
 		if random.IntN(6) == 0 && s.freeze(c, random) {
-			s.live(c, random)
+			s.letRun(c, random)
 		}
 		done := s.transcripts == len(s.api.Conversations())
 		c.kill()
-		s.bury(c.run.Load())
+		s.expireLease(c.run.Load())
 		if c.status.Signaled() {
 			kills := s.kills.Add(1)
 			if !done {
@@ -174,7 +174,7 @@ func (s *storm) rage(random *rand.Rand) {
 }
 
 // live lets a process be for a while: for a number of requests, so that the kills are spread over the work, or for a time.
-func (s *storm) live(c *child, random *rand.Rand) {
+func (s *storm) letRun(c *child, random *rand.Rand) {
 	share := int64(8)
 	if *stormKills > 0 { // a transcript takes a little more than two requests
 		share = max(1, 2*int64(s.transcripts)/(*stormKills))
@@ -205,7 +205,7 @@ func (s *storm) freeze(c *child, random *rand.Rand) bool {
 	}
 	s.stops.Add(1)
 	if random.IntN(2) == 0 {
-		s.bury(c.run.Load())
+		s.expireLease(c.run.Load())
 	}
 	timer := time.NewTimer(time.Duration(random.Int64N(int64(3 * time.Second))))
 	defer timer.Stop()
@@ -233,14 +233,14 @@ func (s *storm) crashDatabase(kills int64) {
 }
 
 // bury lets the lease of a run be over, also while the database starts.
-func (s *storm) bury(run int64) {
+func (s *storm) expireLease(run int64) {
 	if s.cluster == nil || run == 0 {
 		return
 	}
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		err := s.tryToBury(run)
+		err := s.tryExpireLease(run)
 		if err == nil {
 			return
 		}
@@ -253,7 +253,7 @@ func (s *storm) bury(run int64) {
 	}
 }
 
-func (s *storm) tryToBury(run int64) error {
+func (s *storm) tryExpireLease(run int64) error {
 	ctx, cancel := context.WithTimeout(s.Context(), 5*time.Second)
 	defer cancel()
 	db, err := pgx.Connect(ctx, s.url)
@@ -266,7 +266,7 @@ func (s *storm) tryToBury(run int64) error {
 }
 
 // calm lets a run without faults come to its end, and counts.
-func (s *storm) calm() {
+func (s *storm) finalRun() {
 	s.Helper()
 	if s.kills.Load() == 0 || s.cluster != nil && s.restarts.Load() == 0 {
 		s.Errorf("%d processes were killed, and the database crashed %d times", s.kills.Load(), s.restarts.Load())

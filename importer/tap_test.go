@@ -53,20 +53,20 @@ func (w *world) onNth(op sandbox.Operation, n int64, do func(rw http.ResponseWri
 }
 
 // answering calls before when an answer is about to leave: what the request does, it has done by then.
-type answering struct {
+type hookedWriter struct {
 	http.ResponseWriter
 	before func()
 	once   sync.Once
 }
 
-func (a *answering) WriteHeader(status int) {
+func (a *hookedWriter) WriteHeader(status int) {
 	a.once.Do(a.before)
 	a.ResponseWriter.WriteHeader(status)
 }
 
-func (a *answering) Write(b []byte) (int, error) {
+func (a *hookedWriter) Write(b []byte) (int, error) {
 	a.once.Do(a.before)
 	return a.ResponseWriter.Write(b)
 }
 
-func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+func (a *hookedWriter) Unwrap() http.ResponseWriter { return a.ResponseWriter }

@@ -7,7 +7,7 @@ import (
 	"dixa-import/importer"
 )
 
-func TestARunSaysWhereItsTimeWent(t *testing.T) {
+func TestRunRecordsStepTimes(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", orders(30)...)), withOrders)

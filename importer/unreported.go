@@ -69,7 +69,7 @@ func (im *Importer) countUnreported(row *checkpoint.Row) {
 		t.rejected.Add(1)
 	}
 	t.addCause(row.ErrorCode)
-	event := string(row.Status) + " in an earlier run that did not come to its end"
+	event := string(row.Status) + " in an earlier run that did not complete"
 	cause := logCause{event, row.ErrorCode}
 	im.tally.warnSampled(cause)("transcript "+event, append([]any{"transcript", row.ID, "earlier", row.RunID}, im.tally.reasonArgs(cause, *row)...)...)
 }

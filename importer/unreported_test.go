@@ -30,8 +30,8 @@ func (l *stopAfter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// TestWhatAStoppedRunDidNotReport: the exit code of a run that is stopped says nothing about rejections, so the next one's does.
-func TestWhatAStoppedRunDidNotReport(t *testing.T) {
+// TestFailuresOfStoppedRunsAreReported: the exit code of a run that is stopped says nothing about rejections, so the next one's does.
+func TestFailuresOfStoppedRunsAreReported(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"stopped", "killed"} {
 		t.Run(how, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestWhatAStoppedRunDidNotReport(t *testing.T) {
 				t.Fatalf("the run ended with %v, %+v", err, s)
 			}
 			if how == "killed" {
-				w.forgetEnd(s.Run)
+				w.markKilled(s.Run)
 			}
 			failed := w.wantRow("f", checkpoint.Failed, "refused")
 			// A retry that comes to its end has not told of them.
@@ -67,14 +67,14 @@ func TestWhatAStoppedRunDidNotReport(t *testing.T) {
 	}
 }
 
-// TestWhatAStoppedRunDidNotReportBeforeTheWatermark: it is not read again, and told of all the same.
-func TestWhatAStoppedRunDidNotReportBeforeTheWatermark(t *testing.T) {
+// TestFailuresBelowTheWatermarkAreReported: it is not read again, and told of all the same.
+func TestFailuresBelowTheWatermarkAreReported(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	url, db := botDatabase(t, 100)
 	exec(t, db, `update messages set sender = 'nobody' where session_id in (1, 99)`)
 	overlap := func(c *importer.Config) { c.Overlap = 10 * time.Minute }
-	w.forgetEnd(w.mustRun(importer.OutcomeIncomplete, w.postgres(url), overlap).Run)
+	w.markKilled(w.mustRun(importer.OutcomeIncomplete, w.postgres(url), overlap).Run)
 	s := w.mustRun(importer.OutcomeIncomplete, w.postgres(url), overlap)
 	if s.Counts.Rejected != 2 || s.Counts.Read > 20 || s.Causes["invalid_role"] != 2 {
 		t.Errorf("the next run says %+v, %v", s.Counts, s.Causes)
@@ -85,7 +85,7 @@ func TestWhatAStoppedRunDidNotReportBeforeTheWatermark(t *testing.T) {
 }
 
 // forgetEnd leaves a run as one that was killed.
-func (w *world) forgetEnd(run int64) {
+func (w *world) markKilled(run int64) {
 	w.Helper()
 	w.sql(fmt.Sprintf("update dixa_import.runs set outcome = null, finished_at = null where id = %d", run))
 }

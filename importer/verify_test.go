@@ -61,7 +61,7 @@ func orders(n int) []string {
 	return lines
 }
 
-func TestVerifyFindsWhatDiffers(t *testing.T) {
+func TestVerifyFindsDifferences(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -109,7 +109,7 @@ func TestVerifyFindsWhatDiffers(t *testing.T) {
 	})
 }
 
-func TestVerifyWhatIsNotInDixaAsItWasSent(t *testing.T) {
+func TestVerifyFindsChangesInDixa(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	message := func(role, text string, second int) fields {
@@ -138,7 +138,7 @@ func TestVerifyWhatIsNotInDixaAsItWasSent(t *testing.T) {
 		}
 		wantLines(t, lines, "t-1 gone ")
 	})
-	w.conversationIs("t-1", id)
+	w.setConversation("t-1", id)
 	_, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -162,12 +162,12 @@ func TestVerifyWhatIsNotInDixaAsItWasSent(t *testing.T) {
 }
 
 // conversationIs makes the checkpoint believe that a transcript is another conversation.
-func (w *world) conversationIs(id string, conversation int64) {
+func (w *world) setConversation(id string, conversation int64) {
 	w.Helper()
 	w.sql(fmt.Sprintf("update dixa_import.transcripts set conversation_id = %d where transcript_id = '%s'", conversation, id))
 }
 
-func TestVerifyARecordThatIsOnlyWrittenDifferently(t *testing.T) {
+func TestVerifyIgnoresEquivalentRecords(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", chat("t-1", nil), chat("t-2", nil))
@@ -179,7 +179,7 @@ func TestVerifyARecordThatIsOnlyWrittenDifferently(t *testing.T) {
 	}
 }
 
-func TestVerifyARecordWithAnotherAttribute(t *testing.T) {
+func TestVerifyComparesAttributes(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(2)...)
@@ -196,7 +196,7 @@ func TestVerifyARecordWithAnotherAttribute(t *testing.T) {
 	wantLines(t, lines, "t-001 attribute order")
 }
 
-func TestVerifyAttachmentsThatBecameLinks(t *testing.T) {
+func TestVerifyAcceptsAttachmentLinks(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	with := func(url string) fields {
@@ -212,7 +212,7 @@ func TestVerifyAttachmentsThatBecameLinks(t *testing.T) {
 	}
 }
 
-func TestVerifyGoesOnWhereItWasStopped(t *testing.T) {
+func TestVerifyResumes(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -270,7 +270,7 @@ func TestVerifyGoesOnWhereItWasStopped(t *testing.T) {
 	})
 }
 
-func TestVerifyThatCannotBeMade(t *testing.T) {
+func TestVerifyErrors(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(5)...)
@@ -306,7 +306,7 @@ func TestVerifyThatCannotBeMade(t *testing.T) {
 	}
 }
 
-func TestVerifyWhileDixaAnswersBadly(t *testing.T) {
+func TestVerifyWhileDixaFails(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(30)...)

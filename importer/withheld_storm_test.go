@@ -31,12 +31,12 @@ func TestStormWithoutExternalIDs(t *testing.T) {
 		})
 		lines := make([]string, s.transcripts)
 		for i := range lines {
-			lines[i] = told(fmt.Sprintf("t-%d", i), fmt.Sprintf("c-%d", i%s.persons), i%60)
+			lines[i] = uniqueChat(fmt.Sprintf("t-%d", i), fmt.Sprintf("c-%d", i%s.persons), i%60)
 		}
 		s.path = s.file("c.jsonl", lines...)
 		var slots sync.WaitGroup
 		for slot := range s.slots {
-			slots.Go(func() { s.rage(rand.New(rand.NewPCG(seed, uint64(slot)))) })
+			slots.Go(func() { s.killLoop(rand.New(rand.NewPCG(seed, uint64(slot)))) })
 		}
 		slots.Wait()
 		s.api.SetFaults(nil)

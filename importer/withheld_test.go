@@ -16,7 +16,7 @@ import (
 )
 
 // told is a chat of a customer whose texts nobody else has, at a time of its own.
-func told(id, customer string, minute int) string {
+func uniqueChat(id, customer string, minute int) string {
 	at := func(second int) string { return fmt.Sprintf("2026-11-19T08:%02d:%02dZ", minute, second) }
 	return chat(id, fields{"created_at": at(0), "closed_at": at(30), "end_user": fields{"external_id": customer}, "messages": []any{
 		fields{"role": "user", "text": "I am asking for " + id, "created_at": at(1)},
@@ -24,7 +24,7 @@ func told(id, customer string, minute int) string {
 }
 
 // like is a conversation of the same end-user as another one, in which change makes a difference.
-func (w *world) like(c sandbox.Conversation, change func(*sandbox.Conversation)) int64 {
+func (w *world) addSimilar(c sandbox.Conversation, change func(*sandbox.Conversation)) int64 {
 	c.ID, c.ExternalID = 0, ""
 	messages := c.Messages
 	c.Messages = nil
@@ -39,7 +39,7 @@ func (w *world) like(c sandbox.Conversation, change func(*sandbox.Conversation))
 }
 
 // later moves a conversation and its messages in time.
-func later(d time.Duration) func(*sandbox.Conversation) {
+func shifted(d time.Duration) func(*sandbox.Conversation) {
 	return func(c *sandbox.Conversation) {
 		c.CreatedAt = c.CreatedAt.Add(d)
 		for i := range c.Messages {
@@ -74,45 +74,45 @@ func TestDoubtsWithoutExternalIDs(t *testing.T) {
 			status: checkpoint.Complete, sent: 1},
 		{name: "it arrived, and the list lags", arrived: true, opts: sandbox.Options{ListLag: 850 * time.Millisecond}, status: checkpoint.Complete, sent: 1},
 		{name: "it arrived, beside chats at other times", arrived: true, status: checkpoint.Complete, sent: 1, arrange: func(d *doubted) {
-			d.like(d.arrived, later(time.Hour))
-			d.like(d.arrived, later(-time.Minute))
+			d.addSimilar(d.arrived, shifted(time.Hour))
+			d.addSimilar(d.arrived, shifted(-time.Minute))
 		}},
 		{name: "it did not, and there are chats at other times", status: checkpoint.Complete, sent: 2, arrange: func(d *doubted) {
-			d.like(d.arrived, later(time.Hour))
-			d.like(d.arrived, later(-time.Minute))
+			d.addSimilar(d.arrived, shifted(time.Hour))
+			d.addSimilar(d.arrived, shifted(-time.Minute))
 		}},
 		{name: "another chat began at the same time, about something else", status: checkpoint.Complete, sent: 2, arrange: func(d *doubted) {
-			d.like(d.arrived, func(c *sandbox.Conversation) {
+			d.addSimilar(d.arrived, func(c *sandbox.Conversation) {
 				c.Messages = c.Messages[:1]
 				c.Messages[0].Text, c.Messages[0].CreatedAt = "Hello", c.CreatedAt.Add(time.Minute)
 			})
 		}},
 		{name: "external ids of another system", status: checkpoint.Complete, sent: 2, arrange: func(d *doubted) {
-			d.like(d.arrived, func(c *sandbox.Conversation) {
+			d.addSimilar(d.arrived, func(c *sandbox.Conversation) {
 				for i := range c.Messages {
 					c.Messages[i].ExternalID, c.Messages[i].Type = fmt.Sprint("zendesk-", i), "OtherAttributes"
 				}
 			})
 		}},
-		{name: "there are two", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, says: "both have the content", arrange: func(d *doubted) { d.like(d.arrived, nil) }},
-		{name: "a text differs a little", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, says: "like this transcript", arrange: func(d *doubted) {
-			d.like(d.arrived, func(c *sandbox.Conversation) { c.Messages[1].Text = "This is <b>t-1</b>." })
+		{name: "there are two", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, says: "both have the content", arrange: func(d *doubted) { d.addSimilar(d.arrived, nil) }},
+		{name: "a text differs a little", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, says: "resembles this transcript", arrange: func(d *doubted) {
+			d.addSimilar(d.arrived, func(c *sandbox.Conversation) { c.Messages[1].Text = "This is <b>t-1</b>." })
 		}},
 		{name: "a message is missing", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) {
-			d.like(d.arrived, func(c *sandbox.Conversation) { c.Messages = c.Messages[:1] })
+			d.addSimilar(d.arrived, func(c *sandbox.Conversation) { c.Messages = c.Messages[:1] })
 		}},
-		{name: "times are rounded", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) { d.like(d.arrived, later(-300*time.Millisecond)) }},
+		{name: "times are rounded", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) { d.addSimilar(d.arrived, shifted(-300*time.Millisecond)) }},
 		{name: "the conversation's time is another", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) {
-			d.like(d.arrived, func(c *sandbox.Conversation) { c.CreatedAt = c.CreatedAt.Add(24 * time.Hour) })
+			d.addSimilar(d.arrived, func(c *sandbox.Conversation) { c.CreatedAt = c.CreatedAt.Add(24 * time.Hour) })
 		}},
 		{name: "somebody wrote in it", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) {
 			d.api.DeleteConversation(d.arrived.ID)
-			d.like(d.arrived, func(c *sandbox.Conversation) {
+			d.addSimilar(d.arrived, func(c *sandbox.Conversation) {
 				c.Messages = append(c.Messages, sandbox.Message{Text: "Hi", CreatedAt: time.Now()})
 			})
 		}},
 		{name: "the record was edited", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, says: "cannot be compared", arrange: func(d *doubted) {
-			d.lines[0] = told("t-1", "c-1", 9)
+			d.lines[0] = uniqueChat("t-1", "c-1", 9)
 		}},
 		{name: "the record was written in another way", arrived: true, status: checkpoint.Complete, sent: 1, arrange: func(d *doubted) {
 			d.lines[0] = strings.Replace(d.lines[0], "{", "{ ", 1)
@@ -123,8 +123,8 @@ func TestDoubtsWithoutExternalIDs(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			tc.opts.NoExternalIDs = true
-			d := &doubted{world: setup(t, "sqlite", tc.opts), lines: []string{told("t-1", "c-1", 0), told("t-2", "c-2", 1)}}
-			leftSending(d.world, d.file("c.jsonl", d.lines[0]), tc.arrived)
+			d := &doubted{world: setup(t, "sqlite", tc.opts), lines: []string{uniqueChat("t-1", "c-1", 0), uniqueChat("t-2", "c-2", 1)}}
+			leaveSending(d.world, d.file("c.jsonl", d.lines[0]), tc.arrived)
 			d.arrived = sandbox.Conversation{RequesterID: d.row("t-1").EndUserID, CreatedAt: time.Date(2026, 11, 19, 8, 0, 0, 0, time.UTC)}
 			d.arrived.Messages = []sandbox.Message{{Text: "I am asking for t-1", CreatedAt: d.arrived.CreatedAt.Add(time.Second)},
 				{Text: "This is **t-1**.", Direction: "Outbound", CreatedAt: d.arrived.CreatedAt.Add(3 * time.Second)}}
@@ -160,8 +160,8 @@ func TestDoubtsWithoutExternalIDs(t *testing.T) {
 	}
 }
 
-// TestDoubtsAboutTwins: two transcripts of one customer with the same content cannot be told apart by it.
-func TestDoubtsAboutTwins(t *testing.T) {
+// TestDoubtsAboutIdenticalTranscripts: two transcripts of one customer with the same content cannot be told apart by it.
+func TestDoubtsAboutIdenticalTranscripts(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, tc := range []struct {
@@ -234,11 +234,11 @@ func TestDoubtsAboutTwins(t *testing.T) {
 
 // twin is one of several chats of one customer that differ in their ids alone.
 func twin(i int) string {
-	return strings.Replace(told("t-x", "c-1", 0), `"id":"t-x"`, fmt.Sprintf(`"id":"t-%d"`, i), 1)
+	return strings.Replace(uniqueChat("t-x", "c-1", 0), `"id":"t-x"`, fmt.Sprintf(`"id":"t-%d"`, i), 1)
 }
 
-// TestListsThatLagLongerThanSettle: what the list does not show yet is not sent again, and what never arrived is.
-func TestListsThatLagLongerThanSettle(t *testing.T) {
+// TestListLagLongerThanSettle: what the list does not show yet is not sent again, and what never arrived is.
+func TestListLagLongerThanSettle(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -254,7 +254,7 @@ func TestListsThatLagLongerThanSettle(t *testing.T) {
 					w := setup(t, store, sandbox.Options{NoExternalIDs: withheld, ListLag: 1500 * time.Millisecond, Faults: faults})
 					var lines []string
 					for i := range 20 {
-						lines = append(lines, told(fmt.Sprint("t-", i), fmt.Sprint("c-", i%3), i))
+						lines = append(lines, uniqueChat(fmt.Sprint("t-", i), fmt.Sprint("c-", i%3), i))
 					}
 					s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), nil)
 					if n := len(w.api.Conversations()); n != 20 || len(w.api.Duplicates()) != 0 || s.Counts.Imported != 20 {
@@ -269,14 +269,14 @@ func TestListsThatLagLongerThanSettle(t *testing.T) {
 	})
 }
 
-// TestWhatIsLearnt: once for an organisation, kept for the next runs, and corrected by what later ones see.
-func TestWhatIsLearnt(t *testing.T) {
+// TestFactsAreLearned: once for an organisation, kept for the next runs, and corrected by what later ones see.
+func TestFactsAreLearned(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{NoExternalIDs: true, ListLag: 20 * time.Millisecond, MessageLag: 10 * time.Millisecond})
 		n := 0
 		run := func(change func(*importer.Config)) {
-			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", told(fmt.Sprint("t-", n), "c-1", n))), change)
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", uniqueChat(fmt.Sprint("t-", n), "c-1", n))), change)
 			n++
 		}
 		facts := func() checkpoint.Facts {
@@ -318,15 +318,15 @@ func TestWhatIsLearnt(t *testing.T) {
 	})
 }
 
-// TestNothingCanBeLearnt: a token that may not read does not keep a run from its end.
-func TestNothingCanBeLearnt(t *testing.T) {
+// TestFactsCannotBeLearned: a token that may not read does not keep a run from its end.
+func TestRunCompletesWithoutFacts(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.ListConversations, sandbox.ListMessages} {
 		for _, after := range []bool{true, false} {
 			t.Run(fmt.Sprint(op, after), func(t *testing.T) {
 				t.Parallel()
 				w := setup(t, "sqlite", sandbox.Options{NoExternalIDs: true, Forbidden: map[sandbox.Operation]int{op: 403}, Faults: []sandbox.Fault{lostAnswer(after)}})
-				s, err := w.run(w.jsonl(w.file("c.jsonl", told("t-0", "c-0", 0), told("t-1", "c-1", 1), told("t-2", "c-2", 2))), nil)
+				s, err := w.run(w.jsonl(w.file("c.jsonl", uniqueChat("t-0", "c-0", 0), uniqueChat("t-1", "c-1", 1), uniqueChat("t-2", "c-2", 2))), nil)
 				unreadable := int64(1)
 				if op == sandbox.ListMessages && !after { // there is no candidate
 					unreadable = 0
@@ -346,14 +346,14 @@ func TestReconcileWithoutExternalIDs(t *testing.T) {
 		w := setup(t, store, sandbox.Options{NoExternalIDs: true, ListLag: 20 * time.Millisecond})
 		var lines []string
 		for i := range 30 {
-			lines = append(lines, told(fmt.Sprint("t-", i), fmt.Sprint("c-", i%4), i))
+			lines = append(lines, uniqueChat(fmt.Sprint("t-", i), fmt.Sprint("c-", i%4), i))
 		}
 		twins := []string{twin(100), twin(101)} // both are there
 		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", append(lines, twins...)...)), nil)
 		w.url = setup(t, store, sandbox.Options{}).url // an empty checkpoint
-		lines[3] = told("t-3", "c-3", 3) + " "
+		lines[3] = uniqueChat("t-3", "c-3", 3) + " "
 		lines[4] = strings.Replace(lines[4], "I am asking for t-4", "I was asking for t-4", 1) // edited since
-		lines = append(lines, told("new", "c-0", 40))
+		lines = append(lines, uniqueChat("new", "c-0", 40))
 		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", append(lines, twins...)...)), func(c *importer.Config) { c.Reconcile = true })
 		if len(w.api.Conversations()) != 33 || len(w.api.Duplicates()) != 0 || s.Counts.Imported != 30 || s.Counts.InDoubt != 3 {
 			t.Errorf("%d conversations, %d doubled, %+v", len(w.api.Conversations()), len(w.api.Duplicates()), s.Counts)
@@ -368,9 +368,9 @@ func TestReconcileWithoutExternalIDs(t *testing.T) {
 	})
 }
 
-// TestReconcileAmongChatsOfOneCustomer: the conversation that has a transcript's whole content is that transcript, though others of the
+// TestReconcileChatsOfOneCustomer: the conversation that has a transcript's whole content is that transcript, though others of the
 // same customer and time are like it: a bot that was tried out, a clock that counts days, texts that repeat.
-func TestReconcileAmongChatsOfOneCustomer(t *testing.T) {
+func TestReconcileChatsOfOneCustomer(t *testing.T) {
 	t.Parallel()
 	at := func(id string, texts ...string) string {
 		var messages []any
@@ -390,7 +390,7 @@ func TestReconcileAmongChatsOfOneCustomer(t *testing.T) {
 			w := setup(t, "sqlite", sandbox.Options{NoExternalIDs: true})
 			path := w.file("c.jsonl", append(lines, at("t-8", "the", "same"), at("t-9", "the", "same"))...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
-			w.lose()
+			w.loseCheckpoint()
 			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), func(c *importer.Config) { c.Reconcile = true })
 			if s.Counts.Imported != 3 || s.Counts.InDoubt != 2 || len(w.api.Conversations()) != 5 {
 				t.Errorf("%d conversations; counts %+v", len(w.api.Conversations()), s.Counts)
@@ -404,13 +404,13 @@ func TestReconcileAmongChatsOfOneCustomer(t *testing.T) {
 	}
 }
 
-// TestReconcileOfOneTwin: one of two was there before the checkpoint was lost. Which one cannot be said, and none is doubled.
-func TestReconcileOfOneTwin(t *testing.T) {
+// TestReconcileOneOfTwoIdenticalTranscripts: one of two was there before the checkpoint was lost. Which one cannot be said, and none is doubled.
+func TestReconcileOneOfTwoIdenticalTranscripts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{NoExternalIDs: true})
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", twin(0))), nil)
-	w.lose()
-	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", twin(0), twin(1), told("new", "c-1", 30))), func(c *importer.Config) { c.Reconcile = true })
+	w.loseCheckpoint()
+	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", twin(0), twin(1), uniqueChat("new", "c-1", 30))), func(c *importer.Config) { c.Reconcile = true })
 	if len(w.api.Conversations()) != 2 || s.Counts.InDoubt != 1 || s.Counts.Imported != 2 {
 		t.Errorf("%d conversations, %+v", len(w.api.Conversations()), s.Counts)
 	}
@@ -422,7 +422,7 @@ func TestVerifyWithoutExternalIDs(t *testing.T) {
 	w := setup(t, "sqlite", sandbox.Options{NoExternalIDs: true})
 	var lines []string
 	for i := range 6 {
-		lines = append(lines, told(fmt.Sprint("t-", i), "c-1", i))
+		lines = append(lines, uniqueChat(fmt.Sprint("t-", i), "c-1", i))
 	}
 	path := w.file("c.jsonl", lines...)
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
@@ -447,8 +447,8 @@ func TestVerifyWithoutExternalIDs(t *testing.T) {
 		"t-5 message_missing bot/t-5:2")
 }
 
-// TestEndUsersWhoseLookUpsLag: nobody is created a second time while look-ups do not show who was.
-func TestEndUsersWhoseLookUpsLag(t *testing.T) {
+// TestLookUpLagDoublesNoEndUser: nobody is created a second time while look-ups do not show who was.
+func TestLookUpLagDoublesNoEndUser(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, kind := range []sandbox.FaultKind{sandbox.DropAfter, sandbox.ErrorAfter, sandbox.DropBefore} {
@@ -456,8 +456,8 @@ func TestEndUsersWhoseLookUpsLag(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{EndUserLag: time.Second,
 				Faults: []sandbox.Fault{{Operation: sandbox.CreateEndUser, Kind: kind, Times: 1}, {Operation: sandbox.CreateEndUsers, Kind: kind, Times: 1}}})
-			w.learnt(checkpoint.IDsReturned, 1100*time.Millisecond)
-			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", told("t-1", "c-1", 1))), nil)
+			w.setFacts(checkpoint.IDsReturned, 1100*time.Millisecond)
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", uniqueChat("t-1", "c-1", 1))), nil)
 			if n := len(w.api.EndUsers()); n != 1 {
 				t.Errorf("there are %d end-users", n)
 			}
@@ -465,12 +465,12 @@ func TestEndUsersWhoseLookUpsLag(t *testing.T) {
 	}
 }
 
-// TestListsThatNeverShowAnything prove nothing: nothing is sent again because of them.
-func TestListsThatNeverShowAnything(t *testing.T) {
+// TestListsThatShowNothing prove nothing: nothing is sent again because of them.
+func TestEmptyListsProveNothing(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{true, false} {
 		w := setup(t, "sqlite", sandbox.Options{ListLag: time.Hour, Faults: []sandbox.Fault{lostAnswer(after)}})
-		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", told("t-0", "c-0", 0), told("t-1", "c-1", 1), told("t-2", "c-2", 2))),
+		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", uniqueChat("t-0", "c-0", 0), uniqueChat("t-1", "c-1", 1), uniqueChat("t-2", "c-2", 2))),
 			func(c *importer.Config) { c.LearnPatience = 500 * time.Millisecond })
 		if s.Counts.InDoubt != 1 || s.Causes["look_failed"] != 1 || len(w.api.Duplicates()) != 0 || w.api.Counts()[sandbox.Import] != 3 {
 			t.Errorf("%+v, %v", s, w.api.Counts())
@@ -478,9 +478,9 @@ func TestListsThatNeverShowAnything(t *testing.T) {
 	}
 }
 
-// TestDoubtsOfARunThatWasKilled: the run that could have learnt is gone, and the next one has nothing but doubts. What the first one
+// TestDoubtsOfKilledRun: the run that could have learnt is gone, and the next one has nothing but doubts. What the first one
 // imported right before tells how long lists lag.
-func TestDoubtsOfARunThatWasKilled(t *testing.T) {
+func TestDoubtsOfKilledRun(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -488,7 +488,7 @@ func TestDoubtsOfARunThatWasKilled(t *testing.T) {
 			Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.DropAfter, Nth: 6}}})
 		var lines []string
 		for i := range 6 {
-			lines = append(lines, told(fmt.Sprint("t-", i), fmt.Sprint("c-", i%2), i))
+			lines = append(lines, uniqueChat(fmt.Sprint("t-", i), fmt.Sprint("c-", i%2), i))
 		}
 		path := w.file("c.jsonl", lines...)
 		var imports atomic.Int64
@@ -512,23 +512,23 @@ func TestDoubtsOfARunThatWasKilled(t *testing.T) {
 	})
 }
 
-// TestADoubtThatNothingCanBeLearntFor does not wait for what no other transcript will teach.
-func TestADoubtThatNothingCanBeLearntFor(t *testing.T) {
+// TestDoubtWithoutFacts does not wait for what no other transcript will teach.
+func TestDoubtWithoutFacts(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{true, false} {
 		w := setup(t, "sqlite", sandbox.Options{NoExternalIDs: true, Faults: []sandbox.Fault{lostAnswer(after)}})
-		s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", told("t-0", "c-0", 0))), func(c *importer.Config) { c.LearnPatience = time.Hour })
+		s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", uniqueChat("t-0", "c-0", 0))), func(c *importer.Config) { c.LearnPatience = time.Hour })
 		if w.wantOnce("t-0"); s.Duration > time.Minute {
 			t.Errorf("it took %v", s.Duration)
 		}
 	}
 }
 
-// TestAStopEndsTheWaitForWhatIsToBeLearnt: a run that is told to stop does not wait for lists.
-func TestAStopEndsTheWaitForWhatIsToBeLearnt(t *testing.T) {
+// TestStopEndsTheWaitForFacts: a run that is told to stop does not wait for lists.
+func TestStopEndsTheWaitForFacts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{ListLag: time.Hour, Faults: []sandbox.Fault{lostAnswer(true)}})
-	im := w.importer(w.jsonl(w.file("c.jsonl", told("t-0", "c-0", 0), told("t-1", "c-1", 1))), func(c *importer.Config) { c.Settle, c.LearnPatience = time.Hour, time.Hour })
+	im := w.importer(w.jsonl(w.file("c.jsonl", uniqueChat("t-0", "c-0", 0), uniqueChat("t-1", "c-1", 1))), func(c *importer.Config) { c.Settle, c.LearnPatience = time.Hour, time.Hour })
 	looked := sync.OnceFunc(func() { im.Stop("test") })
 	var lists atomic.Int64
 	w.onOperation(func(op sandbox.Operation) {

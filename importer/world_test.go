@@ -194,7 +194,7 @@ func (w *world) open() *checkpoint.Store {
 }
 
 // learnt makes the checkpoint know how Dixa answers, so that nothing is to be found out.
-func (w *world) learnt(ids checkpoint.ExternalIDs, lag time.Duration) {
+func (w *world) setFacts(ids checkpoint.ExternalIDs, lag time.Duration) {
 	w.Helper()
 	s := w.open()
 	defer func() { _ = s.Close() }()
