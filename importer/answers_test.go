@@ -13,10 +13,10 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// one is a transcript with an attribute.
+// withOrder is a transcript with an attribute.
 var withOrder = chat("t-1", fields{"attributes": fields{"order": "1234"}})
 
-// TestRetryableAnswersAreRepeated: the transcript is imported all the same, once, with its attribute.
+// TestRetryableAnswersAreRepeated requires that the transcript is imported once, with its attribute.
 func TestRetryableAnswersAreRepeated(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -38,14 +38,14 @@ func TestRetryableAnswersAreRepeated(t *testing.T) {
 				}
 				row := w.wantRow("t-1", checkpoint.Complete, "")
 				if row.Attempts != 1 || fault.Kind == sandbox.Throttle && s.Throttled != 2 {
-					t.Errorf("%d attempts, %d answers 429", row.Attempts, s.Throttled)
+					t.Errorf("%d attempts, %d 429s", row.Attempts, s.Throttled)
 				}
 			})
 		}
 	}
 }
 
-// TestUnclearAnswerLeavesImportInDoubt: the transcript is in Dixa once, found by a reconcile or sent again.
+// TestUnclearAnswerLeavesImportInDoubt requires that the transcript is in Dixa once, because a search found it or the run sent it again.
 func TestUnclearAnswerLeavesImportInDoubt(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -125,13 +125,13 @@ func TestMissingRequesterIsResolvedAgain(t *testing.T) {
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("a.jsonl", chat("t-1", fields{"end_user": user}))), nil)
 	gone := w.row("t-1").EndUserID
 	if !w.api.DeleteEndUser(gone) {
-		t.Fatal("the end-user was not there")
+		t.Fatal("the end-user does not exist")
 	}
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("b.jsonl", chat("t-2", fields{"end_user": user}), chat("t-3", fields{"end_user": user}))), nil)
 	for _, id := range []string{"t-2", "t-3"} {
 		w.wantOnce(id)
 		if row := w.wantRow(id, checkpoint.Complete, ""); row.EndUserID == gone {
-			t.Errorf("transcript %s still has the end-user that is gone", id)
+			t.Errorf("transcript %s still has the deleted end-user", id)
 		}
 	}
 	if n := len(w.api.EndUsers()); n != 1 {
@@ -139,7 +139,7 @@ func TestMissingRequesterIsResolvedAgain(t *testing.T) {
 	}
 }
 
-// TestFatalAnswersStopTheRun: exit 1, unsent ones are pending, nothing is failed.
+// TestFatalAnswersStopTheRun requires that no transcript fails: those that were not sent stay pending.
 func TestFatalAnswersStopTheRun(t *testing.T) {
 	t.Parallel()
 	forbid := func(op sandbox.Operation, status int) func(*world) {
@@ -149,7 +149,7 @@ func TestFatalAnswersStopTheRun(t *testing.T) {
 		name, advice string
 		arrange      func(*world)
 		change       func(*importer.Config)
-		imported     bool // the transcript got that far
+		imported     bool // the conversation exists
 	}{
 		{"401 on look-up", "dixa.token", forbid(sandbox.FindEndUsers, 401), nil, false},
 		{"403 on look-up", "more rights", forbid(sandbox.FindEndUsers, 403), nil, false},
@@ -162,7 +162,7 @@ func TestFatalAnswersStopTheRun(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{})
-			client := w.client(nil) // with the token that is right at the start
+			client := w.client(nil) // with the initial token
 			if tc.arrange != nil {
 				tc.arrange(w)
 			}
@@ -202,7 +202,7 @@ func TestOptionalOperationsMayBeForbidden(t *testing.T) {
 	path := w.file("c.jsonl", withOrder)
 	_, err := w.run(w.jsonl(path), withOrders)
 	if err == nil || !strings.Contains(err.Error(), "UUID") {
-		t.Errorf("a name that cannot be resolved: %v", err)
+		t.Errorf("attribute name that cannot be resolved: %v", err)
 	}
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) {
 		c.Attributes = []importer.AttributeMapping{{Name: "order", Attribute: sandbox.OrderNumberID}}
@@ -316,8 +316,8 @@ func TestUnknownAttributesAreConfigErrors(t *testing.T) {
 	}
 }
 
-// TestRunKeepsTheRateLimit: whatever the bucket refuses comes again. How much that is depends on the machine; the limiter's own
-// tests say how even its pace is.
+// TestRunKeepsTheRateLimit requires that requests over the limit are repeated. Their number depends on the machine; the limiter's own tests
+// check its pace.
 func TestRunKeepsTheRateLimit(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -325,6 +325,6 @@ func TestRunKeepsTheRateLimit(t *testing.T) {
 	client := w.client(func(c *dixa.Config) { c.Limiter, c.Timeout = dixa.NewLimiter(100, 4), 5*time.Second })
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(60)...)), func(c *importer.Config) { c.API, c.Rate = client, 100 })
 	if int(s.Throttled) != w.api.Throttled() || s.Counts.Imported != 60 || len(w.api.Duplicates()) != 0 {
-		t.Errorf("%d answers 429 of %d, counts %+v", s.Throttled, w.api.Throttled(), s.Counts)
+		t.Errorf("%d of %d 429s, counts %+v", s.Throttled, w.api.Throttled(), s.Counts)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"dixa-import/importer/verify"
 )
 
-// handedOut is a chat as it is written to be corrected, and was corrected or not. id nil: it has none.
+// correction returns a chat in the form of `errors --format transcripts`, with changes. If id is nil, it has none.
 func correction(original string, id any, change fields) string {
 	all := fields{"_error": fields{"transcript_id": original, "code": "x"}, "id": id, "end_user": fields{"external_id": "c-1"}}
 	for k, v := range change {
@@ -21,8 +21,8 @@ func correction(original string, id any, change fields) string {
 	return chat("", all)
 }
 
-// bad writes a file with a good chat, one without an id, one that is no JSON, one whose id was there before, and one with an
-// unknown role, and imports it. It returns the file and the place of a line.
+// importBadFile writes and imports a file with a valid chat, one without an id, one that is not JSON, one with a repeated id, and one with
+// an unknown direction. It returns the file and the place of a line.
 func (w *world) importBadFile() (path string, place func(int) string) {
 	w.Helper()
 	path = w.file("bad.jsonl", chat("a", nil), chat("", fields{"id": nil}), `{"id": "b", "closed`,
@@ -48,28 +48,28 @@ func TestCorrectionSettlesTheOriginal(t *testing.T) {
 		for line := 2; line <= 4; line++ {
 			row := w.wantRow(place(line), checkpoint.Skipped, "corrected")
 			if want := fmt.Sprintf("m-%d", line); !strings.Contains(row.Error, want) {
-				t.Errorf("the record at line %d says %q, want %s in it", line, row.Error, want)
+				t.Errorf("the error of line %d is %q, want %s in it", line, row.Error, want)
 			}
 			w.wantRow(w.wantOnce(fmt.Sprintf("m-%d", line)).ExternalID[len(testSource)+1:], checkpoint.Complete, "")
 		}
 		if w.row(place(2)).ContentHash != before {
-			t.Error("the record that was corrected is known by another content now")
+			t.Error("the content hash of the corrected record has changed")
 		}
-		// Night after night the bad lines are there, and nobody has to do anything. No more if they are corrected once more.
+		// Later runs over the bad lines need no action, and neither does the file of corrections.
 		for range 2 {
 			s := w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 			if c := s.Counts; c.Skipped != 3 || c.AlreadyDone != 2 || s.Changed != 0 {
-				t.Errorf("the run after says %+v, changed %d", c, s.Changed)
+				t.Errorf("the next run: %+v, changed %d", c, s.Changed)
 			}
 			if s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("corrected.jsonl", lines...)), excerpt); s.Counts.AlreadyDone != 4 {
-				t.Errorf("the corrected ones again: %+v", s.Counts)
+				t.Errorf("the corrections again: %+v", s.Counts)
 			}
 		}
-		// Under yet another id it would be in Dixa twice, be it in one file or in two.
+		// Under another id it would be in Dixa twice.
 		for id, original := range map[string]string{"n-2": place(2), "n-4": place(4)} {
 			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("again.jsonl", correction(original, id, nil))), excerpt)
 			if s.Counts.Rejected != 1 || s.Causes["duplicate_id"] != 1 {
-				t.Errorf("corrected as %s once more: %+v, %v", id, s.Counts, s.Causes)
+				t.Errorf("corrected again as %s: %+v, %v", id, s.Counts, s.Causes)
 			}
 			if row := w.row(id); row.Status != "" {
 				t.Errorf("%s is %s", id, row.Status)
@@ -108,7 +108,7 @@ func TestUncorrectedRecordsStayUnchanged(t *testing.T) {
 			t.Errorf("counts are %+v, causes %v", s.Counts, s.Causes)
 		}
 		if log := w.logs.String(); !strings.Contains(log, "not corrected yet") || !strings.Contains(log, "_raw still holds the original line") {
-			t.Error("the log does not say what is missing")
+			t.Error("the log does not name the errors")
 		}
 		for key, code := range map[string]string{place(2): "missing_id", place(3): "invalid_json", place(4): "duplicate_id", "d": "invalid_field"} {
 			w.wantRow(key, checkpoint.Rejected, code)
@@ -119,7 +119,7 @@ func TestUncorrectedRecordsStayUnchanged(t *testing.T) {
 			}
 		}
 		if s := w.mustRun(importer.OutcomeOK, w.jsonl(path), nil); s.Counts.AlreadyDone != 5 || s.Changed != 0 {
-			t.Errorf("the run after: %+v, changed %d", s.Counts, s.Changed)
+			t.Errorf("the next run: %+v, changed %d", s.Counts, s.Changed)
 		}
 		if p, err := w.plan(w.jsonl(w.files+"/correct.jsonl"), 0, excerpt); err != nil || p.Counts.Rejected != 5 {
 			t.Errorf("the plan says %+v, %v", p.Counts, err)
@@ -127,7 +127,7 @@ func TestUncorrectedRecordsStayUnchanged(t *testing.T) {
 	})
 }
 
-// TestCorrectionSurvivesACrash abandons a run when the record is settled and nothing is sent.
+// TestCorrectionSurvivesACrash cancels a run after the original is settled and before the correction is sent.
 func TestCorrectionSurvivesACrash(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -142,7 +142,7 @@ func TestCorrectionSurvivesACrash(t *testing.T) {
 		})
 		_, _ = w.importer(w.jsonl(file), excerpt).Run(ctx)
 		if ctx.Err() == nil {
-			t.Fatal("the run was not abandoned")
+			t.Fatal("the run was not cancelled")
 		}
 		w.onOperation(func(sandbox.Operation) {})
 		w.wantRow("m-2", checkpoint.Pending, "")
@@ -165,21 +165,21 @@ func TestVerifyComparesCorrections(t *testing.T) {
 	}
 	s, found, err = w.verify(w.jsonl(corrected), verify.Options{}, excerpt)
 	if err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 2 || s.Unknown != 1 || found != nil {
-		t.Errorf("compared with the corrected ones: %+v, %v, %v", s, found, err)
+		t.Errorf("compared with the corrections: %+v, %v, %v", s, found, err)
 	}
 	lines[0] = correction(place(2), "m-2", fields{"direction": "outbound"})
 	s, found, err = w.verify(w.jsonl(w.file("corrected.jsonl", lines...)), verify.Options{Sample: 10}, excerpt)
 	if err != nil || s.Outcome != importer.OutcomeIncomplete || s.Checked != 2 {
-		t.Errorf("changed after it was imported: %+v, %v", s, err)
+		t.Errorf("changed after the import: %+v, %v", s, err)
 	}
 	wantLines(t, found, "m-2 direction ")
 	s, found, err = w.verify(w.jsonl(w.file("corrected.jsonl", correction("d", "d", fields{"direction": "sideways"}), `{"broken`, lines[1])), verify.Options{}, excerpt)
 	if err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 0 || s.Bad != 2 || s.Unknown != 1 || s.NotHeld != 0 || found != nil {
-		t.Errorf("compared with a file of which some is bad: %+v, %v, %v", s, found, err)
+		t.Errorf("compared with a partly invalid file: %+v, %v, %v", s, found, err)
 	}
 }
 
-// TestRetryKeepsUncorrectedRecords: a bad record of it is named, and changes nothing of what is known.
+// TestRetryKeepsUncorrectedRecords requires that an invalid record in the file is reported, and that the rows stay as they are.
 func TestRetryKeepsUncorrectedRecords(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -194,7 +194,7 @@ func TestRetryKeepsUncorrectedRecords(t *testing.T) {
 		file := w.file("corrected.jsonl", correction("a", "a", reason("none")), correction("b", "b", reason("none")))
 		w.mustRun(importer.OutcomeOK, w.jsonl(file), excerpt)
 		a, b, c := w.wantRow("a", checkpoint.Partial, ""), w.wantRow("b", checkpoint.Partial, ""), w.wantRow("c", checkpoint.Partial, "")
-		// What is there of a and b is bad still: in the source, and in a file made of it.
+		// The records of a and b are still invalid, in the source and in a file made from it.
 		partial := importer.Selection{Statuses: []checkpoint.Status{checkpoint.Partial}}
 		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(source), retrying(importer.Selection{Statuses: partial.Statuses, IDs: []string{"a"}}, mapped))
 		if s.Counts.Rejected != 1 || s.Causes["invalid_field"] != 1 || w.row("a") != a {
@@ -207,11 +207,11 @@ func TestRetryKeepsUncorrectedRecords(t *testing.T) {
 			t.Errorf("with the file: %+v, %v", s.Counts, s.Causes)
 		}
 		if w.row("a") != a || w.row("b") != b || w.row("c").Status != checkpoint.Complete {
-			t.Errorf("the rows are %+v, %+v, %+v; they were %+v, %+v, %+v", w.row("a"), w.row("b"), w.row("c"), a, b, c)
+			t.Errorf("the rows are %+v, %+v, %+v, want %+v, %+v, %+v", w.row("a"), w.row("b"), w.row("c"), a, b, c)
 		}
 		file = w.file("partial.jsonl", correction("a", "a", reason("payment", "card")), correction("b", "b", reason("payment", "card")))
 		if s := w.mustRun(importer.OutcomeOK, w.jsonl(file), retrying(partial, excerpt)); s.Counts.Imported != 2 {
-			t.Errorf("when all is corrected: %+v", s.Counts)
+			t.Errorf("after all corrections: %+v", s.Counts)
 		}
 	})
 }

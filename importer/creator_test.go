@@ -13,7 +13,7 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// customers are n transcripts of so many customers in any order, with an attribute each.
+// customers returns n transcripts of the given number of customers in random order, each with an attribute.
 func customers(n, persons int) []string {
 	random := rand.New(rand.NewPCG(3, 3))
 	lines := make([]string, n)
@@ -26,8 +26,8 @@ func customers(n, persons int) []string {
 	return lines
 }
 
-// TestRequestsPerTranscript: what is beyond an import and a PATCH for each transcript is a look-up for each customer,
-// and next to nothing for their creation.
+// TestRequestsPerTranscript requires that a new customer costs one look-up and almost nothing for its creation, besides an import and a
+// PATCH for each transcript.
 func TestRequestsPerTranscript(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -36,19 +36,19 @@ func TestRequestsPerTranscript(t *testing.T) {
 		path := w.file("c.jsonl", customers(n, persons)...)
 		s := w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 		if each := float64(s.Counts.Requests) / n; each > 2.45 {
-			t.Errorf("%.3f requests for each transcript of new customers: %v", each, w.api.Counts())
+			t.Errorf("%.3f requests per transcript of new customers: %v", each, w.api.Counts())
 		}
 		if got := len(w.api.EndUsers()); got != persons {
 			t.Errorf("Dixa has %d end-users, want %d", got, persons)
 		}
 		s = w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) { withOrders(c); c.Source = "other" })
 		if each := float64(s.Counts.Requests) / n; each > 2.01 {
-			t.Errorf("%.3f requests for each transcript of customers that the checkpoint knows", each)
+			t.Errorf("%.3f requests per transcript of known customers", each)
 		}
 	})
 }
 
-// TestNewCustomerDoesNotWaitForOthers: nobody waits for company that does not come.
+// TestNewCustomerDoesNotWaitForOthers requires that a customer is created although no others gather to be created together.
 func TestNewCustomerDoesNotWaitForOthers(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
@@ -64,11 +64,11 @@ func TestNewCustomerDoesNotWaitForOthers(t *testing.T) {
 	})
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	if created < 0 || created > 7+300 {
-		t.Errorf("%d imports went before the creation of the one new customer", created)
+		t.Errorf("%d imports preceded the creation of the new customer", created)
 	}
 }
 
-// TestFailedBatchCreationsAreRecovered: each customer is there once, and each transcript is imported.
+// TestFailedBatchCreationsAreRecovered requires that each customer exists once and each transcript is imported.
 func TestFailedBatchCreationsAreRecovered(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -104,16 +104,16 @@ func TestForbiddenBatchCreationFallsBackToSingle(t *testing.T) {
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", customers(200, 150)...)), withOrders)
 			counts := w.api.Counts()
 			if counts[sandbox.CreateEndUser] != 150 || counts[sandbox.CreateEndUsers] < 1 || counts[sandbox.CreateEndUsers] > 4 {
-				t.Errorf("the requests were %v", counts)
+				t.Errorf("requests are %v", counts)
 			}
 			if n := strings.Count(w.logs.String(), "may not create end-users together"); n != 1 {
-				t.Errorf("the log says so %d times", n)
+				t.Errorf("the log reports it %d times", n)
 			}
 		})
 	}
 }
 
-// TestBatchWithExistingEndUsers: Dixa knows some customers by an identifier that they are not looked up by.
+// TestBatchWithExistingEndUsers has customers whom Dixa knows by an identifier that is not looked up.
 func TestBatchWithExistingEndUsers(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -136,7 +136,7 @@ func TestBatchWithExistingEndUsers(t *testing.T) {
 	})
 }
 
-// TestBatchWithRefusedEndUser: that customer's transcript fails, and no other.
+// TestBatchWithRefusedEndUser requires that only that customer's transcript fails.
 func TestBatchWithRefusedEndUser(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{

@@ -15,7 +15,7 @@ import (
 	"dixa-import/importer/verify"
 )
 
-// again imports a transcript's conversation a second time, behind the checkpoint's back, and returns its number.
+// importAgain adds a second conversation of a transcript to Dixa without the checkpoint's knowledge, and returns its id.
 func (w *world) importAgain(id string, change func(*sandbox.Conversation)) int64 {
 	w.Helper()
 	first := w.wantOnce(id)
@@ -48,7 +48,7 @@ func TestVerifyFindsDoubles(t *testing.T) {
 						t.Fatalf("without doubles: %+v, %v, %v", s, found, err)
 					}
 					if want := int64(1 + 7); only && s.Requests != want || !only && s.Requests != want+1+2*20 {
-						t.Errorf("it took %d requests", s.Requests)
+						t.Errorf("%d requests", s.Requests)
 					}
 					second := w.importAgain("t-003", nil)
 					w.importAgain("t-011", nil)
@@ -56,7 +56,7 @@ func TestVerifyFindsDoubles(t *testing.T) {
 						c.ExternalID = ""
 						c.Messages[0].ExternalID, c.Messages[1].ExternalID, c.Messages[1].Text = "", "", "I do not know."
 					})
-					w.importAgain("t-005", func(c *sandbox.Conversation) { // of another bot
+					w.importAgain("t-005", func(c *sandbox.Conversation) { // a conversation of another bot
 						c.ExternalID = ""
 						c.Messages[0].ExternalID, c.Messages[1].ExternalID = "other/t-005:1", "other/t-005:2"
 						c.Messages[0].Text = "Hello?"
@@ -80,7 +80,8 @@ func TestVerifyFindsDoubles(t *testing.T) {
 	}
 }
 
-// TestVerifyFindsDoublesUnderAnotherEndUser are found if that has transcripts, too; what the checkpoint does not know at all is told as well.
+// TestVerifyFindsDoublesUnderAnotherEndUser requires that a double of another end-user is found if that end-user has transcripts, and that
+// a transcript unknown to the checkpoint is reported, too.
 func TestVerifyFindsDoublesUnderAnotherEndUser(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
@@ -110,14 +111,14 @@ func TestVerifyFindsDoublesInASample(t *testing.T) {
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 	s, _, err := w.verify(w.jsonl(path), verify.Options{DoublesOnly: true, Sample: 3, Seed: 1}, nil)
 	if err != nil || s.Checked != 3 || s.EndUsers > 3 || s.Requests != 1+s.EndUsers {
-		t.Errorf("a sample: %+v, %v", s, err)
+		t.Errorf("sample: %+v, %v", s, err)
 	}
 	if s, _, err := w.verify(w.jsonl(w.file("part.jsonl", orders(5)...)), verify.Options{DoublesOnly: true}, excerpt); err != nil || s.Checked != 5 || s.EndUsers != 5 {
-		t.Errorf("an excerpt: %+v, %v", s, err)
+		t.Errorf("excerpt: %+v, %v", s, err)
 	}
 }
 
-// TestVerifyReportsDoublesItCannotCheck: what could not be seen is said, and proves nothing.
+// TestVerifyReportsDoublesItCannotCheck requires that what could not be read is reported, and is not taken for a result.
 func TestVerifyReportsDoublesItCannotCheck(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -130,8 +131,8 @@ func TestVerifyReportsDoublesItCannotCheck(t *testing.T) {
 		"lists are forbidden":          {op: sandbox.ListConversations, status: 403, unlisted: 7},
 		"lists are forbidden, only":    {op: sandbox.ListConversations, status: 403, only: true, fails: true},
 		"lists are unauthorized":       {op: sandbox.ListConversations, status: 401, fails: true},
-		"lists are ill":                {op: sandbox.ListConversations, status: 500, only: true, unlisted: 7},
-		"messages are ill":             {op: sandbox.ListMessages, status: 500, only: true, unread: 1},
+		"lists fail":                   {op: sandbox.ListConversations, status: 500, only: true, unlisted: 7},
+		"messages fail":                {op: sandbox.ListMessages, status: 500, only: true, unread: 1},
 		"messages are forbidden, only": {op: sandbox.ListMessages, status: 403, only: true, unread: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +150,7 @@ func TestVerifyReportsDoublesItCannotCheck(t *testing.T) {
 	}
 }
 
-// TestVerifyResumesTheSearchForDoubles where it was stopped, and leaves the place of a whole comparison alone.
+// TestVerifyResumesTheSearchForDoubles resumes a search that was stopped. The mark of a full comparison must not change.
 func TestVerifyResumesTheSearchForDoubles(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
@@ -188,6 +189,6 @@ func TestVerifyResumesTheSearchForDoubles(t *testing.T) {
 	}
 	wantLines(t, found, "t-050 double ")
 	if m, err := store.VerifyMark(t.Context(), testSource); err != nil || m.After != "t-010" {
-		t.Errorf("the mark of the whole comparison is %+v, %v", m, errors.Join(err))
+		t.Errorf("the mark of the full comparison is %+v, %v", m, errors.Join(err))
 	}
 }

@@ -18,7 +18,7 @@ import (
 
 func skipping(c *importer.Config) { c.Empty = importer.EmptySkip }
 
-// TestEmptyChatsAreSkipped has chats in which nobody wrote anything: they are skipped, until somebody did or the configuration rejects them.
+// TestEmptyChatsAreSkipped has chats without a message. They are skipped until they have one, or until the configuration rejects them.
 func TestEmptyChatsAreSkipped(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -43,7 +43,7 @@ func TestEmptyChatsAreSkipped(t *testing.T) {
 		before := w.row("e-1")
 		check(checkpoint.Counts{AlreadyDone: 1, Skipped: 5}, five, w.mustRun(importer.OutcomeOK, w.jsonl(path), skipping))
 		if again := w.row("e-1"); again != before {
-			t.Errorf("an empty chat that is the same was written again: %+v, %+v", before, again)
+			t.Errorf("an unchanged empty chat was written again: %+v, %+v", before, again)
 		}
 		check(checkpoint.Counts{AlreadyDone: 1, Rejected: 5}, nil, w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil))
 		w.wantRow("e-3", checkpoint.Rejected, "no_messages")
@@ -60,11 +60,11 @@ func TestEmptyChatsAreSkipped(t *testing.T) {
 	})
 }
 
-// TestEmptyChatWithRepeatedID has an empty chat beside one with the same id that is not: the other is imported, whichever comes first.
+// TestEmptyChatWithRepeatedID has an empty chat and one with the same id that is not empty. The latter is imported, in any order.
 func TestEmptyChatWithRepeatedID(t *testing.T) {
 	t.Parallel()
 	empty, full := func(id string) string { return chat(id, fields{"messages": []any{}}) }, func(id string) string { return chat(id, nil) }
-	filler := func(n int) (lines []string) { // so that the two are not decided together
+	filler := func(n int) (lines []string) { // so that the two are not in one batch
 		for i := range n {
 			lines = append(lines, empty(fmt.Sprintf("f-%d", i)))
 		}
@@ -93,7 +93,7 @@ func TestEmptyChatWithRepeatedID(t *testing.T) {
 	}
 }
 
-// TestEmptyChatsInPlanAndVerify asks the plan, explain and verify about empty chats.
+// TestEmptyChatsInPlanAndVerify checks what plan, explain and verify report about empty chats.
 func TestEmptyChatsInPlanAndVerify(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
@@ -126,7 +126,7 @@ func TestEmptyChatsInPlanAndVerify(t *testing.T) {
 	}
 }
 
-// TestMostlySkipped warns of a source of which nothing is imported, and of no other.
+// TestMostlySkipped requires a warning about a source of which nearly nothing is imported, and about no other.
 func TestMostlySkipped(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -153,7 +153,7 @@ func TestMostlySkipped(t *testing.T) {
 	}
 }
 
-// TestForeignRecordsAreRejected imports what other programs export: nothing of it counts as open.
+// TestForeignRecordsAreRejected imports records of other programs, none of which counts as open.
 func TestForeignRecordsAreRejected(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {

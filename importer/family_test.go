@@ -13,7 +13,7 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// families are three people each, who share an identifier.
+// families are groups of three people who share an identifier.
 var families = map[string][]fields{
 	"a phone": {
 		{"external_id": "c-1", "email": "ann@example.org", "phone": "+4512345678", "name": "Ann"},
@@ -39,7 +39,7 @@ var families = map[string][]fields{
 
 var turns = [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}}
 
-// ofFamily are two transcripts of each member, all first ones before the second ones.
+// familyChats returns two transcripts of each member: first one of each, then a second one of each.
 func familyChats(members []fields, order []int) (lines []string) {
 	for _, round := range []string{"first", "second"} {
 		for _, n := range order {
@@ -49,8 +49,8 @@ func familyChats(members []fields, order []int) (lines []string) {
 	return lines
 }
 
-// wantFamily checks that there are three end-users, each with the two transcripts of one member, and that of the transcripts only those
-// whose end-user was created without an identifier say so.
+// wantFamily checks that there are three end-users, each with the two transcripts of one member, and that only transcripts whose end-user
+// was created without an identifier report that.
 func (w *world) wantFamily(created bool) {
 	w.Helper()
 	names := map[string]string{}
@@ -73,11 +73,12 @@ func (w *world) wantFamily(created bool) {
 		w.Errorf("%d partial errors say that an end-user lacks an identifier", noted)
 	}
 	if list := w.api.Duplicates(); len(list) != 0 {
-		w.Errorf("there are twice: %v", list)
+		w.Errorf("duplicates: %v", list)
 	}
 }
 
-// TestSharedIdentifiersDoNotMergePeople: people who share a weaker identifier are several people, whatever the order, in one run and in one run for each.
+// TestSharedIdentifiersDoNotMergePeople requires that people who share a weaker identifier get an end-user each, in any order, in one run
+// and in several.
 func TestSharedIdentifiersDoNotMergePeople(t *testing.T) {
 	t.Parallel()
 	for _, store := range stores {
@@ -109,7 +110,8 @@ func TestSharedIdentifiersDoNotMergePeople(t *testing.T) {
 	}
 }
 
-// TestSharedIdentifiersOfExistingEndUsers: somebody of it is in Dixa, and the checkpoint knows nobody, or only whose the phone is.
+// TestSharedIdentifiersOfExistingEndUsers has one of the people in Dixa. The checkpoint knows none of them, or the owner of some
+// identifiers.
 func TestSharedIdentifiersOfExistingEndUsers(t *testing.T) {
 	t.Parallel()
 	ann := sandbox.EndUser{ExternalID: "c-1", Email: "ann@example.org", PhoneNumber: "+4512345678", DisplayName: "Ann"}
@@ -118,12 +120,12 @@ func TestSharedIdentifiersOfExistingEndUsers(t *testing.T) {
 		"the phone":            {{Kind: checkpoint.Phone, Value: "+4512345678"}},
 		"the phone and the id": {{Kind: checkpoint.Phone, Value: "+4512345678"}, {Kind: checkpoint.ExternalID, Value: "c-1"}},
 	} {
-		for _, how := range []string{"", "preloaded", "who may not read one"} {
+		for _, how := range []string{"", "preloaded", "may not read one"} {
 			for _, order := range turns[2:5] {
 				t.Run(fmt.Sprint(name, " ", how, " ", order), func(t *testing.T) {
 					t.Parallel()
 					opts := sandbox.Options{UniqueExternalID: true}
-					if how == "who may not read one" {
+					if how == "may not read one" {
 						opts.Forbidden = map[sandbox.Operation]int{sandbox.GetEndUser: http.StatusForbidden}
 					}
 					w := setup(t, "sqlite", opts)
@@ -132,7 +134,7 @@ func TestSharedIdentifiersOfExistingEndUsers(t *testing.T) {
 					w.mustRun(importer.OutcomeOK, w.jsonl(w.file("f.jsonl", familyChats(families["a phone"], order)...)), func(c *importer.Config) { c.Preload = how == "preloaded" })
 					w.wantFamily(true)
 					if got := w.row("first-0").EndUserID; got != id {
-						t.Errorf("Ann is %s, want %s", got, id)
+						t.Errorf("the end-user of Ann is %s, want %s", got, id)
 					}
 				})
 			}
@@ -140,7 +142,7 @@ func TestSharedIdentifiersOfExistingEndUsers(t *testing.T) {
 	}
 }
 
-// knows has the checkpoint know whose identifiers are.
+// saveEndUser stores the identifiers of an end-user in the checkpoint.
 func (w *world) saveEndUser(id string, identifiers ...checkpoint.Identifier) {
 	w.Helper()
 	s := w.open()
@@ -150,7 +152,8 @@ func (w *world) saveEndUser(id string, identifiers ...checkpoint.Identifier) {
 	}
 }
 
-// TestSharedIdentifierAlone is the first one who comes with some, and nobody else after that.
+// TestSharedIdentifierAlone has an end-user with only a phone number. It belongs to the first person with that number and a stronger
+// identifier, and to nobody after that.
 func TestSharedIdentifierAlone(t *testing.T) {
 	t.Parallel()
 	for _, preload := range []bool{false, true} {
@@ -173,7 +176,7 @@ func TestSharedIdentifierAlone(t *testing.T) {
 	}
 }
 
-// TestRefusedSharedIdentifierIsLeftOut, which the person was not looked up by.
+// TestRefusedSharedIdentifierIsLeftOut has an identifier that is not looked up and that belongs to another end-user.
 func TestRefusedSharedIdentifierIsLeftOut(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -191,13 +194,13 @@ func TestRefusedSharedIdentifierIsLeftOut(t *testing.T) {
 			t.Errorf("%+v; Dixa has %d end-users, want %d", s.Counts, len(w.api.EndUsers()), 2*n)
 		}
 		if p := w.partialErrors("t-0"); len(p) != 1 || p[0].Kind != checkpoint.KindOther || !strings.Contains(p[0].Message, "without the email address") || strings.Contains(p[0].Message, "p0") {
-			t.Errorf("the partial errors are %+v", p)
+			t.Errorf("partial errors are %+v", p)
 		}
 	})
 }
 
-// TestIdentifierSharedByMany: many people who share a number are created together all the same, where nothing else keeps the machine busy. So it runs
-// alone.
+// TestIdentifierSharedByMany requires that people who share a number are created together. It is not parallel, because that depends on the
+// load of the machine.
 func TestIdentifierSharedByMany(t *testing.T) {
 	if slow {
 		t.Skip("how many are created together depends on the machine")
@@ -214,11 +217,11 @@ func TestIdentifierSharedByMany(t *testing.T) {
 		t.Errorf("%d requests created %d end-users", made, len(w.api.EndUsers()))
 	}
 	if each := float64(s.Counts.Requests) / n; each > 2.3 {
-		t.Errorf("%.3f requests for each transcript: %v", each, counts)
+		t.Errorf("%.3f requests per transcript: %v", each, counts)
 	}
 }
 
-// TestPlanCountsPeopleWithSharedIdentifiers counts as many people as the run creates.
+// TestPlanCountsPeopleWithSharedIdentifiers requires that a plan counts as many people as the run creates.
 func TestPlanCountsPeopleWithSharedIdentifiers(t *testing.T) {
 	t.Parallel()
 	for name, members := range families {
@@ -239,7 +242,8 @@ func TestPlanCountsPeopleWithSharedIdentifiers(t *testing.T) {
 	}
 }
 
-// TestReconcileOfPeopleMergedByEarlierVersions: what an earlier version imported for a whole family as Ann's is found there.
+// TestReconcileOfPeopleMergedByEarlierVersions requires that conversations are found which an earlier version imported under another
+// member's end-user.
 func TestReconcileOfPeopleMergedByEarlierVersions(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
@@ -248,6 +252,6 @@ func TestReconcileOfPeopleMergedByEarlierVersions(t *testing.T) {
 	w.url = setup(t, "sqlite", sandbox.Options{}).url
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("new.jsonl", familyChats(families["a phone"], turns[0])...)), func(c *importer.Config) { c.Reconcile = true })
 	if list := w.api.Duplicates(); len(list) != 0 || len(w.api.Conversations()) != 6 {
-		t.Errorf("%+v; Dixa has %d conversations, twice: %v", s.Counts, len(w.api.Conversations()), list)
+		t.Errorf("%+v; Dixa has %d conversations, duplicates: %v", s.Counts, len(w.api.Conversations()), list)
 	}
 }

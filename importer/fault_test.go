@@ -13,9 +13,9 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// What becomes of the answers to look-ups, imports and PATCHes that are lost, late or garbled is in answers_test.go, too.
+// answers_test.go has more tests of lost, late and garbled answers to look-ups, imports and PATCHes.
 
-// applied and unapplied are the ways in which a request can go wrong after and before it has had its effect.
+// applied and unapplied are the ways in which a request can fail after and before it takes effect.
 var (
 	unapplied = []sandbox.Fault{
 		{Kind: sandbox.ErrorBefore, Status: 500}, {Kind: sandbox.ErrorBefore, Status: 502}, {Kind: sandbox.ErrorBefore, Status: 503},
@@ -28,7 +28,7 @@ var (
 	}
 )
 
-// matrix has every fault at every operation, and how often.
+// faultMatrix returns every fault for every operation, the given number of times each.
 func faultMatrix(times int, kinds []sandbox.Fault, ops ...sandbox.Operation) []sandbox.Fault {
 	var all []sandbox.Fault
 	for _, op := range ops {
@@ -44,7 +44,7 @@ func faultName(f sandbox.Fault) string {
 	return fmt.Sprintf("%s %s %s", f.Operation, f.Kind, http.StatusText(f.Status))
 }
 
-// TestFailedCreationsAreRecovered: whatever became of the request, Dixa has the end-user once.
+// TestFailedCreationsAreRecovered requires that Dixa has the end-user once, however the creation fails.
 func TestFailedCreationsAreRecovered(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -59,7 +59,7 @@ func TestFailedCreationsAreRecovered(t *testing.T) {
 	})
 }
 
-// TestFailedSearchesAreRepeated: the conversation is found all the same, and nothing is sent again.
+// TestFailedSearchesAreRepeated requires that the conversation is found and nothing is sent again.
 func TestFailedSearchesAreRepeated(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -75,7 +75,7 @@ func TestFailedSearchesAreRepeated(t *testing.T) {
 	})
 }
 
-// TestLateAnswersDoubleNothing: look-ups and PATCHes whose answer is lost after the effect.
+// TestLateAnswersDoubleNothing loses answers to look-ups and PATCHes after they took effect.
 func TestLateAnswersDoubleNothing(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -91,7 +91,7 @@ func TestLateAnswersDoubleNothing(t *testing.T) {
 	})
 }
 
-// TestStormOf429s: they are waited for, never counted as attempts, and every step goes on after them.
+// TestStormOf429s requires that every step waits for 429s and continues, and that they never count as attempts.
 func TestStormOf429s(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -108,7 +108,7 @@ func TestStormOf429s(t *testing.T) {
 		s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), withNumbers)
 		w.wantFired("plain", "with Retry-After")
 		if s.Throttled != 8 || s.Counts.Imported != n {
-			t.Errorf("%d answers 429, counts %+v", s.Throttled, s.Counts)
+			t.Errorf("%d 429s, counts %+v", s.Throttled, s.Counts)
 		}
 		for i := range n {
 			w.wantWhole(fmt.Sprintf("t-%d", i), checkpoint.Complete)
@@ -120,7 +120,7 @@ func TestStormOf429s(t *testing.T) {
 	})
 }
 
-// TestDixaOutageIsWaitedOut: everything waits, nothing fails, and all is imported once when Dixa is back.
+// TestDixaOutageIsWaitedOut requires that everything waits, nothing fails, and all is imported once after the outage.
 func TestDixaOutageIsWaitedOut(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -149,7 +149,7 @@ func TestDixaOutageIsWaitedOut(t *testing.T) {
 				w.api.SetDown(0)
 			}
 		})
-		// As by default, a request is tried as often as it takes to suspect an outage.
+		// As by default, a request is tried often enough to suspect an outage.
 		client := w.client(func(c *dixa.Config) { c.MaxAttempts = 5 })
 		s := w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) { c.API = client })
 		if got := w.requests.Load(); got < o.to {
@@ -162,7 +162,7 @@ func TestDixaOutageIsWaitedOut(t *testing.T) {
 	})
 }
 
-// TestManyFaultsDoubleNothing: a fifth of all requests goes wrong, in every way.
+// TestManyFaultsDoubleNothing has a fifth of all requests fail, in every way.
 func TestManyFaultsDoubleNothing(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -195,13 +195,13 @@ func TestManyFaultsDoubleNothing(t *testing.T) {
 			t.Errorf("only these faults fired: %v", w.api.Fired())
 		}
 		if list := w.api.Duplicates(); len(list) != 0 {
-			t.Errorf("there are twice: %v", list)
+			t.Errorf("duplicates: %v", list)
 		}
 		w.wantTotals(n, 40)
 	})
 }
 
-// everyFault is every kind of fault, one of which happens to a request with the probability.
+// everyFault returns every kind of fault. Each request gets one of them with the given probability.
 func everyFault(probability float64) []sandbox.Fault {
 	kinds := slices.Concat(unapplied, applied, []sandbox.Fault{{Kind: sandbox.Throttle, Duration: 5 * time.Millisecond}})
 	for i := range kinds {

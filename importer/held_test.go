@@ -9,8 +9,8 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// TestEndUserReservedByAnotherRun: another run that is alive got no clear answer to the creation of an end-user. The
-// transcripts of that person are left to a later run, the others are imported.
+// TestEndUserReservedByAnotherRun has another live run that got no clear answer to the creation of an end-user. The transcripts of that
+// person are left to a later run; the rest are imported.
 func TestEndUserReservedByAnotherRun(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})

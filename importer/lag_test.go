@@ -11,7 +11,7 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// TestListLagIsLogged: once, and again when they lag for twice as long.
+// TestListLagIsLogged requires that the lag of lists is logged once, and again when it has doubled.
 func TestListLagIsLogged(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -26,7 +26,7 @@ func TestListLagIsLogged(t *testing.T) {
 			l.logLag()
 		}
 		if n := strings.Count(log.String(), "lists lag"); n != tt.want {
-			t.Errorf("%v: told %d times, want %d", tt.lags, n, tt.want)
+			t.Errorf("%v: logged %d times, want %d", tt.lags, n, tt.want)
 		}
 	}
 }

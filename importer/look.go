@@ -21,7 +21,7 @@ type searcher struct {
 	s        *session.Session
 	learning *learning     // what searches can see
 	known    conversations // contents of conversations
-	inDoubt  leaveInDoubt
+	inDoubt  doubtful
 }
 
 // conversations caches the contents of conversations.

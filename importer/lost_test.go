@@ -10,7 +10,7 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// lose puts an empty checkpoint in the place of the one that there is.
+// loseCheckpoint replaces the checkpoint with an empty one.
 func (w *world) loseCheckpoint() {
 	w.Helper()
 	w.url = "sqlite:" + w.TempDir() + "/empty.db"
@@ -26,7 +26,7 @@ func TestLostCheckpoint(t *testing.T) {
 	lines := chats(40)
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), nil)
 	w.loseCheckpoint()
-	// Others are new: whoever is created cannot be in Dixa, and says nothing about the rest.
+	// The others are new. An end-user that the run creates has nothing in Dixa, and proves nothing about the rest.
 	for i := range 20 {
 		lines = append(lines, chat(fmt.Sprintf("new-%d", i), nil))
 	}
@@ -57,7 +57,8 @@ func TestLostCheckpoint(t *testing.T) {
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 }
 
-// TestLostCheckpointStaysLostUntilReconciled: a run that looked for a part of the source only does not let others send the rest.
+// TestLostCheckpointStaysLostUntilReconciled requires that a run that searched for only a part of the source does not allow others to send
+// the rest.
 func TestLostCheckpointStaysLostUntilReconciled(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]bool{"after a run that noticed it": true, "at once": false} {
@@ -90,7 +91,7 @@ func TestLostCheckpointStaysLostUntilReconciled(t *testing.T) {
 	}
 }
 
-// TestCorrectionsAfterALostCheckpoint: the source holds the bad version only, so that no run over it finds the corrected one in Dixa.
+// TestCorrectionsAfterALostCheckpoint has a source with only the invalid version, so that no run over it finds the correction in Dixa.
 func TestCorrectionsAfterALostCheckpoint(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
@@ -110,7 +111,7 @@ func TestCorrectionsAfterALostCheckpoint(t *testing.T) {
 	}
 }
 
-// TestFirstRunSearchesDixa counts what it costs to find out that the checkpoint is not lost.
+// TestFirstRunSearchesDixa counts the requests that find out whether the checkpoint is lost.
 func TestFirstRunSearchesDixa(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -119,10 +120,10 @@ func TestFirstRunSearchesDixa(t *testing.T) {
 		change func(*importer.Config)
 		looks  int
 	}{
-		"everybody is new":         {},
-		"everybody is known":       {known: true, looks: 3},
+		"all are new":              {},
+		"all are known":            {known: true, looks: 3},
 		"everybody is listed":      {known: true, looks: 3, change: func(c *importer.Config) { c.Preload = true }},
-		"looking is not allowed":   {known: true, looks: 1, forbid: true},
+		"searching is forbidden":   {known: true, looks: 1, forbid: true},
 		"the second run":           {known: true, looks: 0, change: func(c *importer.Config) { c.Source = testSource }},
 		"one transcript at a time": {known: true, looks: 3, change: func(c *importer.Config) { c.Workers = 1 }},
 	} {
@@ -142,7 +143,7 @@ func TestFirstRunSearchesDixa(t *testing.T) {
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(7)...)), tt.change) // one of each
 			counts := w.api.Counts()
 			if counts[sandbox.ListConversations] != tt.looks || counts[sandbox.ListMessages] != 0 {
-				t.Errorf("requests are %v, want %d looks", counts, tt.looks)
+				t.Errorf("requests are %v, want %d searches", counts, tt.looks)
 			}
 		})
 	}

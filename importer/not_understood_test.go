@@ -14,8 +14,7 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// TestStopFailsNoTranscript: a run whose requests wait for their turn is stopped. That says nothing about the transcripts, whatever
-// they wait for and whoever keeps the rate.
+// TestStopFailsNoTranscript stops a run whose requests wait for the limiter. No transcript may fail, for any request and any limiter.
 func TestStopFailsNoTranscript(t *testing.T) {
 	t.Parallel()
 	for _, store := range stores {
@@ -52,7 +51,7 @@ func TestStopFailsNoTranscript(t *testing.T) {
 	}
 }
 
-// oddAPI answers one kind of request with an error that nobody knows, the first few times.
+// oddAPI answers the first few requests of one kind with an unknown error.
 type oddAPI struct {
 	importer.API
 	odd  func() error
@@ -87,7 +86,7 @@ func (a oddAPI) ImportConversation(ctx context.Context, in dixa.ConversationImpo
 	return a.API.ImportConversation(ctx, in, before)
 }
 
-// TestUnknownErrorIsNoRefusal: only an answer of Dixa says something about a transcript.
+// TestUnknownErrorFailsNoTranscript requires that a transcript fails only because of an answer from Dixa.
 func TestUnknownErrorFailsNoTranscript(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.FindEndUsers, sandbox.Import, sandbox.PatchAttributes} {
@@ -119,7 +118,7 @@ func TestUnknownErrorFailsNoTranscript(t *testing.T) {
 	}
 }
 
-// TestMissingOperationFailsNoTranscript: an address that answers 404 to everything says nothing about the customer who was asked for.
+// TestMissingOperationFailsNoTranscript has an API that answers 404 to everything, which says nothing about a customer.
 func TestMissingOperationFailsNoTranscript(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{404, 405, 410} {

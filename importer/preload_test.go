@@ -13,7 +13,7 @@ import (
 
 func preloading(c *importer.Config) { c.Attributes, c.Preload = orderNumber, true }
 
-// known puts customers into Dixa and returns their end-users by address.
+// addCustomers adds customers to Dixa and returns the ids of their end-users by address.
 func (w *world) addCustomers(addresses ...string) map[string]string {
 	ids := map[string]string{}
 	for _, a := range addresses {
@@ -22,7 +22,7 @@ func (w *world) addCustomers(addresses ...string) map[string]string {
 	return ids
 }
 
-// TestPreloadSavesLookUps: half of the customers are in Dixa, and nobody is looked up.
+// TestPreloadSavesLookUps has half of the customers in Dixa. None is looked up.
 func TestPreloadSavesLookUps(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -35,7 +35,7 @@ func TestPreloadSavesLookUps(t *testing.T) {
 		w.addCustomers(addresses...)
 		s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", customers(n, persons)...)), preloading)
 		if each := float64(s.Counts.Requests) / n; each > 2.05 {
-			t.Errorf("%.3f requests for each transcript: %v", each, w.api.Counts())
+			t.Errorf("%.3f requests per transcript: %v", each, w.api.Counts())
 		}
 		if found := w.api.Counts()[sandbox.FindEndUsers]; found != 0 {
 			t.Errorf("%d look-ups", found)
@@ -55,7 +55,7 @@ func TestRefusedPreloadFallsBackToLookUps(t *testing.T) {
 			w.wantFired("list_end_users:error_before")
 			w.wantTotals(30, 10)
 			if n := strings.Count(w.logs.String(), "looked up one by one"); n != 1 {
-				t.Errorf("the log says so %d times", n)
+				t.Errorf("the log reports it %d times", n)
 			}
 			if found := w.api.Counts()[sandbox.FindEndUsers]; found != 10 {
 				t.Errorf("%d look-ups, want 10", found)
@@ -64,7 +64,7 @@ func TestRefusedPreloadFallsBackToLookUps(t *testing.T) {
 	}
 }
 
-// TestPreloadReadsEveryPage: a list that breaks off in the middle tells who is there, and not who is not.
+// TestPreloadReadsEveryPage requires that an interrupted list shows who is in Dixa, and not who is missing.
 func TestPreloadReadsEveryPage(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -73,7 +73,7 @@ func TestPreloadReadsEveryPage(t *testing.T) {
 		lookUp int
 	}{
 		{"too many at once", sandbox.Fault{Kind: sandbox.ErrorBefore, Status: http.StatusBadRequest, Nth: 1}, 0},
-		{"broken off", sandbox.Fault{Kind: sandbox.ErrorBefore, Status: http.StatusForbidden, Nth: 3}, 15},
+		{"interrupted", sandbox.Fault{Kind: sandbox.ErrorBefore, Status: http.StatusForbidden, Nth: 3}, 15},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -93,7 +93,7 @@ func TestPreloadReadsEveryPage(t *testing.T) {
 	}
 }
 
-// TestPreloadMatchesLookUps are found by what identifies them, however it is written in Dixa, and by nothing else.
+// TestPreloadMatchesLookUps requires that end-users are found by their identifiers, in any spelling, and by nothing else.
 func TestPreloadMatchesLookUps(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
@@ -113,15 +113,14 @@ func TestPreloadMatchesLookUps(t *testing.T) {
 		}
 	}
 	if got := w.row("t-4").EndUserID; got == byMail {
-		t.Error("an external id was taken for an address")
+		t.Error("an external id was used as an address")
 	}
 	if found := w.api.Counts()[sandbox.FindEndUsers]; found != 1 {
 		t.Errorf("%d look-ups, want one: two end-users have that external id", found)
 	}
 }
 
-// TestOutdatedPreload: Dixa refuses to create somebody whom the list did not have, and does not know somebody whom
-// it had.
+// TestOutdatedPreload has an end-user that was created after the list was read, and one that was deleted.
 func TestOutdatedPreload(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
@@ -152,7 +151,7 @@ func TestOutdatedPreload(t *testing.T) {
 	}
 }
 
-// TestPreloadWithReconcile: what a listed end-user has in Dixa already is found, for a checkpoint that was lost.
+// TestPreloadWithReconcile requires that the conversations of a listed end-user are found after the checkpoint was lost.
 func TestPreloadWithReconcile(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})

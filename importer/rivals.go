@@ -14,13 +14,13 @@ import (
 )
 
 // doubtful holds the transcripts in doubt that this run searches for, with the content that was sent; nil if that is not known.
-type leaveInDoubt struct {
+type doubtful struct {
 	mu   sync.Mutex
 	sent map[string]*source.Transcript
 }
 
 // enter adds a transcript, and returns a function that removes it.
-func (d *leaveInDoubt) enter(t *task) (leave func()) {
+func (d *doubtful) enter(t *task) (leave func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.sent == nil {
@@ -37,7 +37,7 @@ func (d *leaveInDoubt) enter(t *task) (leave func()) {
 	}
 }
 
-func (d *leaveInDoubt) get(key string) (sent *source.Transcript, is bool) {
+func (d *doubtful) get(key string) (sent *source.Transcript, is bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	sent, is = d.sent[key]
