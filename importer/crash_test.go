@@ -15,19 +15,19 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// crash is a way of a transcript through its steps during which the process is killed.
+// crash is a path of a transcript through its steps during which the process is killed.
 type crash struct {
-	calls   []string // of the store, at which it is killed, before and after
+	calls   []string // store calls before and after which it is killed
 	lines   []string // default: family
 	opts    sandbox.Options
-	arrange func(w *world, path string) // what comes before
+	arrange func(w *world, path string) // prepares the world
 	retry   *importer.Selection         // of the child
-	repair  func(*world)                // what changes before the next run
+	repair  func(*world)                // changes the world before the next run
 	outcome importer.Outcome            // of the next run; default ok
 	want    func(w *world, after bool)  // default: wantFamily
 }
 
-// family are three transcripts of two end-users, one of them with an attribute.
+// family has three transcripts of two end-users, one of them with an attribute.
 var family = []string{
 	chat("t-1", fields{"end_user": fields{"external_id": "c-1", "email": "ann@example.org"}, "attributes": fields{"order_number": "1234"}}),
 	chat("t-2", fields{"end_user": fields{"email": "ann@example.org"}}),
@@ -45,7 +45,7 @@ func wantFamily(w *world, _ bool) {
 	w.wantTotals(3, 2)
 }
 
-// wantSame checks that Dixa has a transcript once, closed and whole, and that the checkpoint knows it as that.
+// wantWhole checks that Dixa has a transcript once, closed and complete, and that the checkpoint agrees.
 func (w *world) wantWhole(id string, status checkpoint.Status) {
 	w.Helper()
 	c, row := w.wantOnce(id), w.wantRow(id, status, "")
@@ -57,7 +57,7 @@ func (w *world) wantWhole(id string, status checkpoint.Status) {
 	}
 }
 
-// wantTotals checks that there is nothing else in Dixa, and that no run that ended left anything in the middle.
+// wantTotals checks that Dixa has nothing else, and that completed runs left nothing unfinished.
 func (w *world) wantTotals(conversations, users int) {
 	w.Helper()
 	if n := len(w.api.Conversations()); n != conversations {
@@ -96,7 +96,7 @@ func wantOne(status checkpoint.Status) func(*world, bool) {
 	}
 }
 
-// wantAfter checks a status that the transcript has for good once it is recorded; before that, it is imported by the next run.
+// wantAfter checks a status that is final once it is recorded. Before that, the next run imports the transcript.
 func wantAfter(status checkpoint.Status, code string, conversations, users int) func(*world, bool) {
 	return func(w *world, after bool) {
 		w.Helper()
@@ -122,11 +122,11 @@ func faults(list ...sandbox.Fault) sandbox.Options { return sandbox.Options{Faul
 
 var withReason = fields{"attributes": fields{"order_number": "1", "contact_reason": []string{"payment", "no such option"}}}
 
-// crashes have every write of the protocol before and after which a process can die.
+// crashes cover every write of the protocol before and after which a process can die.
 var crashes = []crash{
 	{calls: []string{"Bind", "StartRun", "Claim", "ReserveEndUsers", "create", "SaveEndUsers", "write:send", "import", "write:found", "write:finish", "FinishRun"},
 		opts: sandbox.Options{EndUserLag: 30 * time.Millisecond, ListLag: 20 * time.Millisecond}},
-	{calls: []string{"ReserveEndUsers", "create"}, lines: oneLine, want: wantOne(checkpoint.Complete)}, // known by nothing that is unique in Dixa
+	{calls: []string{"ReserveEndUsers", "create"}, lines: oneLine, want: wantOne(checkpoint.Complete)}, // its identifiers are not unique in Dixa
 	{calls: []string{"write:send_again"}, lines: oneLine, want: wantOne(checkpoint.Complete),
 		opts: faults(sandbox.Fault{Operation: sandbox.Import, Kind: sandbox.Throttle, Times: 1})},
 	{calls: []string{"write:unsent"}, want: wantOne(checkpoint.Partial),
@@ -181,7 +181,7 @@ var crashes = []crash{
 		opts:    faults(sandbox.Fault{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422, Times: 1}),
 		arrange: func(w *world, path string) { w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withNumbers) },
 		want: func(w *world, after bool) {
-			if after { // it has begun anew, and a run goes on with it
+			if after { // the retry has started, and a run continues it
 				wantOne(checkpoint.Complete)(w, after)
 			} else {
 				w.wantRow("t-1", checkpoint.Failed, "refused")
@@ -194,7 +194,7 @@ var crashes = []crash{
 			w.api.Forbid(sandbox.ListConversations, 0)
 		},
 		want: func(w *world, after bool) {
-			if after { // a person has asked to look again
+			if after { // a person has requested another search
 				wantOne(checkpoint.Complete)(w, after)
 			} else {
 				w.wantRow("t-1", checkpoint.InDoubt, "unreadable")
@@ -202,13 +202,13 @@ var crashes = []crash{
 		}},
 }
 
-// numbered are attributes whose names are the same on both sides.
+// numbered are attributes with the same name in the transcripts and in Dixa.
 var numbered = []string{"order_number", "contact_reason"}
 
 func withNumbers(c *importer.Config) { c.Attributes = mappings(numbered) }
 
-// TestKillAtEveryWrite: a process that is killed right before or right after any write of the checkpoint has neither lost
-// nor doubled anything when the next run has ended.
+// TestKillAtEveryWrite requires that a process killed right before or after any write of the checkpoint has lost and doubled nothing once
+// the next run has ended.
 func TestKillAtEveryWrite(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -261,7 +261,7 @@ func (h halt) String() string {
 	return "before " + h.Call
 }
 
-// buries lets the lease of a dead child be over, as 30 s would.
+// expireChild ends the lease of a dead child, as 30 s would.
 func (w *world) expireChild(c *child) {
 	w.Helper()
 	if id := c.run.Load(); id != 0 {
@@ -269,8 +269,8 @@ func (w *world) expireChild(c *child) {
 	}
 }
 
-// TestKillAtEveryRequest: likewise, when a request has arrived and has no effect, and when it has had its effect and the
-// answer is about to leave.
+// TestKillAtEveryRequest kills the process when a request has arrived without effect, and when it has taken effect and the answer is about
+// to leave.
 func TestKillAtEveryRequest(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -315,8 +315,8 @@ func TestKillAtEveryRequest(t *testing.T) {
 	})
 }
 
-// TestKillOneOfSeveralProcesses: of three processes that share a source, one is killed in the middle; the others do its work, too,
-// and end only when all is done.
+// TestKillOneOfSeveralProcesses kills one of three processes that share a source. The others do its work, too, and end only when all is
+// done.
 func TestKillOneOfSeveralProcesses(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -326,7 +326,7 @@ func TestKillOneOfSeveralProcesses(t *testing.T) {
 	reached, dead := make(chan struct{}), make(chan struct{})
 	w.onNth(sandbox.Import, n/2, func(http.ResponseWriter, func(http.ResponseWriter)) {
 		close(reached)
-		<-dead // its client may be the victim or not
+		<-dead // its client may be the victim
 	})
 	began := make(chan struct{})
 	first := sync.OnceFunc(func() { close(began) })
@@ -336,7 +336,7 @@ func TestKillOneOfSeveralProcesses(t *testing.T) {
 		}
 	})
 	children := []*child{w.spawn(path, nil)}
-	<-began // so that the victim has done something when it dies
+	<-began // so that the victim has done some work before it dies
 	children = append(children, w.spawn(path, nil), w.spawn(path, nil))
 	<-reached
 	children[0].kill()
@@ -350,7 +350,7 @@ func TestKillOneOfSeveralProcesses(t *testing.T) {
 		t.Errorf("the survivors imported %d of %d transcripts", imported, n)
 	}
 	if list := w.api.Duplicates(); len(list) != 0 {
-		t.Errorf("there are twice: %v", list)
+		t.Errorf("duplicates: %v", list)
 	}
 	w.wantTotals(n, 7)
 }

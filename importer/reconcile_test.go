@@ -13,7 +13,7 @@ import (
 	"dixa-import/source"
 )
 
-// lostAnswer makes the answer to the first import get lost; after says whether the import took effect.
+// lostAnswer loses the answer to the first import; after says whether the import took effect.
 func lostAnswer(after bool) sandbox.Fault {
 	f := sandbox.Fault{Operation: sandbox.Import, Kind: sandbox.DropBefore, Times: 1}
 	if after {
@@ -22,7 +22,7 @@ func lostAnswer(after bool) sandbox.Fault {
 	return f
 }
 
-// leftSending makes a run that is stopped in the moment after its import took effect (or not) and before it knows.
+// leaveSending performs a run that is stopped after its import took effect (or did not), before it gets the answer.
 func leaveSending(w *world, path string, after bool) {
 	w.Helper()
 	w.api.SetFaults([]sandbox.Fault{lostAnswer(after)})
@@ -34,7 +34,7 @@ func leaveSending(w *world, path string, after bool) {
 	w.api.SetFaults(nil)
 }
 
-// mustRunStopping makes a run that is told to stop when its first import arrives.
+// mustRunStopping performs a run that is stopped when its first import arrives.
 func (w *world) mustRunStopping(reader source.Reader) importer.Summary {
 	w.Helper()
 	store := w.open()
@@ -66,7 +66,7 @@ func TestDoubtsOfAStoppedRunAreReconciled(t *testing.T) {
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 			w.wantOnce("t-1")
 			if row := w.wantRow("t-1", checkpoint.Complete, ""); after != (row.Attempts == 1) {
-				t.Errorf("took effect %v, and %d imports were sent", after, row.Attempts)
+				t.Errorf("took effect %v: %d imports were sent", after, row.Attempts)
 			}
 		})
 	}
@@ -125,8 +125,8 @@ func TestAdoptedConversationThatIsNotClosed(t *testing.T) {
 	}
 }
 
-// TestSearchReadsEveryPageAndChannel: the conversation is found among hundreds, some of them of other channels, and of sources
-// and ids that look alike.
+// TestSearchReadsEveryPageAndChannel has the conversation among hundreds, some of them of other channels, and of sources and ids that look
+// similar.
 func TestSearchReadsEveryPageAndChannel(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{PageLimit: 40, ListLag: 30 * time.Millisecond})
@@ -152,7 +152,7 @@ func TestSearchReadsEveryPageAndChannel(t *testing.T) {
 	}
 }
 
-// TestConversationRecordedMeanwhileIsKept: the summary, the log and the row tell of both.
+// TestConversationRecordedMeanwhileIsKept requires that the summary, the log and the row report both conversations.
 func TestConversationRecordedMeanwhileIsKept(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -176,10 +176,10 @@ func TestConversationRecordedMeanwhileIsKept(t *testing.T) {
 		}
 		both := fmt.Sprintf("Dixa has two conversations of this transcript: %d and %d", earlier, w.wantOnce("t-1").ID)
 		if p := w.partialErrors("t-1"); len(p) != 1 || p[0].Kind != checkpoint.KindDuplicate || p[0].Message != both {
-			t.Errorf("partial errors are %+v, not %s", p, both)
+			t.Errorf("partial errors are %+v, want %s", p, both)
 		}
 		if log := w.logs.String(); !strings.Contains(log, fmt.Sprintf("transcript=t-1 status=partial problem=duplicate conversation=%d", earlier)) {
-			t.Error("the log does not tell of the duplicate")
+			t.Error("the log does not report the duplicate")
 		}
 	})
 }
@@ -207,7 +207,7 @@ func TestTwoConversationsOfOneTranscript(t *testing.T) {
 	}
 }
 
-// TestDoubtsLeftToAPerson: never sent again silently.
+// TestDoubtsLeftToAPerson requires that they are not sent again.
 func TestDoubtsLeftToAPerson(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -252,7 +252,7 @@ func TestFailedSearchesDoNotCount(t *testing.T) {
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", chat("t-1", nil))
 	leaveSending(w, path, true)
-	// Three attempts make a look fail; the list answers only after that many looks as would have sufficed to send it again.
+	// A search fails after three attempts. The list works only after as many searches as would prove that the transcript is not there.
 	w.api.SetFaults([]sandbox.Fault{{Operation: sandbox.ListConversations, Kind: sandbox.ErrorBefore, Times: 12}})
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	w.wantFired("list_conversations:error_before")
@@ -278,8 +278,8 @@ func TestReconcileImportsNothingTwice(t *testing.T) {
 	})
 }
 
-// TestTwoRunsShareASource: two processes read the same file at once; each transcript is imported by one of them, and both
-// end only when all is done.
+// TestTwoRunsShareASource has two processes that read the same file. One of them imports each transcript, and both end only when all are
+// done.
 func TestTwoRunsShareASource(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})

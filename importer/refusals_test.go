@@ -15,7 +15,7 @@ import (
 	"dixa-import/importer/verify"
 )
 
-// ordered are n chats of customers of their own, each with an order number, of which those in sick hold a text that a firewall objects to.
+// chatsWithBlocked returns n chats with an order number, each of another customer. Those in blocked have a text that a firewall blocks.
 func chatsWithBlocked(n int, blocked ...int) []string {
 	lines := make([]string, n)
 	for i := range lines {
@@ -33,13 +33,13 @@ func chatsWithBlocked(n int, blocked ...int) []string {
 	return lines
 }
 
-// firewall answers requests of an operation that hold <script> as a web application firewall does.
+// firewall answers requests of an operation that contain <script> as a web application firewall does.
 func firewall(op sandbox.Operation, status int) sandbox.Fault {
 	return sandbox.Fault{Operation: op, Kind: sandbox.HTMLBody, Status: status, Match: sandbox.MatchText("<script>")}
 }
 
-// TestFirewallBlocksOneRecord: that one fails, or keeps its conversation without attributes; the others are imported, and a retry
-// imports it when the firewall lets it through.
+// TestFirewallBlocksOneRecord requires that this record fails, or its conversation has no attributes, and that the rest are imported. A
+// retry imports it once the firewall lets it pass.
 func TestFirewallBlocksOneRecord(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -65,7 +65,7 @@ func TestFirewallBlocksOneRecord(t *testing.T) {
 			fault.Kind, fault.Message = sandbox.ErrorBefore, "Forbidden"
 		}
 		faults := []sandbox.Fault{fault}
-		if s.op == sandbox.CreateEndUser { // those of many, too
+		if s.op == sandbox.CreateEndUser { // batch creations, too
 			fault.Operation, fault.Name = sandbox.CreateEndUsers, "many"
 			faults = append(faults, fault)
 		}
@@ -95,7 +95,7 @@ func TestFirewallBlocksOneRecord(t *testing.T) {
 	})
 }
 
-// TestRevokedTokenFailsNoTranscript: 64 workers are refused at once, and one question about the token answers for all of them.
+// TestRevokedTokenFailsNoTranscript has 64 workers refused at once. One check of the token must serve them all.
 func TestRevokedTokenFailsNoTranscript(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.Import, sandbox.FindEndUsers, sandbox.PatchAttributes} {
@@ -121,7 +121,7 @@ func TestRevokedTokenFailsNoTranscript(t *testing.T) {
 					t.Errorf("%+v, error %v", s.Counts, err)
 				}
 				if n := w.api.Counts()[sandbox.GetOrganization]; mayAsk && n > 4 {
-					t.Errorf("%d questions about the token", n)
+					t.Errorf("%d checks of the token", n)
 				}
 				w.onOperation(nil)
 				w.api.SetToken(before)
@@ -132,7 +132,7 @@ func TestRevokedTokenFailsNoTranscript(t *testing.T) {
 	}
 }
 
-// TestRefusalWithoutTokenCheck: nothing is known, so nothing is final.
+// TestRefusalWithoutTokenCheck requires that nothing is final if the token cannot be checked.
 func TestRefusalWithoutTokenCheck(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.Import, sandbox.FindEndUsers, sandbox.PatchAttributes} {
@@ -159,7 +159,8 @@ func TestRefusalWithoutTokenCheck(t *testing.T) {
 	}
 }
 
-// TestManyRefusalsInARowStopTheRun: nobody is failed for what everybody gets. Where only attributes are refused, all are imported.
+// TestManyRefusalsInARowStopTheRun requires that no transcript fails for a refusal that all get. If only attributes are refused, all are
+// imported.
 func TestManyRefusalsInARowStopTheRun(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -191,14 +192,13 @@ func TestManyRefusalsInARowStopTheRun(t *testing.T) {
 	}
 }
 
-// TestBlockedTextsDoNotStopTheRun: an answer that repeats what a customer said is not what Dixa says by itself, and one record that is
-// answered in Dixa's own words is only one record.
+// TestBlockedTextsDoNotStopTheRun has answers that only quote the text of a customer, and documented answers to a single record.
 func TestBlockedTextsDoNotStopTheRun(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		message, code string
 		retry         bool
-		reason        dixa.Reason // that is recorded for advice
+		reason        dixa.Reason // stored for the advice to the user
 	}{
 		{"Invalid input for Message: agent does not exist", "refused", false, dixa.ReasonUnknown},
 		{"cannot take 'Unsupported ConversationChannel' in", "refused", false, dixa.ReasonUnknown},
@@ -226,7 +226,7 @@ func TestBlockedTextsDoNotStopTheRun(t *testing.T) {
 	}
 }
 
-// TestWrongAgentStopsTheRun: nothing is failed, and all go back to pending.
+// TestWrongAgentStopsTheRun requires that no transcript fails and all become pending again.
 func TestWrongAgentStopsTheRun(t *testing.T) {
 	t.Parallel()
 	for _, message := range []string{"Agent does not exist", "Unsupported ConversationChannel"} {
@@ -247,7 +247,7 @@ func TestWrongAgentStopsTheRun(t *testing.T) {
 	}
 }
 
-// TestRefusedCustomerWithManyChats count as one: they wait for no verdict about the others, and stop nothing.
+// TestRefusedCustomerWithManyChats requires that the chats of one customer count as one refusal, so that they do not stop the run.
 func TestRefusedCustomerWithManyChats(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{firewall(sandbox.FindEndUsers, http.StatusForbidden)}})
@@ -261,7 +261,7 @@ func TestRefusedCustomerWithManyChats(t *testing.T) {
 	}
 }
 
-// TestRevokedTokenKeepsDoubts: whether a transcript arrived is looked for by the next run, not by a person.
+// TestRevokedTokenKeepsDoubts requires that the next run searches for transcripts in doubt; no person has to.
 func TestRevokedTokenKeepsDoubts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.DropAfter, Times: 1}}})
@@ -282,7 +282,7 @@ func TestRevokedTokenKeepsDoubts(t *testing.T) {
 	w.wantOnce("t-0")
 }
 
-// TestFailingOperationRests: one operation always fails, and everything else is well. What needs it is left to the next run.
+// TestFailingOperationRests has one operation that always fails while the others work. What needs it is left to the next run.
 func TestFailingOperationRests(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -311,7 +311,7 @@ func TestFailingOperationRests(t *testing.T) {
 		}
 		got := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), quick)
 		if sent := w.api.Counts()[s.op]; sent > s.most {
-			t.Errorf("%d requests of the sick operation", sent)
+			t.Errorf("%d requests of the failing operation", sent)
 		}
 		if len(got.Rests) != 1 || got.Rests[0].Left == 0 || !strings.Contains(w.logs.String(), "an operation of Dixa kept failing while others succeeded") {
 			t.Errorf("rests are %+v", got.Rests)
@@ -324,7 +324,7 @@ func TestFailingOperationRests(t *testing.T) {
 			t.Errorf("%d conversations, counts %+v", len(w.api.Conversations()), got.Counts)
 		}
 		w.api.SetFaults(nil)
-		if s.fault.Status == 404 { // the first ones may have been about their conversations
+		if s.fault.Status == 404 { // the first 404s may have been about their conversations
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{}, quick))
 		}
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), quick)
@@ -337,7 +337,7 @@ func TestFailingOperationRests(t *testing.T) {
 	})
 }
 
-// TestFailingBatchCreationFallsBackToSingle: the creation of many at once never gets an answer, that of one does.
+// TestFailingBatchCreationFallsBackToSingle has a batch creation that never gets an answer, and a single one that does.
 func TestFailingBatchCreationFallsBackToSingle(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []sandbox.FaultKind{sandbox.ErrorBefore, sandbox.ErrorAfter, sandbox.DropBefore} {
@@ -353,7 +353,7 @@ func TestFailingBatchCreationFallsBackToSingle(t *testing.T) {
 	}
 }
 
-// TestDoubtsWhileListsFail: what may have arrived is left to the next run, which looks again; the others are imported.
+// TestDoubtsWhileListsFail requires that transcripts in doubt are left to the next run, and that the rest are imported.
 func TestDoubtsWhileListsFail(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -380,13 +380,13 @@ func TestDoubtsWhileListsFail(t *testing.T) {
 	}
 }
 
-// TestUnreadableAttributeDefinitions stop nothing where the configuration has the attributes' UUIDs.
+// TestUnreadableAttributeDefinitions requires that they do not stop a run whose configuration has the attributes' UUIDs.
 func TestUnreadableAttributeDefinitions(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.ListAttributes, Kind: sandbox.ErrorBefore}}})
 	path := w.file("c.jsonl", withOrder)
 	if _, err := w.run(w.jsonl(path), withOrders); err == nil {
-		t.Error("a name is used that could not be resolved")
+		t.Error("an unresolved name was used")
 	}
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) {
 		c.Attributes = []importer.AttributeMapping{{Name: "order", Attribute: sandbox.OrderNumberID}}
@@ -396,14 +396,14 @@ func TestUnreadableAttributeDefinitions(t *testing.T) {
 	}
 }
 
-// TestOneUnreadableConversation is a difference of that one.
+// TestOneUnreadableConversation requires that verify reports it as a difference of that transcript.
 func TestOneUnreadableConversation(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.GetConversation, sandbox.ListMessages} {
 		w := setup(t, "sqlite", sandbox.Options{})
 		path := w.file("c.jsonl", chatsWithBlocked(30)...)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
-		id := fmt.Sprint(w.wantOnce("t-9").ID) // the last in the order of ids
+		id := fmt.Sprint(w.wantOnce("t-9").ID) // the last by id
 		w.api.SetFaults([]sandbox.Fault{{Operation: op, Kind: sandbox.ErrorBefore, Status: 403, Message: "Forbidden", Match: sandbox.MatchText(id)}})
 		s, _, err := w.verify(w.jsonl(path), verify.Options{}, func(c *importer.Config) { c.Workers = 1 })
 		if err != nil || s.Checked != 30 || s.Differing != 1 || s.Kinds[verify.DiffUnreadable] != 1 {

@@ -20,14 +20,14 @@ func retrying(sel importer.Selection, change func(*importer.Config)) func(*impor
 	}
 }
 
-// TestRetrySetsMissingAttributes: exactly one PATCH for each, and no import.
+// TestRetrySetsMissingAttributes requires exactly one PATCH for each transcript, and no import.
 func TestRetrySetsMissingAttributes(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
 		const n = 50
 		lines := make([]string, n)
-		for i := range lines { // "lost" is deactivated: Dixa refuses it, or rather we do
+		for i := range lines { // "lost" is deactivated, so the run refuses it
 			lines[i] = chat(fmt.Sprintf("t-%d", i), fields{"attributes": fields{"order": "1", "reason": []string{"delivery", "lost"}}})
 		}
 		path := w.file("c.jsonl", lines...)
@@ -75,7 +75,7 @@ func TestRetrySendsFailedTranscripts(t *testing.T) {
 		w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
 		s := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Codes: []string{"no_such_code"}}, nil))
 		if s.Counts.Read != 0 {
-			t.Errorf("a code that nothing has: %+v", s.Counts)
+			t.Errorf("a code without transcripts: %+v", s.Counts)
 		}
 		s = w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Statuses: []checkpoint.Status{checkpoint.Failed}, Codes: []string{"refused"}}, nil))
 		if s.Counts.Read != 4 || s.Counts.Imported != 4 || len(w.api.Conversations()) != 10 || len(w.api.Duplicates()) != 0 {
@@ -84,7 +84,7 @@ func TestRetrySendsFailedTranscripts(t *testing.T) {
 	})
 }
 
-// TestRetrySkipsReopenedChats: they are not sent, whatever became of them, and imported once they are closed.
+// TestRetrySkipsReopenedChats requires that reopened chats are not sent, whatever their status, and are imported once they are closed.
 func TestRetrySkipsReopenedChats(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422, Times: 1}}})
@@ -102,7 +102,8 @@ func TestRetrySkipsReopenedChats(t *testing.T) {
 	w.wantOnce("t-1")
 }
 
-// TestDoubtAboutReopenedChat: what did not arrive is not sent before it is closed, what did is adopted.
+// TestDoubtAboutReopenedChat requires that a chat that did not arrive is not sent before it is closed, and that one that did arrive is
+// adopted.
 func TestDoubtAboutReopenedChat(t *testing.T) {
 	t.Parallel()
 	for _, arrived := range []bool{false, true} {
@@ -126,7 +127,7 @@ func TestDoubtAboutReopenedChat(t *testing.T) {
 	}
 }
 
-// doubtful leaves transcript t-1 to a person: its import took effect or not, and messages may not be read.
+// leaveInDoubt leaves transcript t-1 in doubt: its import took effect or not, and messages may not be read.
 func leaveInDoubt(t *testing.T, store string, arrived bool) (w *world, path string) {
 	t.Helper()
 	w = setup(t, store, sandbox.Options{})
@@ -169,7 +170,7 @@ func TestRetryAppliesDecisions(t *testing.T) {
 			t.Parallel()
 			w, path := leaveInDoubt(t, store, true)
 			if _, err := w.run(w.jsonl(path), retrying(importer.Selection{IDs: ids, Decision: importer.Adopt, Conversation: 1}, withOrders)); err == nil {
-				t.Error("a conversation that is not there was adopted")
+				t.Error("a conversation that does not exist was adopted")
 			}
 			w.wantRow("t-1", checkpoint.InDoubt, "unreadable")
 			id := w.wantOnce("t-1").ID
@@ -182,17 +183,17 @@ func TestRetryAppliesDecisions(t *testing.T) {
 			t.Parallel()
 			w, path := leaveInDoubt(t, store, true)
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("b.jsonl", chat("b", nil), chat("c", fields{"attributes": fields{"order": "1"}}))), withOrders)
-			for _, config := range []func(*importer.Config){withOrders, nil} { // without attributes one write finds and finishes it
+			for _, config := range []func(*importer.Config){withOrders, nil} { // without attributes, one write records and finishes it
 				for _, other := range []string{"b", "c"} {
 					before := len(w.logs.String())
 					adopt := retrying(importer.Selection{IDs: ids, Decision: importer.Adopt, Conversation: w.row(other).ConversationID}, config)
 					s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), adopt)
 					if s.Counts.InDoubt != 1 || s.Counts.Read != 1 || s.Causes["conversation_taken"] != 1 {
-						t.Errorf("the summary says %+v, %v", s.Counts, s.Causes)
+						t.Errorf("the summary: %+v, %v", s.Counts, s.Causes)
 					}
 					row := w.wantRow("t-1", checkpoint.InDoubt, "conversation_taken")
 					if want := fmt.Sprintf(`conversation %d belongs to transcript "%s" already`, w.row(other).ConversationID, other); !strings.HasPrefix(row.Error, want) {
-						t.Errorf("the row says %s, not %s", row.Error, want)
+						t.Errorf("the row has %q, want %q", row.Error, want)
 					}
 					if log := w.logs.String()[before:]; !strings.Contains(log, "transcript=t-1 status=in_doubt code=conversation_taken error="+strconv.Quote(row.Error)) {
 						t.Errorf("the log does not say that it is in doubt, and why: %s", log)
@@ -205,7 +206,7 @@ func TestRetryAppliesDecisions(t *testing.T) {
 			w, path := leaveInDoubt(t, store, true)
 			s := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{}, withOrders))
 			if s.Counts.Read != 0 {
-				t.Errorf("a doubt was retried without being named: %+v", s.Counts)
+				t.Errorf("a doubt was retried although it was not selected: %+v", s.Counts)
 			}
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Statuses: []checkpoint.Status{checkpoint.InDoubt}}, withOrders))
 			w.wantRow("t-1", checkpoint.Complete, "")

@@ -25,11 +25,11 @@ import (
 var (
 	stormDuration    = flag.Duration("storm.duration", 12*time.Second, "how long TestStorm rages")
 	stormKills       = flag.Int64("storm.kills", 0, "rage until so many processes were killed, instead of for storm.duration")
-	stormSeed        = flag.Uint64("storm.seed", 0, "what decides about kills and faults; 0: a new one each time")
+	stormSeed        = flag.Uint64("storm.seed", 0, "seed of kills and faults; 0: random")
 	stormTranscripts = flag.Int("storm.transcripts", 250, "how many transcripts TestStorm imports")
 )
 
-// storm kills, freezes and restarts whatever takes part in an import.
+// storm kills, suspends and restarts the processes of an import.
 type storm struct {
 	*world
 	path                        string
@@ -42,7 +42,7 @@ type storm struct {
 	restarting                      sync.Mutex
 
 	mu      sync.Mutex
-	waiting map[chan struct{}]int64 // closed when so many requests have arrived
+	waiting map[chan struct{}]int64 // closed when this many requests have arrived
 }
 
 // The times of the processes in a storm. A doubt lasts a little longer than all of them together.
@@ -52,8 +52,8 @@ const (
 	stormWindow  = time.Second
 )
 
-// TestStorm: processes are killed and put to sleep at random moments while every twentieth request goes wrong and the
-// database crashes; at the end every transcript and every person is in Dixa once.
+// TestStorm kills and suspends processes at random times, while every twentieth request fails and the database crashes. In the end,
+// every transcript and every person must be in Dixa once.
 //
 //	go test ./importer -run Storm -storm.kills 1000 -storm.transcripts 5000 -storm.seed 1 -timeout 1h -v
 func TestStorm(t *testing.T) {
@@ -81,7 +81,7 @@ func TestStorm(t *testing.T) {
 
 func newStorm(t *testing.T, store string, seed uint64, changes ...func(*sandbox.Options)) *storm {
 	t.Helper()
-	// Dixa is so slow that the work lasts for as long as the kills do.
+	// Dixa is so slow that the import lasts as long as the kills.
 	latency := min(3*time.Millisecond+time.Duration(float64(*stormKills)/float64(*stormTranscripts)*float64(450*time.Millisecond)), 400*time.Millisecond)
 	opts := sandbox.Options{Seed: seed, Faults: everyFault(0.05), ListLag: 200 * time.Millisecond, EndUserLag: 100 * time.Millisecond,
 		Latency: latency, Jitter: latency / 2}
@@ -125,7 +125,7 @@ func newStorm(t *testing.T, store string, seed uint64, changes ...func(*sandbox.
 	return s
 }
 
-// arrived wakes those who wait for the n-th request.
+// arrived wakes the goroutines that wait for the n-th request.
 func (s *storm) arrived(n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,7 +137,7 @@ func (s *storm) arrived(n int64) {
 	}
 }
 
-// requestsLater returns a channel that is closed when so many more requests have arrived.
+// requestsLater returns a channel that is closed after n more requests have arrived.
 func (s *storm) requestsLater(n int64) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,7 +146,7 @@ func (s *storm) requestsLater(n int64) <-chan struct{} {
 	return woken
 }
 
-// rage has one process after the other run until it is killed.
+// killLoop starts one process after the other and kills it.
 func (s *storm) killLoop(random *rand.Rand) {
 	for s.over.Err() == nil {
 		c := s.spawn(s.path, func(spec *childSpec) {
@@ -173,7 +173,7 @@ func (s *storm) killLoop(random *rand.Rand) {
 	}
 }
 
-// live lets a process be for a while: for a number of requests, so that the kills are spread over the work, or for a time.
+// letRun lets a process run: for a number of requests, so that the kills are spread over the import, or for a time.
 func (s *storm) letRun(c *child, random *rand.Rand) {
 	share := int64(8)
 	if *stormKills > 0 { // a transcript takes a little more than two requests
@@ -181,7 +181,7 @@ func (s *storm) letRun(c *child, random *rand.Rand) {
 	}
 	later := s.requestsLater(1 + random.Int64N(2*share*int64(s.slots)))
 	patience := time.Duration(random.Int64N(int64(700 * time.Millisecond)))
-	if random.IntN(12) == 0 { // long enough for doubts to be settled
+	if random.IntN(12) == 0 { // long enough to settle doubts
 		patience, later = patience+stormTimeout+stormWindow+2*stormSettle, nil
 	}
 	timer := time.NewTimer(patience)
@@ -194,8 +194,7 @@ func (s *storm) letRun(c *child, random *rand.Rand) {
 	}
 }
 
-// freeze puts a process to sleep and wakes it, in half of the cases after its lease has ended. It says whether the process
-// was there to be put to sleep.
+// freeze suspends a process and wakes it, in half of the cases after its lease has ended. It reports whether the process was still alive.
 func (s *storm) freeze(c *child, random *rand.Rand) bool {
 	c.signal(syscall.SIGSTOP)
 	select {
@@ -217,7 +216,7 @@ func (s *storm) freeze(c *child, random *rand.Rand) bool {
 	return true
 }
 
-// crashDatabase has the database crash now and then.
+// crashDatabase crashes the database from time to time.
 func (s *storm) crashDatabase(kills int64) {
 	every := int64(6)
 	if *stormKills > 0 {
@@ -232,7 +231,7 @@ func (s *storm) crashDatabase(kills int64) {
 	s.restarts.Add(1)
 }
 
-// bury lets the lease of a run be over, also while the database starts.
+// expireLease ends the lease of a run, even while the database starts.
 func (s *storm) expireLease(run int64) {
 	if s.cluster == nil || run == 0 {
 		return
@@ -265,7 +264,7 @@ func (s *storm) tryExpireLease(run int64) error {
 	return err
 }
 
-// calm lets a run without faults come to its end, and counts.
+// finalRun performs a run without faults, and counts the results.
 func (s *storm) finalRun() {
 	s.Helper()
 	if s.kills.Load() == 0 || s.cluster != nil && s.restarts.Load() == 0 {
@@ -276,7 +275,7 @@ func (s *storm) finalRun() {
 		fired += n
 	}
 	if fired == 0 {
-		s.Error("no request went wrong")
+		s.Error("no request failed")
 	}
 	raged, done := s.requests.Load(), len(s.api.Conversations())
 	s.api.SetFaults(nil)
@@ -290,7 +289,7 @@ func (s *storm) finalRun() {
 	failed := importer.Selection{Statuses: []checkpoint.Status{checkpoint.Failed, checkpoint.InDoubt}}
 	s.mustRun(importer.OutcomeOK, s.jsonl(s.path), retrying(failed, calmly))
 	for _, twice := range s.api.Duplicates() {
-		s.Errorf("%s is there %d times: %v", twice.ExternalID, len(twice.Conversations), twice.Conversations)
+		s.Errorf("%s has %d conversations: %v", twice.ExternalID, len(twice.Conversations), twice.Conversations)
 	}
 	there := map[string]sandbox.Conversation{}
 	for _, c := range s.api.Conversations() {

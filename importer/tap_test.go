@@ -9,10 +9,10 @@ import (
 	"dixa-import/dixa/sandbox"
 )
 
-// tap stands between a client and the sandbox, which serve asks.
+// tap intercepts requests to the sandbox; serve forwards one.
 type tap func(op sandbox.Operation, rw http.ResponseWriter, serve func(http.ResponseWriter))
 
-// operationOf names a request of an import.
+// operationOf returns the operation of a request.
 func operationOf(r *http.Request) sandbox.Operation {
 	switch path := strings.TrimPrefix(r.URL.Path, "/v1"); {
 	case r.Method == http.MethodPatch:
@@ -39,7 +39,7 @@ func operationOf(r *http.Request) sandbox.Operation {
 	return sandbox.Unknown
 }
 
-// onNth has the n-th request of an operation handled by do, and all others by the sandbox.
+// onNth handles the n-th request of an operation with do, and all others with the sandbox.
 func (w *world) onNth(op sandbox.Operation, n int64, do func(rw http.ResponseWriter, serve func(http.ResponseWriter))) {
 	var met atomic.Int64
 	f := tap(func(got sandbox.Operation, rw http.ResponseWriter, serve func(http.ResponseWriter)) {
@@ -52,7 +52,7 @@ func (w *world) onNth(op sandbox.Operation, n int64, do func(rw http.ResponseWri
 	w.tap.Store(&f)
 }
 
-// answering calls before when an answer is about to leave: what the request does, it has done by then.
+// hookedWriter calls before when an answer is about to leave, after the request took effect.
 type hookedWriter struct {
 	http.ResponseWriter
 	before func()

@@ -16,7 +16,7 @@ import (
 	"dixa-import/source"
 )
 
-// verify makes a comparison and returns the differences as lines.
+// verify runs a comparison and returns the differences as lines.
 func (w *world) verify(reader source.Reader, opts verify.Options, change func(*importer.Config)) (verify.Verification, []string, error) {
 	w.Helper()
 	var lines []string
@@ -51,7 +51,7 @@ func wantLines(t *testing.T, got []string, want ...string) {
 	}
 }
 
-// orders are n transcripts with an attribute.
+// orders returns n transcripts with an attribute.
 func orders(n int) []string {
 	lines := make([]string, n)
 	for i := range lines {
@@ -68,7 +68,7 @@ func TestVerifyFindsDifferences(t *testing.T) {
 		path := w.file("c.jsonl", orders(20)...)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 		if s, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil); err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 20 || lines != nil {
-			t.Fatalf("what was just imported differs: %+v, %v, %v", s, lines, err)
+			t.Fatalf("right after the import: %+v, %v, %v", s, lines, err)
 		}
 		id := func(n int) int64 { return w.wantOnce(fmt.Sprintf("t-%03d", n)).ID }
 		for what, done := range map[string]bool{
@@ -82,7 +82,7 @@ func TestVerifyFindsDifferences(t *testing.T) {
 			"it is assigned to nobody":  w.api.Assign(id(12), ""),
 		} {
 			if !done {
-				t.Fatalf("%s: it could not be made so", what)
+				t.Fatalf("%s: could not be changed", what)
 			}
 		}
 		s, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil)
@@ -119,7 +119,7 @@ func TestVerifyFindsChangesInDixa(t *testing.T) {
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	imported := w.wantOnce("t-1")
 	w.api.DeleteConversation(imported.ID)
-	// The same conversation with everything about its messages wrong.
+	// The same conversation with wrong messages in every respect.
 	changed := imported
 	changed.ID, changed.Direction, changed.CreatedAt = 0, "Outbound", imported.CreatedAt.AddDate(0, 0, 1)
 	changed.RequesterID = w.api.AddEndUser(sandbox.EndUser{ExternalID: "stranger"})
@@ -156,12 +156,12 @@ func TestVerifyFindsChangesInDixa(t *testing.T) {
 		}
 		w.file("c.jsonl", chat("t-1", fields{"closed_at": nil}))
 		if s, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil); err != nil || s.NotHeld != 1 || lines != nil {
-			t.Errorf("when it is open again: %+v, %v, %v", s, lines, err)
+			t.Errorf("reopened: %+v, %v, %v", s, lines, err)
 		}
 	})
 }
 
-// conversationIs makes the checkpoint believe that a transcript is another conversation.
+// setConversation sets the conversation of a transcript in the checkpoint.
 func (w *world) setConversation(id string, conversation int64) {
 	w.Helper()
 	w.sql(fmt.Sprintf("update dixa_import.transcripts set conversation_id = %d where transcript_id = '%s'", conversation, id))
@@ -187,7 +187,7 @@ func TestVerifyComparesAttributes(t *testing.T) {
 	w.file("c.jsonl", orders(2)[0], chat("t-001", fields{"attributes": fields{"order": "7"}, "end_user": fields{"external_id": "c-1"}}))
 	s, lines, err := w.verify(w.jsonl(path), verify.Options{Report: func(d verify.Differing) {
 		if detail := d.Differences[0].Detail; detail != "this attribute has another value; the record has changed since its import" {
-			t.Errorf("it says %q", detail)
+			t.Errorf("the detail is %q", detail)
 		}
 	}}, nil)
 	if err != nil || s.Differing != 1 || s.Kinds[verify.DiffAttribute] != 1 {
@@ -251,11 +251,11 @@ func TestVerifyResumes(t *testing.T) {
 				break
 			}
 			if s.Outcome != importer.OutcomeStopped || s.Reason != "that is enough" {
-				t.Fatalf("a part ended so: %+v", s)
+				t.Fatalf("a part ended with %+v", s)
 			}
 		}
 		if parts < 2 || len(met) != 60 {
-			t.Errorf("%d parts met %d transcripts", parts, len(met))
+			t.Errorf("%d parts compared %d transcripts", parts, len(met))
 		}
 		for id, n := range met {
 			if n != 1 {
@@ -265,7 +265,7 @@ func TestVerifyResumes(t *testing.T) {
 		s := w.open()
 		defer func() { _ = s.Close() }()
 		if m, err := s.VerifyMark(t.Context(), testSource); err != nil || m != (checkpoint.VerifyMark{}) {
-			t.Errorf("a mark is left after the end: %+v, %v", m, err)
+			t.Errorf("a mark is left after the last part: %+v, %v", m, err)
 		}
 	})
 }

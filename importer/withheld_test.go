@@ -15,7 +15,7 @@ import (
 	"dixa-import/importer/verify"
 )
 
-// told is a chat of a customer whose texts nobody else has, at a time of its own.
+// uniqueChat returns a chat whose texts and time no other chat has.
 func uniqueChat(id, customer string, minute int) string {
 	at := func(second int) string { return fmt.Sprintf("2026-11-19T08:%02d:%02dZ", minute, second) }
 	return chat(id, fields{"created_at": at(0), "closed_at": at(30), "end_user": fields{"external_id": customer}, "messages": []any{
@@ -23,7 +23,7 @@ func uniqueChat(id, customer string, minute int) string {
 		fields{"role": "bot", "text": "This is **" + id + "**.", "format": "markdown", "created_at": at(3)}}})
 }
 
-// like is a conversation of the same end-user as another one, in which change makes a difference.
+// addSimilar adds a conversation like c to Dixa, with the change, and returns its id.
 func (w *world) addSimilar(c sandbox.Conversation, change func(*sandbox.Conversation)) int64 {
 	c.ID, c.ExternalID = 0, ""
 	messages := c.Messages
@@ -38,7 +38,7 @@ func (w *world) addSimilar(c sandbox.Conversation, change func(*sandbox.Conversa
 	return w.api.AddConversation(c)
 }
 
-// later moves a conversation and its messages in time.
+// shifted returns a change that moves a conversation and its messages in time.
 func shifted(d time.Duration) func(*sandbox.Conversation) {
 	return func(c *sandbox.Conversation) {
 		c.CreatedAt = c.CreatedAt.Add(d)
@@ -48,15 +48,15 @@ func shifted(d time.Duration) func(*sandbox.Conversation) {
 	}
 }
 
-// TestDoubtsWithoutExternalIDs: content decides, and a person about what it leaves open. The conversation that the transcript t-1
-// is to have is in Dixa or is not; what else there is differs.
+// TestDoubtsWithoutExternalIDs requires that the content decides, and a person if it is not conclusive. The conversation of transcript t-1
+// is in Dixa or not; the other conversations vary.
 func TestDoubtsWithoutExternalIDs(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type doubted struct {
 		*world
 		lines   []string
-		arrived sandbox.Conversation // as it is, or would be, in Dixa
+		arrived sandbox.Conversation // as it is or would be in Dixa
 	}
 	for _, tc := range []struct {
 		name    string
@@ -70,14 +70,14 @@ func TestDoubtsWithoutExternalIDs(t *testing.T) {
 	}{
 		{name: "it arrived", arrived: true, status: checkpoint.Complete, sent: 1},
 		{name: "it did not", status: checkpoint.Complete, sent: 2},
-		{name: "it arrived, and its messages come late", arrived: true, opts: sandbox.Options{MessageLag: 900 * time.Millisecond},
+		{name: "it arrived, and its messages lag", arrived: true, opts: sandbox.Options{MessageLag: 900 * time.Millisecond},
 			status: checkpoint.Complete, sent: 1},
 		{name: "it arrived, and the list lags", arrived: true, opts: sandbox.Options{ListLag: 850 * time.Millisecond}, status: checkpoint.Complete, sent: 1},
 		{name: "it arrived, beside chats at other times", arrived: true, status: checkpoint.Complete, sent: 1, arrange: func(d *doubted) {
 			d.addSimilar(d.arrived, shifted(time.Hour))
 			d.addSimilar(d.arrived, shifted(-time.Minute))
 		}},
-		{name: "it did not, and there are chats at other times", status: checkpoint.Complete, sent: 2, arrange: func(d *doubted) {
+		{name: "it did not, beside chats at other times", status: checkpoint.Complete, sent: 2, arrange: func(d *doubted) {
 			d.addSimilar(d.arrived, shifted(time.Hour))
 			d.addSimilar(d.arrived, shifted(-time.Minute))
 		}},
@@ -102,10 +102,10 @@ func TestDoubtsWithoutExternalIDs(t *testing.T) {
 			d.addSimilar(d.arrived, func(c *sandbox.Conversation) { c.Messages = c.Messages[:1] })
 		}},
 		{name: "times are rounded", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) { d.addSimilar(d.arrived, shifted(-300*time.Millisecond)) }},
-		{name: "the conversation's time is another", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) {
+		{name: "the conversation has another time", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) {
 			d.addSimilar(d.arrived, func(c *sandbox.Conversation) { c.CreatedAt = c.CreatedAt.Add(24 * time.Hour) })
 		}},
-		{name: "somebody wrote in it", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) {
+		{name: "an agent wrote in it", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) {
 			d.api.DeleteConversation(d.arrived.ID)
 			d.addSimilar(d.arrived, func(c *sandbox.Conversation) {
 				c.Messages = append(c.Messages, sandbox.Message{Text: "Hi", CreatedAt: time.Now()})
@@ -114,7 +114,7 @@ func TestDoubtsWithoutExternalIDs(t *testing.T) {
 		{name: "the record was edited", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, says: "cannot be compared", arrange: func(d *doubted) {
 			d.lines[0] = uniqueChat("t-1", "c-1", 9)
 		}},
-		{name: "the record was written in another way", arrived: true, status: checkpoint.Complete, sent: 1, arrange: func(d *doubted) {
+		{name: "the record has another spelling", arrived: true, status: checkpoint.Complete, sent: 1, arrange: func(d *doubted) {
 			d.lines[0] = strings.Replace(d.lines[0], "{", "{ ", 1)
 		}},
 		{name: "the record is gone", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) { d.lines = d.lines[1:] }},
@@ -144,7 +144,7 @@ func TestDoubtsWithoutExternalIDs(t *testing.T) {
 				t.Errorf("there are %d conversations", n)
 			}
 			if !strings.Contains(row.Error, tc.says) || strings.Contains(row.Error, "dixa-import") {
-				t.Errorf("it says %q", row.Error)
+				t.Errorf("the reason is %q", row.Error)
 			}
 			d.wantRow("t-2", checkpoint.Complete, "")
 			imports := 0
@@ -160,13 +160,13 @@ func TestDoubtsWithoutExternalIDs(t *testing.T) {
 	}
 }
 
-// TestDoubtsAboutIdenticalTranscripts: two transcripts of one customer with the same content cannot be told apart by it.
+// TestDoubtsAboutIdenticalTranscripts has two transcripts of one customer that their content does not distinguish.
 func TestDoubtsAboutIdenticalTranscripts(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, tc := range []struct {
 		name    string
-		arrived []bool // of t-0 and the following
+		arrived []bool // of t-0, t-1 and so on
 		want    []checkpoint.Status
 		between func(*world)
 	}{
@@ -232,12 +232,13 @@ func TestDoubtsAboutIdenticalTranscripts(t *testing.T) {
 	}
 }
 
-// twin is one of several chats of one customer that differ in their ids alone.
+// twin returns one of several chats of one customer that differ only in their ids.
 func twin(i int) string {
 	return strings.Replace(uniqueChat("t-x", "c-1", 0), `"id":"t-x"`, fmt.Sprintf(`"id":"t-%d"`, i), 1)
 }
 
-// TestListLagLongerThanSettle: what the list does not show yet is not sent again, and what never arrived is.
+// TestListLagLongerThanSettle requires that a transcript which the list does not show yet is not sent again, and that one which never
+// arrived is.
 func TestListLagLongerThanSettle(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -250,7 +251,7 @@ func TestListLagLongerThanSettle(t *testing.T) {
 			} {
 				t.Run(fmt.Sprint(name, withheld), func(t *testing.T) {
 					t.Parallel()
-					// A look is made 700 ms after the sending, and another one 60 ms later: the list shows nothing yet.
+					// The searches 700 ms and 760 ms after the import see nothing in the list.
 					w := setup(t, store, sandbox.Options{NoExternalIDs: withheld, ListLag: 1500 * time.Millisecond, Faults: faults})
 					var lines []string
 					for i := range 20 {
@@ -258,10 +259,10 @@ func TestListLagLongerThanSettle(t *testing.T) {
 					}
 					s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), nil)
 					if n := len(w.api.Conversations()); n != 20 || len(w.api.Duplicates()) != 0 || s.Counts.Imported != 20 {
-						t.Errorf("%d conversations, doubled are %v, %+v", n, w.api.Duplicates(), s.Counts)
+						t.Errorf("%d conversations, duplicates %v, %+v", n, w.api.Duplicates(), s.Counts)
 					}
 					if log := w.logs.String(); strings.Count(log, "lists lag") == 0 || !strings.Contains(log, "take_about") {
-						t.Error("the log does not say so")
+						t.Error("the log does not report it")
 					}
 				})
 			}
@@ -269,7 +270,7 @@ func TestListLagLongerThanSettle(t *testing.T) {
 	})
 }
 
-// TestFactsAreLearned: once for an organisation, kept for the next runs, and corrected by what later ones see.
+// TestFactsAreLearned requires that facts are found out once for an organisation, kept for later runs, and corrected by what those see.
 func TestFactsAreLearned(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -288,28 +289,28 @@ func TestFactsAreLearned(t *testing.T) {
 			}
 			return f
 		}
-		run(func(c *importer.Config) { c.Settle = time.Second }) // so that there is the time for it
+		run(func(c *importer.Config) { c.Settle = time.Second }) // so that there is time for it
 		f := facts()
 		if f.ExternalIDs != checkpoint.IDsWithheld || f.ListLag == nil || *f.ListLag < 5*time.Millisecond || *f.ListLag > 2*time.Second {
-			t.Fatalf("learnt is %+v", f)
+			t.Fatalf("facts are %+v", f)
 		}
 		before := w.api.Counts()
 		run(nil)
 		counts := w.api.Counts()
 		if counts[sandbox.ListMessages] != before[sandbox.ListMessages] || counts[sandbox.ListConversations] != before[sandbox.ListConversations] {
-			t.Errorf("what is known was asked again: %v, then %v", before, counts)
+			t.Errorf("known facts were checked again: %v, then %v", before, counts)
 		}
-		w.api.WithholdExternalIDs(false) // Dixa begins to return them
+		w.api.WithholdExternalIDs(false) // Dixa starts to return them
 		w.api.SetFaults([]sandbox.Fault{lostAnswer(true)})
 		run(nil)
 		if f := facts(); f.ExternalIDs != checkpoint.IDsReturned {
-			t.Errorf("learnt is %+v", f)
+			t.Errorf("facts are %+v", f)
 		}
-		w.api.WithholdExternalIDs(true) // and ceases to
+		w.api.WithholdExternalIDs(true) // and stops
 		w.api.SetFaults([]sandbox.Fault{lostAnswer(true)})
 		run(nil)
 		if f := facts(); f.ExternalIDs != checkpoint.IDsWithheld {
-			t.Errorf("learnt is %+v", f)
+			t.Errorf("facts are %+v", f)
 		}
 		for i := range n {
 			w.wantOnce(fmt.Sprint("t-", i))
@@ -318,7 +319,7 @@ func TestFactsAreLearned(t *testing.T) {
 	})
 }
 
-// TestFactsCannotBeLearned: a token that may not read does not keep a run from its end.
+// TestRunCompletesWithoutFacts has a token that may not read what the facts require.
 func TestRunCompletesWithoutFacts(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.ListConversations, sandbox.ListMessages} {
@@ -328,7 +329,7 @@ func TestRunCompletesWithoutFacts(t *testing.T) {
 				w := setup(t, "sqlite", sandbox.Options{NoExternalIDs: true, Forbidden: map[sandbox.Operation]int{op: 403}, Faults: []sandbox.Fault{lostAnswer(after)}})
 				s, err := w.run(w.jsonl(w.file("c.jsonl", uniqueChat("t-0", "c-0", 0), uniqueChat("t-1", "c-1", 1), uniqueChat("t-2", "c-2", 2))), nil)
 				unreadable := int64(1)
-				if op == sandbox.ListMessages && !after { // there is no candidate
+				if op == sandbox.ListMessages && !after { // no candidate
 					unreadable = 0
 				}
 				if err != nil || s.Counts.InDoubt != unreadable || s.Causes["unreadable"] != unreadable || len(w.api.Duplicates()) != 0 || len(w.api.Conversations()) < 2 {
@@ -339,7 +340,7 @@ func TestRunCompletesWithoutFacts(t *testing.T) {
 	}
 }
 
-// TestReconcileWithoutExternalIDs: the checkpoint is lost, and content tells what is there.
+// TestReconcileWithoutExternalIDs requires that the content shows what is in Dixa after the checkpoint was lost.
 func TestReconcileWithoutExternalIDs(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -356,7 +357,7 @@ func TestReconcileWithoutExternalIDs(t *testing.T) {
 		lines = append(lines, uniqueChat("new", "c-0", 40))
 		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", append(lines, twins...)...)), func(c *importer.Config) { c.Reconcile = true })
 		if len(w.api.Conversations()) != 33 || len(w.api.Duplicates()) != 0 || s.Counts.Imported != 30 || s.Counts.InDoubt != 3 {
-			t.Errorf("%d conversations, %d doubled, %+v", len(w.api.Conversations()), len(w.api.Duplicates()), s.Counts)
+			t.Errorf("%d conversations, %d duplicates, %+v", len(w.api.Conversations()), len(w.api.Duplicates()), s.Counts)
 		}
 		for _, id := range []string{"t-4", "t-100", "t-101"} {
 			w.wantRow(id, checkpoint.InDoubt, "ambiguous")
@@ -368,8 +369,8 @@ func TestReconcileWithoutExternalIDs(t *testing.T) {
 	})
 }
 
-// TestReconcileChatsOfOneCustomer: the conversation that has a transcript's whole content is that transcript, though others of the
-// same customer and time are like it: a bot that was tried out, a clock that counts days, texts that repeat.
+// TestReconcileChatsOfOneCustomer requires that a conversation with the whole content of a transcript is that transcript, although others
+// of the same customer and time resemble it: trial chats, times rounded to days, repeated texts.
 func TestReconcileChatsOfOneCustomer(t *testing.T) {
 	t.Parallel()
 	at := func(id string, texts ...string) string {
@@ -383,7 +384,7 @@ func TestReconcileChatsOfOneCustomer(t *testing.T) {
 		"other texts at the same times":   {at("t-0", "alpha", "one"), at("t-1", "beta", "two"), at("t-2", "gamma", "three")},
 		"one text in common":              {at("t-0", "Hello", "one"), at("t-1", "Hello", "two"), at("t-2", "Hello", "three")},
 		"one is the beginning of another": {at("t-0", "Hello"), at("t-1", "Hello", "How can I help?"), at("t-2", "Hello", "How can I help?", "Thanks")},
-		"the same words in another form":  {at("t-0", "Hello!", "one"), at("t-1", "hello", "one"), at("t-2", "HELLO?", "one")},
+		"the same words in another case":  {at("t-0", "Hello!", "one"), at("t-1", "hello", "one"), at("t-2", "HELLO?", "one")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -397,14 +398,15 @@ func TestReconcileChatsOfOneCustomer(t *testing.T) {
 			}
 			for _, id := range []string{"t-0", "t-1", "t-2"} {
 				if row := w.wantRow(id, checkpoint.Complete, ""); row.ConversationID != w.wantOnce(id).ID {
-					t.Errorf("%s has the conversation of another one", id)
+					t.Errorf("%s has the conversation of another transcript", id)
 				}
 			}
 		})
 	}
 }
 
-// TestReconcileOneOfTwoIdenticalTranscripts: one of two was there before the checkpoint was lost. Which one cannot be said, and none is doubled.
+// TestReconcileOneOfTwoIdenticalTranscripts has one of two in Dixa before the checkpoint is lost. It cannot be known which one, and neither
+// may be doubled.
 func TestReconcileOneOfTwoIdenticalTranscripts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{NoExternalIDs: true})
@@ -416,7 +418,7 @@ func TestReconcileOneOfTwoIdenticalTranscripts(t *testing.T) {
 	}
 }
 
-// TestVerifyWithoutExternalIDs matches messages by what they are.
+// TestVerifyWithoutExternalIDs requires that messages are matched by content.
 func TestVerifyWithoutExternalIDs(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{NoExternalIDs: true})
@@ -428,7 +430,7 @@ func TestVerifyWithoutExternalIDs(t *testing.T) {
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	plain := func(c *importer.Config) { c.Attributes = nil }
 	if s, got, err := w.verify(w.jsonl(path), verify.Options{}, plain); err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 6 || got != nil {
-		t.Fatalf("what was just imported differs: %+v, %v, %v", s, got, err)
+		t.Fatalf("right after the import: %+v, %v, %v", s, got, err)
 	}
 	id := func(n int) int64 { return w.wantOnce(fmt.Sprint("t-", n)).ID }
 	w.api.SwapTexts(id(1), 0, 1)
@@ -447,7 +449,7 @@ func TestVerifyWithoutExternalIDs(t *testing.T) {
 		"t-5 message_missing bot/t-5:2")
 }
 
-// TestLookUpLagDoublesNoEndUser: nobody is created a second time while look-ups do not show who was.
+// TestLookUpLagDoublesNoEndUser requires that no end-user is created twice while look-ups do not show new ones.
 func TestLookUpLagDoublesNoEndUser(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -465,7 +467,7 @@ func TestLookUpLagDoublesNoEndUser(t *testing.T) {
 	}
 }
 
-// TestListsThatShowNothing prove nothing: nothing is sent again because of them.
+// TestEmptyListsProveNothing requires that nothing is sent again because of them.
 func TestEmptyListsProveNothing(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{true, false} {
@@ -478,8 +480,8 @@ func TestEmptyListsProveNothing(t *testing.T) {
 	}
 }
 
-// TestDoubtsOfKilledRun: the run that could have learnt is gone, and the next one has nothing but doubts. What the first one
-// imported right before tells how long lists lag.
+// TestDoubtsOfKilledRun has a killed run that could have learnt facts, and a next run with only a transcript in doubt. The earlier imports
+// must show it how long lists lag.
 func TestDoubtsOfKilledRun(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -512,7 +514,7 @@ func TestDoubtsOfKilledRun(t *testing.T) {
 	})
 }
 
-// TestDoubtWithoutFacts does not wait for what no other transcript will teach.
+// TestDoubtWithoutFacts requires that a run does not wait for facts if no other transcript can provide them.
 func TestDoubtWithoutFacts(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{true, false} {
@@ -524,16 +526,16 @@ func TestDoubtWithoutFacts(t *testing.T) {
 	}
 }
 
-// TestStopEndsTheWaitForFacts: a run that is told to stop does not wait for lists.
+// TestStopEndsTheWaitForFacts requires that a stopped run does not wait for lists.
 func TestStopEndsTheWaitForFacts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{ListLag: time.Hour, Faults: []sandbox.Fault{lostAnswer(true)}})
 	im := w.importer(w.jsonl(w.file("c.jsonl", uniqueChat("t-0", "c-0", 0), uniqueChat("t-1", "c-1", 1))), func(c *importer.Config) { c.Settle, c.LearnPatience = time.Hour, time.Hour })
-	looked := sync.OnceFunc(func() { im.Stop("test") })
+	stop := sync.OnceFunc(func() { im.Stop("test") })
 	var lists atomic.Int64
 	w.onOperation(func(op sandbox.Operation) {
-		if op == sandbox.ListConversations && lists.Add(1) == 2 { // by the one that follows, and by the doubt
-			looked()
+		if op == sandbox.ListConversations && lists.Add(1) == 2 { // by the follower and by the doubt
+			stop()
 		}
 	})
 	s, err := im.Run(t.Context())
