@@ -299,13 +299,13 @@ func TestUnsetAttributesAreLeftToTheNextRun(t *testing.T) {
 
 func TestUnknownAttributesAreConfigErrors(t *testing.T) {
 	t.Parallel()
-	twice := append(sandbox.DefaultAttributes(), sandbox.Attribute{ID: "cccccccc-0000-4000-8000-000000000001", Identifier: "order_2", Label: "Order number"})
+	attributes := append(sandbox.DefaultAttributes(), sandbox.Attribute{ID: "cccccccc-0000-4000-8000-000000000001", Identifier: "order_2", Label: "Order number"})
 	for name, want := range map[string]string{
 		"no_such_thing": "has no attribute", "old_channel": "archived", "location": "contacts", "Order number": "2 active attributes",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := setup(t, "sqlite", sandbox.Options{Attributes: twice})
+			w := setup(t, "sqlite", sandbox.Options{Attributes: attributes})
 			s, err := w.run(w.jsonl(w.file("c.jsonl", withOrder)), func(c *importer.Config) {
 				c.Attributes = []importer.AttributeMapping{{Name: "order", Attribute: name}}
 			})

@@ -31,7 +31,7 @@ import (
 	"dixa-import/source"
 )
 
-var benchTranscripts = flag.Int("bench.transcripts", 2000, "transcripts of an import that is measured")
+var benchTranscripts = flag.Int("bench.transcripts", 2000, "transcripts of a measured import")
 
 // benchSandboxEnv makes a test binary serve a sandbox until its standard input ends.
 const benchSandboxEnv = "DIXA_IMPORT_TEST_SANDBOX"
@@ -63,7 +63,7 @@ type bench struct {
 	lines      [][]byte
 }
 
-var benchWorkers = flag.Int("bench.workers", 256, "workers of an import that is measured, and of the loop that it is compared with")
+var benchWorkers = flag.Int("bench.workers", 256, "workers of a measured import, and of the loop that it is compared with")
 
 func newBench(b *testing.B) *bench {
 	b.Helper()

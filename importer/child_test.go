@@ -130,15 +130,15 @@ func mappings(names []string) []importer.AttributeMapping {
 // haltingStore is the store of a child: it reports the id of the run, and halts the process at the given call.
 type haltingStore struct {
 	*checkpoint.Store
-	halt *halt
-	met  atomic.Int64
+	halt  *halt
+	calls atomic.Int64
 }
 
 // do performs a call that has the given kinds.
 func (s *haltingStore) do(call func(), kinds ...string) {
 	halts := false
 	for _, kind := range kinds {
-		halts = halts || s.halt != nil && s.halt.Call == kind && s.met.Add(1) == max(s.halt.Nth, 1)
+		halts = halts || s.halt != nil && s.halt.Call == kind && s.calls.Add(1) == max(s.halt.Nth, 1)
 	}
 	if halts && !s.halt.After {
 		haltSelf(s.halt.Signal)
@@ -273,7 +273,7 @@ func (w *world) spawn(path string, change func(*childSpec)) *child {
 	if err != nil {
 		w.Fatal(err)
 	}
-	said, says, err := os.Pipe()
+	stdout, stdoutWriter, err := os.Pipe()
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -281,21 +281,21 @@ func (w *world) spawn(path string, change func(*childSpec)) *child {
 	if err != nil {
 		w.Fatal(err)
 	}
-	lives, life, err := os.Pipe()
+	stdin, stdinWriter, err := os.Pipe()
 	if err != nil {
 		w.Fatal(err)
 	}
 	cmd := osexec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = lives, says, logs
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdoutWriter, logs
 	if err := cmd.Start(); err != nil {
 		w.Fatal(err)
 	}
-	_, _, _ = lives.Close(), says.Close(), logs.Close()
+	_, _, _ = stdin.Close(), stdoutWriter.Close(), logs.Close()
 	c := &child{T: w.T, process: cmd.Process, stopped: make(chan struct{}, 16), ended: make(chan struct{})}
 	go func() {
-		c.watch(said, logged, w.logs)
-		_ = life.Close()
+		c.watch(stdout, logged, w.logs)
+		_ = stdinWriter.Close()
 		close(c.ended)
 	}()
 	w.Cleanup(func() {
@@ -306,19 +306,19 @@ func (w *world) spawn(path string, change func(*childSpec)) *child {
 }
 
 // watch reads the output of a child until it has ended.
-func (c *child) watch(said, logged *os.File, logs io.Writer) {
-	heard := make(chan struct{}, 2)
+func (c *child) watch(stdout, logged *os.File, logs io.Writer) {
+	done := make(chan struct{}, 2)
 	go func() {
-		defer func() { heard <- struct{}{} }()
+		defer func() { done <- struct{}{} }()
 		_, _ = io.Copy(logs, logged)
 		_ = logged.Close()
 	}()
 	go func() {
-		defer func() { heard <- struct{}{} }()
-		for lines := bufio.NewScanner(said); lines.Scan(); {
+		defer func() { done <- struct{}{} }()
+		for lines := bufio.NewScanner(stdout); lines.Scan(); {
 			c.handleLine(lines.Text())
 		}
-		_ = said.Close()
+		_ = stdout.Close()
 	}()
 	for {
 		_, err := syscall.Wait4(c.process.Pid, &c.status, syscall.WUNTRACED, nil)
@@ -333,8 +333,8 @@ func (c *child) watch(said, logged *os.File, logs io.Writer) {
 		}
 		break
 	}
-	<-heard
-	<-heard
+	<-done
+	<-done
 	_ = c.process.Release()
 }
 

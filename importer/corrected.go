@@ -85,22 +85,22 @@ func (p *pipeline) replaceOriginal(t *task) (*source.RejectError, error) {
 		return nil, nil
 	}
 	for {
-		key, was, err := p.findOriginal(p.s.Starting, t.rec)
+		key, original, err := p.findOriginal(p.s.Starting, t.rec)
 		if err != nil {
 			return nil, p.s.StoppedOr(err)
 		}
 		if key == t.key {
 			return nil, nil
 		}
-		known := was.Status != ""
-		if bad := rules.CannotReplace(t.key, checkpoint.Row{}, was); bad != nil || was.ErrorCode == rules.CodeCorrected || !known && t.rec.Original.Place == "" {
+		known := original.Status != ""
+		if bad := rules.CannotReplace(t.key, checkpoint.Row{}, original); bad != nil || original.ErrorCode == rules.CodeCorrected || !known && t.rec.Original.Place == "" {
 			return bad, nil
 		}
 		if !known { // so that no other record can correct it under another id
-			was = checkpoint.Row{ID: key, Claim: -1, ContentHash: t.rec.Original.Hash}
+			original = checkpoint.Row{ID: key, Claim: -1, ContentHash: t.rec.Original.Hash}
 		}
-		if !was.Held && was.ClaimedBy != p.s.RunID {
-			if done, err := p.settleReplaced(was, t.key); done || err != nil {
+		if !original.Held && original.ClaimedBy != p.s.RunID {
+			if done, err := p.settleReplaced(original, t.key); done || err != nil {
 				return nil, err
 			}
 		}
@@ -111,18 +111,18 @@ func (p *pipeline) replaceOriginal(t *task) (*source.RejectError, error) {
 }
 
 // findOriginal returns the key of the record that rec corrects, and its row.
-func (p *pipeline) findOriginal(ctx context.Context, rec *source.Record) (key string, was checkpoint.Row, err error) {
+func (p *pipeline) findOriginal(ctx context.Context, rec *source.Record) (key string, original checkpoint.Row, err error) {
 	rows, err := p.s.Lookup(ctx, rules.KeysOf(rec)...)
 	if err != nil {
-		return "", was, err
+		return "", original, err
 	}
-	key, was = rules.Original(rec, rows)
-	return key, was, nil
+	key, original = rules.Original(rec, rows)
+	return key, original, nil
 }
 
 // settleReplaced records which transcript a record continues as. It returns false if another run or task claimed the record first.
-func (p *pipeline) settleReplaced(was checkpoint.Row, id string) (bool, error) {
-	request := checkpoint.ClaimRequest{ID: was.ID, Seen: was.Claim, SeenAt: was.UpdatedAt, ContentHash: was.ContentHash, ClosedAt: was.ClosedAt}
+func (p *pipeline) settleReplaced(original checkpoint.Row, id string) (bool, error) {
+	request := checkpoint.ClaimRequest{ID: original.ID, Seen: original.Claim, SeenAt: original.UpdatedAt, ContentHash: original.ContentHash, ClosedAt: original.ClosedAt}
 	rows, err := p.claim([]checkpoint.ClaimRequest{request})
 	if err != nil {
 		return false, err
@@ -130,7 +130,7 @@ func (p *pipeline) settleReplaced(was checkpoint.Row, id string) (bool, error) {
 	if rows[0].Claim == 0 {
 		return false, nil
 	}
-	t := newTask(was.ID, nil, rows[0])
+	t := newTask(original.ID, nil, rows[0])
 	c := t.change(checkpoint.Skip)
 	c.ErrorCode, c.Error = rules.CodeCorrected, rules.CorrectedAs(id)
 	_, err = p.record(t, c)

@@ -122,7 +122,7 @@ func TestUncorrectedRecordsStayUnchanged(t *testing.T) {
 			t.Errorf("the next run: %+v, changed %d", s.Counts, s.Changed)
 		}
 		if p, err := w.plan(w.jsonl(w.files+"/correct.jsonl"), 0, excerpt); err != nil || p.Counts.Rejected != 5 {
-			t.Errorf("the plan says %+v, %v", p.Counts, err)
+			t.Errorf("the plan: %+v, %v", p.Counts, err)
 		}
 	})
 }

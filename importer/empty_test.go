@@ -71,12 +71,12 @@ func TestEmptyChatWithRepeatedID(t *testing.T) {
 		return lines
 	}
 	for name, lines := range map[string][]string{
-		"empty first": {empty("a"), full("a")},
-		"full first":  {full("a"), empty("a")},
-		"thrice":      {empty("a"), full("a"), empty("a"), full("a")},
-		"with others": {empty("a"), full("a"), chat("a", fields{"closed_at": nil}), empty("a"), full("a"), full("a")},
-		"far apart":   append(append([]string{empty("a")}, filler(1200)...), full("a")),
-		"far behind":  append(append([]string{full("a")}, filler(1200)...), empty("a")),
+		"empty first":           {empty("a"), full("a")},
+		"full first":            {full("a"), empty("a")},
+		"thrice":                {empty("a"), full("a"), empty("a"), full("a")},
+		"with others":           {empty("a"), full("a"), chat("a", fields{"closed_at": nil}), empty("a"), full("a"), full("a")},
+		"far apart":             append(append([]string{empty("a")}, filler(1200)...), full("a")),
+		"full first, far apart": append(append([]string{full("a")}, filler(1200)...), empty("a")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -107,11 +107,11 @@ func TestEmptyChatsInPlanAndVerify(t *testing.T) {
 		}
 		planned, err := planner.Plan(t.Context())
 		if err != nil || planned.Empty != 2 || planned.Counts.Skipped != 2 || planned.Counts.Rejected != 0 || len(planned.Rejections) != 0 {
-			t.Errorf("the plan says %+v, %v", planned, err)
+			t.Errorf("the plan: %+v, %v", planned, err)
 		}
 		e, err := plan.Explain(t.Context(), cfg, "e-1")
 		if err != nil || !e.Empty || e.Rejected != nil || e.Next == plan.NextRejects || e.Next == plan.NextImports {
-			t.Errorf("explain says %+v, %v", e, err)
+			t.Errorf("explain: %+v, %v", e, err)
 		}
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) { c.Empty, c.Store = importer.EmptySkip, store })
 	}
@@ -122,7 +122,7 @@ func TestEmptyChatsInPlanAndVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := v.Run(t.Context()); err != nil || got.Bad != 0 || got.Unknown != 2 || got.Checked != 1 {
-		t.Errorf("verify says %+v, %v", got, err)
+		t.Errorf("verify: %+v, %v", got, err)
 	}
 }
 

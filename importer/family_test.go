@@ -57,13 +57,13 @@ func (w *world) wantFamily(created bool) {
 	for _, u := range w.api.EndUsers() {
 		names[u.ID] = u.DisplayName
 	}
-	met, noted := map[string]bool{}, 0
+	seen, noted := map[string]bool{}, 0
 	for n := range 3 {
 		first, second := w.row(fmt.Sprintf("first-%d", n)), w.row(fmt.Sprintf("second-%d", n))
-		if first.EndUserID == "" || first.EndUserID != second.EndUserID || met[first.EndUserID] {
+		if first.EndUserID == "" || first.EndUserID != second.EndUserID || seen[first.EndUserID] {
 			w.Errorf("the transcripts of member %d have the end-users %s (%s) and %s (%s)", n, first.EndUserID, names[first.EndUserID], second.EndUserID, names[second.EndUserID])
 		}
-		met[first.EndUserID] = true
+		seen[first.EndUserID] = true
 		noted += len(w.partialErrors(fmt.Sprintf("first-%d", n))) + len(w.partialErrors(fmt.Sprintf("second-%d", n)))
 	}
 	if n := len(w.api.EndUsers()); n != 3 {

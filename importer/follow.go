@@ -52,7 +52,7 @@ func (l *learning) latestImports(ctx context.Context) (list []checkpoint.KnownIm
 
 func (l *learning) follow(f followedImport) {
 	l.mu.Lock()
-	took := l.following.Err() == nil && l.imports.take()
+	took := l.following.Err() == nil && l.imports.reserve()
 	l.mu.Unlock()
 	if !took {
 		return
@@ -185,7 +185,7 @@ func (l *learning) needLookUpLag() {
 func (l *learning) followCreation() {
 	l.mu.Lock()
 	made := l.latest
-	took := made.id != "" && l.facts.LookUpLag == nil && l.following.Err() == nil && l.creations.take()
+	took := made.id != "" && l.facts.LookUpLag == nil && l.following.Err() == nil && l.creations.reserve()
 	if took {
 		l.latest = creation{}
 	}

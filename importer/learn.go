@@ -48,8 +48,8 @@ type learning struct {
 // followers counts the goroutines that follow imports, or creations.
 type followers struct{ active, started int }
 
-// take reserves a place and reports whether there was one.
-func (f *followers) take() bool {
+// reserve takes a place and reports whether there was one.
+func (f *followers) reserve() bool {
 	if f.active >= maxFollowers || f.started >= maxFollowed {
 		return false
 	}

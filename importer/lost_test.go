@@ -37,7 +37,7 @@ func TestLostCheckpoint(t *testing.T) {
 	if !errors.As(err, &lost) || s.Outcome != importer.OutcomeAborted || lost.Conversation == 0 {
 		t.Fatalf("the run ended with %v, %+v", err, s)
 	}
-	for _, again := range []string{"the next run", "and the one after"} {
+	for _, again := range []string{"the next run", "the run after that"} {
 		if s, err := w.run(w.jsonl(path), nil); !errors.As(err, &lost) || lost.Run != 1 || s.Run != 0 {
 			t.Fatalf("%s ended with %v, %+v", again, err, s)
 		}
@@ -122,7 +122,7 @@ func TestFirstRunSearchesDixa(t *testing.T) {
 	}{
 		"all are new":              {},
 		"all are known":            {known: true, looks: 3},
-		"everybody is listed":      {known: true, looks: 3, change: func(c *importer.Config) { c.Preload = true }},
+		"all are listed":           {known: true, looks: 3, change: func(c *importer.Config) { c.Preload = true }},
 		"searching is forbidden":   {known: true, looks: 1, forbid: true},
 		"the second run":           {known: true, looks: 0, change: func(c *importer.Config) { c.Source = testSource }},
 		"one transcript at a time": {known: true, looks: 3, change: func(c *importer.Config) { c.Workers = 1 }},

@@ -57,7 +57,7 @@ func (w *world) mustBeLost(reader source.Reader, change func(*importer.Config)) 
 		w.Fatalf("the run ended as %q with %v, counts %+v", s.Outcome, err, s.Counts)
 	}
 	if n := w.writes() - before; n != 0 {
-		w.Errorf("the run sent or created %d things", n)
+		w.Errorf("the run sent %d writing requests", n)
 	}
 	return lost
 }
@@ -160,7 +160,7 @@ func TestMarkOfAnotherCheckpointStopsTheRun(t *testing.T) {
 	forbid := func(op sandbox.Operation, status int) func(*world) {
 		return func(w *world) { w.api.Forbid(op, status) }
 	}
-	for name, spoil := range map[string]func(*world){
+	for name, disrupt := range map[string]func(*world){
 		"nothing fails":           func(*world) {},
 		"lists are forbidden":     forbid(sandbox.ListConversations, 403),
 		"lists are missing":       forbid(sandbox.ListConversations, 404),
@@ -184,7 +184,7 @@ func TestMarkOfAnotherCheckpointStopsTheRun(t *testing.T) {
 				fresh = append(fresh, chat(fmt.Sprintf("new-%d", i), fields{"end_user": fields{"external_id": fmt.Sprintf("new-%d", i)}}))
 			}
 			path := w.file("c.jsonl", append(fresh, lines...)...)
-			spoil(w)
+			disrupt(w)
 			if lost := w.mustBeLost(w.jsonl(path), marked); lost.Mark != was.ID {
 				t.Errorf("the error is %+v, want the mark of %s", lost, was.ID)
 			}
@@ -274,7 +274,7 @@ func TestReconcileWithAMarkThatCannotBeRenamed(t *testing.T) {
 			w.wantConversations(9)
 		})
 	}
-	t.Run("for a while", func(t *testing.T) {
+	t.Run("temporarily", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t, "sqlite", sandbox.Options{})
 		path := w.file("c.jsonl", chats(5)...)
@@ -335,9 +335,9 @@ func TestOneOfTwoCheckpointsGetsTheMark(t *testing.T) {
 				if older {
 					other.CreatedAt = time.Now().Add(-time.Second)
 				}
-				var met atomic.Bool
+				var seen atomic.Bool
 				w.onOperation(func(op sandbox.Operation) {
-					if op == sandbox.CreateEndUser && met.CompareAndSwap(false, true) {
+					if op == sandbox.CreateEndUser && seen.CompareAndSwap(false, true) {
 						w.api.AddEndUser(other)
 					}
 				})
@@ -389,7 +389,7 @@ func TestKillBeforeTheMarkIsRecorded(t *testing.T) {
 // TestRunWithoutAccessToTheMark requires that every transcript is searched for, so that a lost checkpoint is noticed without the mark.
 func TestRunWithoutAccessToTheMark(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(*world){
+	for name, disrupt := range map[string]func(*world){
 		"look-ups are unauthorized": func(w *world) { w.answerMark(refusing(401)) },
 		"look-ups are forbidden":    func(w *world) { w.answerMark(refusing(403)) },
 		"look-ups are missing":      func(w *world) { w.answerMark(refusing(404)) },
@@ -405,7 +405,7 @@ func TestRunWithoutAccessToTheMark(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{})
-			spoil(w)
+			disrupt(w)
 			lines := chats(40)
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), marked)
 			if log := w.logs.String(); strings.Count(log, "Dixa does not show whether another checkpoint imports this source") != 1 {
@@ -437,7 +437,7 @@ func TestRunWithoutAccessToTheMark(t *testing.T) {
 func TestRunWithoutAccessToMarkAndLists(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
-	for name, status := range map[string]int{"forbidden": 403, "not there": 404, "ill": 500} {
+	for name, status := range map[string]int{"forbidden": 403, "missing": 404, "failing": 500} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{})

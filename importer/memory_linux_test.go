@@ -18,7 +18,7 @@ import (
 func TestMemoryOfLargeRecordsIsBounded(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || slow {
-		t.Skip("it takes a while, and the race detector multiplies what everything takes")
+		t.Skip("slow, and the race detector multiplies the memory")
 	}
 	const records, size = 40, 3 << 20
 	// Eight failures in a row do not make an operation rest yet.

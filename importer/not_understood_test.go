@@ -54,13 +54,13 @@ func TestStopFailsNoTranscript(t *testing.T) {
 // oddAPI answers the first few requests of one kind with an unknown error.
 type oddAPI struct {
 	importer.API
-	odd  func() error
+	fail func() error
 	what sandbox.Operation
 }
 
 func (a oddAPI) FindEndUsers(ctx context.Context, kind dixa.IdentifierKind, value string) ([]dixa.EndUser, error) {
 	if a.what == sandbox.FindEndUsers {
-		if err := a.odd(); err != nil {
+		if err := a.fail(); err != nil {
 			return nil, err
 		}
 	}
@@ -69,7 +69,7 @@ func (a oddAPI) FindEndUsers(ctx context.Context, kind dixa.IdentifierKind, valu
 
 func (a oddAPI) PatchAttributes(ctx context.Context, id int64, values map[string]dixa.AttributeValue) error {
 	if a.what == sandbox.PatchAttributes {
-		if err := a.odd(); err != nil {
+		if err := a.fail(); err != nil {
 			return err
 		}
 	}
@@ -79,7 +79,7 @@ func (a oddAPI) PatchAttributes(ctx context.Context, id int64, values map[string
 func (a oddAPI) ImportConversation(ctx context.Context, in dixa.ConversationImport,
 	before func(context.Context, int, error) (time.Time, error)) (dixa.ImportResult, error) {
 	if a.what == sandbox.Import {
-		if err := a.odd(); err != nil {
+		if err := a.fail(); err != nil {
 			return dixa.ImportResult{}, err
 		}
 	}
@@ -94,16 +94,16 @@ func TestUnknownErrorFailsNoTranscript(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{})
 			path := w.file("c.jsonl", chatsWithBlocked(3)...)
-			odd := false
+			failed := false
 			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), func(c *importer.Config) {
 				withOrders(c)
 				c.Workers = 1
 				c.API = oddAPI{w.client(nil), func() error {
-					if odd {
+					if failed {
 						return nil
 					}
-					odd = true
-					return errors.New("something new")
+					failed = true
+					return errors.New("an unknown error")
 				}, op}
 			})
 			if s.Counts.Imported != 2 || s.Counts.Pending != 1 {

@@ -56,10 +56,10 @@ func (w *world) wantRejected(n int, line string) checkpoint.Row {
 }
 
 var badLines = map[string]func(day string) string{
-	"no JSON":   func(day string) string { return `{"id": "` + day + `", "closed` },
-	"no id":     func(day string) string { return chat("", fields{"id": nil, "direction": day}) },
-	"a bad id":  func(day string) string { return chat("", fields{"id": true, "direction": day}) },
-	"no object": func(day string) string { return `["` + day + `"]` },
+	"not JSON":      func(day string) string { return `{"id": "` + day + `", "closed` },
+	"no id":         func(day string) string { return chat("", fields{"id": nil, "direction": day}) },
+	"a bad id":      func(day string) string { return chat("", fields{"id": true, "direction": day}) },
+	"not an object": func(day string) string { return `["` + day + `"]` },
 }
 
 // TestPlaceIdentifiesOnlyItsContent has a file that is replaced daily. What is settled about a line must not settle another day's line.
@@ -67,7 +67,7 @@ func TestPlaceIdentifiesOnlyItsContent(t *testing.T) {
 	t.Parallel()
 	for kind, bad := range badLines {
 		for settledAs, settle := range map[string]func(w *world, path, place, line string){
-			"under an id of its own": func(w *world, _, place, line string) {
+			"under its own id": func(w *world, _, place, line string) {
 				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("corrected.jsonl", correctionOf(place, line, "m-1"))), excerpt)
 			},
 			"under the name of the place": func(w *world, _, place, line string) {
@@ -81,7 +81,7 @@ func TestPlaceIdentifiesOnlyItsContent(t *testing.T) {
 		} {
 			t.Run(kind+"/"+settledAs, func(t *testing.T) {
 				t.Parallel()
-				onStores(t, storesFor(kind == "no JSON"), func(t *testing.T, store string) {
+				onStores(t, storesFor(kind == "not JSON"), func(t *testing.T, store string) {
 					w := setup(t, store, sandbox.Options{})
 					monday, tuesday := bad("monday"), bad("tuesday")
 					path := w.file("day.jsonl", monday, chat("a", nil))
@@ -127,7 +127,7 @@ func TestLateCorrectionSettlesOnlyItsOriginal(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
-		monday, tuesday := badLines["no JSON"]("monday"), badLines["no id"]("tuesday")
+		monday, tuesday := badLines["not JSON"]("monday"), badLines["no id"]("tuesday")
 		path := w.file("day.jsonl", monday)
 		place := path + ":1"
 		w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
@@ -149,7 +149,7 @@ func TestLateCorrectionSettlesOnlyItsOriginal(t *testing.T) {
 		s = w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("bad.jsonl", correction(place, nil,
 			fields{"_error": fields{"transcript_id": place, "place": place, "content_hash": hashOf(badLines["no id"]("sunday"))}}))), excerpt)
 		if s.Counts.Rejected != 1 {
-			t.Errorf("still bad: %+v", s.Counts)
+			t.Errorf("still invalid: %+v", s.Counts)
 		}
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	})
@@ -169,7 +169,7 @@ func TestIDThatLooksLikeAPlace(t *testing.T) {
 				onStores(t, storesFor(name == "closed"), func(t *testing.T, store string) {
 					w := setup(t, store, sandbox.Options{})
 					path := w.files + "/t.jsonl"
-					bad, number := badLines["no JSON"]("x"), 2
+					bad, number := badLines["not JSON"]("x"), 2
 					lines := func(record fields) []string { return []string{chat(path+":2", record), bad} }
 					if !order {
 						number = 1

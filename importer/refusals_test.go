@@ -44,11 +44,11 @@ func TestFirewallBlocksOneRecord(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type shape struct {
-		op     sandbox.Operation
-		status int
-		page   bool
-		sick   []int
-		n      int
+		op      sandbox.Operation
+		status  int
+		page    bool
+		blocked []int
+		n       int
 	}
 	var shapes []shape
 	for _, op := range []sandbox.Operation{sandbox.Import, sandbox.FindEndUsers, sandbox.CreateEndUser, sandbox.PatchAttributes} {
@@ -58,7 +58,7 @@ func TestFirewallBlocksOneRecord(t *testing.T) {
 		}
 	}
 	together(t, shapes, func(s shape) string {
-		return fmt.Sprintf("%s %d page %v %d of %d", s.op, s.status, s.page, len(s.sick), s.n)
+		return fmt.Sprintf("%s %d page %v %d of %d", s.op, s.status, s.page, len(s.blocked), s.n)
 	}, func(t *testing.T, s shape) {
 		fault := firewall(s.op, s.status)
 		if !s.page {
@@ -70,13 +70,13 @@ func TestFirewallBlocksOneRecord(t *testing.T) {
 			faults = append(faults, fault)
 		}
 		w := setup(t, "sqlite", sandbox.Options{Faults: faults})
-		path := w.file("c.jsonl", chatsWithBlocked(s.n, s.sick...)...)
+		path := w.file("c.jsonl", chatsWithBlocked(s.n, s.blocked...)...)
 		got := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withOrders)
-		sick := int64(len(s.sick))
-		if got.Counts.Imported != int64(s.n)-sick || got.Counts.Failed+got.Counts.Pending != sick {
+		blocked := int64(len(s.blocked))
+		if got.Counts.Imported != int64(s.n)-blocked || got.Counts.Failed+got.Counts.Pending != blocked {
 			t.Errorf("counts are %+v", got.Counts)
 		}
-		for _, i := range s.sick {
+		for _, i := range s.blocked {
 			status, code := checkpoint.Failed, "forbidden"
 			if s.op == sandbox.PatchAttributes {
 				status, code = checkpoint.Imported, "attributes_unset"
@@ -88,7 +88,7 @@ func TestFirewallBlocksOneRecord(t *testing.T) {
 		}
 		w.api.SetFaults(nil)
 		again := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{}, withOrders))
-		if again.Counts.Imported != sick || len(w.api.Duplicates()) != 0 {
+		if again.Counts.Imported != blocked || len(w.api.Duplicates()) != 0 {
 			t.Errorf("the retry counts %+v", again.Counts)
 		}
 		w.wantTotals(s.n, s.n)

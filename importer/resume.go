@@ -55,9 +55,9 @@ func (im *Importer) resumeRows(ctx context.Context, rows []checkpoint.Row) error
 // fetchPage is how many transcripts are fetched from the source at once. With files, each fetch reads them all.
 const fetchPage = 10_000
 
-// fetchAndClaim fetches the records of rows, claims the rows for which request returns true, and starts the work on them. A record that the
+// fetchAndClaim fetches the records of rows, claims the rows for which requestFor returns true, and starts the work on them. A record that the
 // source no longer has is nil.
-func (im *Importer) fetchAndClaim(ctx context.Context, rows []checkpoint.Row, how func(checkpoint.Row, *source.Record) (checkpoint.ClaimRequest, bool)) error {
+func (im *Importer) fetchAndClaim(ctx context.Context, rows []checkpoint.Row, requestFor func(checkpoint.Row, *source.Record) (checkpoint.ClaimRequest, bool)) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -73,7 +73,7 @@ func (im *Importer) fetchAndClaim(ctx context.Context, rows []checkpoint.Row, ho
 	}
 	take := func(row checkpoint.Row, rec *source.Record) error {
 		delete(wanted, row.ID)
-		request, ok := how(row, rec)
+		request, ok := requestFor(row, rec)
 		if !ok {
 			return nil
 		}
@@ -124,14 +124,14 @@ func rowOf(wanted map[string]checkpoint.Row, rec *source.Record) (checkpoint.Row
 		rec.UseContent(true)
 		return row, true
 	}
-	at, there := wanted[place]
-	if there && rules.SameHash(at.ContentHash, rec.Hash) {
-		return at, true
+	atPlace, found := wanted[place]
+	if found && rules.SameHash(atPlace.ContentHash, rec.Hash) {
+		return atPlace, true
 	}
 	if row, ok := wanted[rec.Key()]; ok {
 		return row, true
 	}
-	return at, there
+	return atPlace, found
 }
 
 // fetchedClaim is a row, the request to claim it, and its record.

@@ -115,8 +115,8 @@ func TestSuspendAtEveryRequest(t *testing.T) {
 	together(t, ops, func(op sandbox.Operation) string { return string(op) }, func(t *testing.T, op sandbox.Operation) {
 		w := setup(t, "postgres", sandbox.Options{EndUserLag: 30 * time.Millisecond, ListLag: 20 * time.Millisecond})
 		path := w.file("c.jsonl", family...)
-		asleep := w.suspendAtAnswer(op, nil)
-		c := asleep(w.spawn(path, func(spec *childSpec) { spec.Attributes = numbered }))
+		suspended := w.suspendAtAnswer(op, nil)
+		c := suspended(w.spawn(path, func(spec *childSpec) { spec.Attributes = numbered }))
 		w.wantNoOverwrite(c, path, func() { wantFamily(w, false) })
 	})
 }
@@ -158,9 +158,9 @@ func TestLateAnswerIsRecorded(t *testing.T) {
 	w.setFacts(checkpoint.IDsReturned, 0)
 	path := w.file("c.jsonl", oneLine...)
 	leaves := make(chan struct{})
-	asleep := w.suspendAtAnswer(sandbox.Import, leaves)
+	suspended := w.suspendAtAnswer(sandbox.Import, leaves)
 	patient := func(spec *childSpec) { spec.Attributes, spec.Timeout = numbered, time.Minute }
-	c := asleep(w.spawn(path, patient))
+	c := suspended(w.spawn(path, patient))
 	w.expireLeases()
 	successor := w.spawn(path, func(spec *childSpec) {
 		patient(spec)

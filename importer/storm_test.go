@@ -23,10 +23,10 @@ import (
 )
 
 var (
-	stormDuration    = flag.Duration("storm.duration", 12*time.Second, "how long TestStorm rages")
-	stormKills       = flag.Int64("storm.kills", 0, "rage until so many processes were killed, instead of for storm.duration")
+	stormDuration    = flag.Duration("storm.duration", 12*time.Second, "duration of TestStorm")
+	stormKills       = flag.Int64("storm.kills", 0, "kill this many processes, instead of running for storm.duration")
 	stormSeed        = flag.Uint64("storm.seed", 0, "seed of kills and faults; 0: random")
-	stormTranscripts = flag.Int("storm.transcripts", 250, "how many transcripts TestStorm imports")
+	stormTranscripts = flag.Int("storm.transcripts", 250, "transcripts that TestStorm imports")
 )
 
 // storm kills, suspends and restarts the processes of an import.
@@ -72,10 +72,10 @@ func TestStorm(t *testing.T) {
 			slots.Go(func() { s.killLoop(rand.New(rand.NewPCG(seed, uint64(slot)))) })
 		}
 		slots.Wait()
-		raged := time.Since(began)
+		took := time.Since(began)
 		s.finalRun()
 		t.Logf("%d processes killed (%d of them before all was done), %d put to sleep, %d crashes of the database, in %v; then %v until all was done",
-			s.kills.Load(), s.working.Load(), s.stops.Load(), s.restarts.Load(), raged.Round(time.Millisecond), (time.Since(began) - raged).Round(time.Millisecond))
+			s.kills.Load(), s.working.Load(), s.stops.Load(), s.restarts.Load(), took.Round(time.Millisecond), (time.Since(began) - took).Round(time.Millisecond))
 	})
 }
 
@@ -277,19 +277,19 @@ func (s *storm) finalRun() {
 	if fired == 0 {
 		s.Error("no request failed")
 	}
-	raged, done := s.requests.Load(), len(s.api.Conversations())
+	requests, done := s.requests.Load(), len(s.api.Conversations())
 	s.api.SetFaults(nil)
 	s.expireLeases()
 	client := s.client(func(c *dixa.Config) { c.Timeout = 5 * time.Second })
-	calmly := func(c *importer.Config) {
+	patient := func(c *importer.Config) {
 		withNumbers(c)
 		c.API, c.RequestTimeout, c.Settle, c.SendWindow, c.MaxAttempts = client, stormTimeout, stormSettle, stormWindow, 1000
 	}
-	s.mustRun(importer.OutcomeOK, s.jsonl(s.path), calmly)
+	s.mustRun(importer.OutcomeOK, s.jsonl(s.path), patient)
 	failed := importer.Selection{Statuses: []checkpoint.Status{checkpoint.Failed, checkpoint.InDoubt}}
-	s.mustRun(importer.OutcomeOK, s.jsonl(s.path), retrying(failed, calmly))
-	for _, twice := range s.api.Duplicates() {
-		s.Errorf("%s has %d conversations: %v", twice.ExternalID, len(twice.Conversations), twice.Conversations)
+	s.mustRun(importer.OutcomeOK, s.jsonl(s.path), retrying(failed, patient))
+	for _, duplicate := range s.api.Duplicates() {
+		s.Errorf("%s has %d conversations: %v", duplicate.ExternalID, len(duplicate.Conversations), duplicate.Conversations)
 	}
 	there := map[string]sandbox.Conversation{}
 	for _, c := range s.api.Conversations() {
@@ -312,6 +312,6 @@ func (s *storm) finalRun() {
 		}
 	}
 	s.wantTotals(s.transcripts, anonymous+len(known))
-	s.Logf("in the storm %d requests, %d of them with a fault, and %d conversations; at the end %d conversations, %d lost, %d doubled, and %d end-users of %d persons",
-		raged, fired, done, len(s.api.Conversations()), lost, len(s.api.Duplicates()), len(s.api.EndUsers()), anonymous+len(known))
+	s.Logf("during the storm: %d requests, %d of them with a fault, %d conversations; at the end: %d conversations, %d lost, %d duplicates, %d end-users of %d persons",
+		requests, fired, done, len(s.api.Conversations()), lost, len(s.api.Duplicates()), len(s.api.EndUsers()), anonymous+len(known))
 }

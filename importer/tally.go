@@ -46,11 +46,11 @@ func (p *Problems) Add(partial []checkpoint.PartialError) {
 	if p.counts == nil {
 		p.counts = map[Problem]int64{}
 	}
-	met := make(map[Problem]bool, len(partial))
+	seen := make(map[Problem]bool, len(partial))
 	for _, e := range partial {
-		if at := (Problem{Kind: e.Kind, Attribute: e.Attribute}); !met[at] {
-			met[at] = true
-			p.counts[at]++
+		if problem := (Problem{Kind: e.Kind, Attribute: e.Attribute}); !seen[problem] {
+			seen[problem] = true
+			p.counts[problem]++
 		}
 	}
 }

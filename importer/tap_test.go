@@ -41,9 +41,9 @@ func operationOf(r *http.Request) sandbox.Operation {
 
 // onNth handles the n-th request of an operation with do, and all others with the sandbox.
 func (w *world) onNth(op sandbox.Operation, n int64, do func(rw http.ResponseWriter, serve func(http.ResponseWriter))) {
-	var met atomic.Int64
+	var count atomic.Int64
 	f := tap(func(got sandbox.Operation, rw http.ResponseWriter, serve func(http.ResponseWriter)) {
-		if got == op && met.Add(1) == n {
+		if got == op && count.Add(1) == n {
 			do(rw, serve)
 			return
 		}

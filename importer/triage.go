@@ -173,7 +173,7 @@ func (s *triage) decide(it *item) error {
 		delete(s.waiting, rec.ID)
 	}
 	row, known := s.known.Rows[rec.Key()]
-	verdict := s.known.Policy.Judge(rec, s.known.Rows, func() (met, same bool) {
+	verdict := s.known.Policy.Judge(rec, s.known.Rows, func() (repeated, same bool) {
 		if it.counted || !s.im.seen.Add(rec.ID) {
 			return false, false
 		}

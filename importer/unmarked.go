@@ -31,9 +31,9 @@ func (u *unmarked) start() {
 func (u *unmarked) stop() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	was := u.active
+	wasActive := u.active
 	u.active = false
-	return was
+	return wasActive
 }
 
 func (u *unmarked) searches() bool {

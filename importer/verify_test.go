@@ -72,14 +72,14 @@ func TestVerifyFindsDifferences(t *testing.T) {
 		}
 		id := func(n int) int64 { return w.wantOnce(fmt.Sprintf("t-%03d", n)).ID }
 		for what, done := range map[string]bool{
-			"a message is missing":      w.api.DeleteMessage(id(1), "bot/t-001:2"),
-			"texts are swapped":         w.api.SwapTexts(id(3), 0, 1),
-			"a conversation is open":    w.api.Reopen(id(5)),
-			"an attribute is another":   w.api.SetAttribute(id(7), sandbox.OrderNumberID, "999"),
-			"an attribute is gone":      w.api.SetAttribute(id(8), sandbox.OrderNumberID, nil),
-			"a conversation is gone":    w.api.DeleteConversation(id(9)),
-			"it is assigned to another": w.api.Assign(id(11), "00000000-0000-4000-8000-000000000001"),
-			"it is assigned to nobody":  w.api.Assign(id(12), ""),
+			"a message is missing":    w.api.DeleteMessage(id(1), "bot/t-001:2"),
+			"texts are swapped":       w.api.SwapTexts(id(3), 0, 1),
+			"a conversation is open":  w.api.Reopen(id(5)),
+			"an attribute differs":    w.api.SetAttribute(id(7), sandbox.OrderNumberID, "999"),
+			"an attribute is missing": w.api.SetAttribute(id(8), sandbox.OrderNumberID, nil),
+			"a conversation is gone":  w.api.DeleteConversation(id(9)),
+			"it has another assignee": w.api.Assign(id(11), "00000000-0000-4000-8000-000000000001"),
+			"it has no assignee":      w.api.Assign(id(12), ""),
 		} {
 			if !done {
 				t.Fatalf("%s: could not be changed", what)
@@ -87,7 +87,7 @@ func TestVerifyFindsDifferences(t *testing.T) {
 		}
 		s, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil)
 		if err != nil || s.Outcome != importer.OutcomeIncomplete || s.Checked != 20 || s.Differing != 8 {
-			t.Errorf("the comparison says %+v, %v", s, err)
+			t.Errorf("the comparison: %+v, %v", s, err)
 		}
 		wantLines(t, lines, "t-001 message_missing bot/t-001:2", "t-003 text bot/t-003:1", "t-003 text bot/t-003:2",
 			"t-005 not_closed ", "t-007 attribute order", "t-008 attribute order", "t-009 gone ", "t-011 assignment ", "t-012 assignment ")
@@ -222,7 +222,7 @@ func TestVerifyResumes(t *testing.T) {
 			w.api.Reopen(w.wantOnce(fmt.Sprintf("t-%03d", i)).ID)
 		}
 		var v *verify.Verifier
-		met := map[string]int{}
+		compared := map[string]int{}
 		parts := 0
 		for ; parts < 60; parts++ {
 			n := 0
@@ -231,7 +231,7 @@ func TestVerifyResumes(t *testing.T) {
 			v, err = verify.New(importer.Config{Source: testSource, Reader: w.jsonl(path), Store: store, API: w.client(nil),
 				BaseURL: w.http.URL, AgentID: sandbox.DefaultAgentID, Workers: 3, Attributes: orderNumber},
 				verify.Options{Report: func(d verify.Differing) {
-					met[d.ID]++
+					compared[d.ID]++
 					if n++; n == 7 {
 						v.Stop("that is enough")
 					}
@@ -254,10 +254,10 @@ func TestVerifyResumes(t *testing.T) {
 				t.Fatalf("a part ended with %+v", s)
 			}
 		}
-		if parts < 2 || len(met) != 60 {
-			t.Errorf("%d parts compared %d transcripts", parts, len(met))
+		if parts < 2 || len(compared) != 60 {
+			t.Errorf("%d parts compared %d transcripts", parts, len(compared))
 		}
-		for id, n := range met {
+		for id, n := range compared {
 			if n != 1 {
 				t.Errorf("%s was compared %d times", id, n)
 			}

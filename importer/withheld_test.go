@@ -203,9 +203,9 @@ func TestDoubtsAboutIdenticalTranscripts(t *testing.T) {
 			w.api.SetFaults(faults)
 			store := w.open()
 			im := w.importer(w.jsonl(w.file("c.jsonl", doubts...)), func(c *importer.Config) { c.Store = store })
-			var met atomic.Int64
+			var imports atomic.Int64
 			w.onOperation(func(op sandbox.Operation) {
-				if op == sandbox.Import && met.Add(1) == int64(len(doubts)) {
+				if op == sandbox.Import && imports.Add(1) == int64(len(doubts)) {
 					im.Stop("test")
 				}
 			})
@@ -245,9 +245,9 @@ func TestListLagLongerThanSettle(t *testing.T) {
 	onEveryStore(t, func(t *testing.T, store string) {
 		for _, withheld := range []bool{true, false} {
 			for name, faults := range map[string][]sandbox.Fault{
-				"arrived":  {{Operation: sandbox.Import, Kind: sandbox.DropAfter, Nth: 5}, {Operation: sandbox.Import, Kind: sandbox.ErrorAfter, Status: 502, Nth: 9}},
-				"did not":  {{Operation: sandbox.Import, Kind: sandbox.DropBefore, Nth: 1}, {Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 504, Nth: 7}},
-				"the last": {{Operation: sandbox.Import, Kind: sandbox.DropAfter, Nth: 20}},
+				"arrived":          {{Operation: sandbox.Import, Kind: sandbox.DropAfter, Nth: 5}, {Operation: sandbox.Import, Kind: sandbox.ErrorAfter, Status: 502, Nth: 9}},
+				"did not arrive":   {{Operation: sandbox.Import, Kind: sandbox.DropBefore, Nth: 1}, {Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 504, Nth: 7}},
+				"the last arrived": {{Operation: sandbox.Import, Kind: sandbox.DropAfter, Nth: 20}},
 			} {
 				t.Run(fmt.Sprint(name, withheld), func(t *testing.T) {
 					t.Parallel()
