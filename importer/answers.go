@@ -6,13 +6,13 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// mayStopRun reports whether an answer to a look-up, a creation, an import or a PATCH may concern every transcript.
+// mayStopRun reports whether an error answer to a look-up, a creation, an import or a PATCH may concern every transcript.
 func mayStopRun(err error) bool {
 	reason := dixa.ReasonOf(err)
 	return session.Denied(err) || reason == dixa.ReasonAgentUnknown || reason == dixa.ReasonChannelUnsupported
 }
 
-// partialErrors sorts the partial errors of an import.
+// partialErrors converts the partial errors of an import, and classifies them by kind.
 func partialErrors(found []dixa.PartialError) []checkpoint.PartialError {
 	var out []checkpoint.PartialError
 	for _, e := range found {

@@ -13,11 +13,11 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// one is a transcript with an attribute.
-var one = chat("t-1", fields{"attributes": fields{"order": "1234"}})
+// withOrder is a transcript with an attribute.
+var withOrder = chat("t-1", fields{"attributes": fields{"order": "1234"}})
 
-// TestAnswersThatAreRepeated: the transcript is imported all the same, once, with its attribute.
-func TestAnswersThatAreRepeated(t *testing.T) {
+// TestRetryableAnswersAreRepeated requires that the transcript is imported once, with its attribute.
+func TestRetryableAnswersAreRepeated(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	kinds := []sandbox.Fault{
@@ -31,22 +31,22 @@ func TestAnswersThatAreRepeated(t *testing.T) {
 			t.Run(string(op)+" "+string(fault.Kind)+" "+http.StatusText(fault.Status), func(t *testing.T) {
 				t.Parallel()
 				w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{fault}})
-				s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", one)), withOrders)
+				s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", withOrder)), withOrders)
 				w.wantFired(string(op) + ":" + string(fault.Kind))
 				if c := w.wantOnce("t-1"); c.Attributes[sandbox.OrderNumberID] != "1234" {
 					t.Errorf("attributes are %v", c.Attributes)
 				}
 				row := w.wantRow("t-1", checkpoint.Complete, "")
 				if row.Attempts != 1 || fault.Kind == sandbox.Throttle && s.Throttled != 2 {
-					t.Errorf("%d attempts, %d answers 429", row.Attempts, s.Throttled)
+					t.Errorf("%d attempts, %d 429s", row.Attempts, s.Throttled)
 				}
 			})
 		}
 	}
 }
 
-// TestAnswersThatLeaveAnImportInDoubt: the transcript is in Dixa once, found by a reconcile or sent again.
-func TestAnswersThatLeaveAnImportInDoubt(t *testing.T) {
+// TestUnclearAnswerLeavesImportInDoubt requires that the transcript is in Dixa once, because a search found it or the run sent it again.
+func TestUnclearAnswerLeavesImportInDoubt(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, tc := range []struct {
@@ -74,7 +74,7 @@ func TestAnswersThatLeaveAnImportInDoubt(t *testing.T) {
 			t.Run(string(tc.fault.Kind)+" "+http.StatusText(tc.fault.Status)+" "+store, func(t *testing.T) {
 				t.Parallel()
 				w := setup(t, store, sandbox.Options{Faults: []sandbox.Fault{tc.fault}, ListLag: 20 * time.Millisecond})
-				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", one, chat("t-2", nil))), withOrders)
+				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", withOrder, chat("t-2", nil))), withOrders)
 				w.wantFired("import:" + string(tc.fault.Kind))
 				attempts := 0
 				for _, id := range []string{"t-1", "t-2"} {
@@ -92,10 +92,10 @@ func TestAnswersThatLeaveAnImportInDoubt(t *testing.T) {
 	}
 }
 
-func TestAnImportThatNeverGetsAClearAnswer(t *testing.T) {
+func TestImportWithoutClearAnswerFails(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore}}})
-	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", one)), func(c *importer.Config) { c.MaxAttempts = 2 })
+	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", withOrder)), func(c *importer.Config) { c.MaxAttempts = 2 })
 	if row := w.wantRow("t-1", checkpoint.Failed, "not_found"); row.Attempts != 2 || s.Causes["not_found"] != 1 {
 		t.Errorf("%d attempts, causes %v", row.Attempts, s.Causes)
 	}
@@ -104,10 +104,10 @@ func TestAnImportThatNeverGetsAClearAnswer(t *testing.T) {
 	}
 }
 
-func TestDixaUnreachableBeforeTheImport(t *testing.T) {
+func TestUnreachableBeforeImportLeavesPending(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.FindEndUsers, Kind: sandbox.ErrorBefore}}})
-	path := w.file("c.jsonl", one)
+	path := w.file("c.jsonl", withOrder)
 	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withOrders)
 	if s.Counts.Pending != 1 {
 		t.Errorf("counts are %+v", s.Counts)
@@ -118,20 +118,20 @@ func TestDixaUnreachableBeforeTheImport(t *testing.T) {
 	w.wantRow("t-1", checkpoint.Complete, "")
 }
 
-func TestRequesterDoesNotExist(t *testing.T) {
+func TestMissingRequesterIsResolvedAgain(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	user := fields{"email": "ann@example.org"}
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("a.jsonl", chat("t-1", fields{"end_user": user}))), nil)
 	gone := w.row("t-1").EndUserID
 	if !w.api.DeleteEndUser(gone) {
-		t.Fatal("the end-user was not there")
+		t.Fatal("the end-user does not exist")
 	}
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("b.jsonl", chat("t-2", fields{"end_user": user}), chat("t-3", fields{"end_user": user}))), nil)
 	for _, id := range []string{"t-2", "t-3"} {
 		w.wantOnce(id)
 		if row := w.wantRow(id, checkpoint.Complete, ""); row.EndUserID == gone {
-			t.Errorf("transcript %s still has the end-user that is gone", id)
+			t.Errorf("transcript %s still has the deleted end-user", id)
 		}
 	}
 	if n := len(w.api.EndUsers()); n != 1 {
@@ -139,8 +139,8 @@ func TestRequesterDoesNotExist(t *testing.T) {
 	}
 }
 
-// TestAnswersThatStopTheRun: exit 1, unsent ones are pending, nothing is failed.
-func TestAnswersThatStopTheRun(t *testing.T) {
+// TestFatalAnswersStopTheRun requires that no transcript fails: those that were not sent stay pending.
+func TestFatalAnswersStopTheRun(t *testing.T) {
 	t.Parallel()
 	forbid := func(op sandbox.Operation, status int) func(*world) {
 		return func(w *world) { w.api.Forbid(op, status) }
@@ -149,7 +149,7 @@ func TestAnswersThatStopTheRun(t *testing.T) {
 		name, advice string
 		arrange      func(*world)
 		change       func(*importer.Config)
-		imported     bool // the transcript got that far
+		imported     bool // the conversation exists
 	}{
 		{"401 on look-up", "dixa.token", forbid(sandbox.FindEndUsers, 401), nil, false},
 		{"403 on look-up", "more rights", forbid(sandbox.FindEndUsers, 403), nil, false},
@@ -162,11 +162,11 @@ func TestAnswersThatStopTheRun(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{})
-			client := w.client(nil) // with the token that is right at the start
+			client := w.client(nil) // with the initial token
 			if tc.arrange != nil {
 				tc.arrange(w)
 			}
-			path := w.file("c.jsonl", one, chat("t-2", fields{"attributes": fields{"order": "5"}}))
+			path := w.file("c.jsonl", withOrder, chat("t-2", fields{"attributes": fields{"order": "5"}}))
 			s, err := w.run(w.jsonl(path), func(c *importer.Config) {
 				withOrders(c)
 				c.API = client
@@ -196,13 +196,13 @@ func TestAnswersThatStopTheRun(t *testing.T) {
 	}
 }
 
-func TestOptionalOperationsDegrade(t *testing.T) {
+func TestOptionalOperationsMayBeForbidden(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Forbidden: map[sandbox.Operation]int{sandbox.GetOrganization: 403, sandbox.ListAttributes: 401}})
-	path := w.file("c.jsonl", one)
+	path := w.file("c.jsonl", withOrder)
 	_, err := w.run(w.jsonl(path), withOrders)
 	if err == nil || !strings.Contains(err.Error(), "UUID") {
-		t.Errorf("a name that cannot be resolved: %v", err)
+		t.Errorf("attribute name that cannot be resolved: %v", err)
 	}
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) {
 		c.Attributes = []importer.AttributeMapping{{Name: "order", Attribute: sandbox.OrderNumberID}}
@@ -212,7 +212,7 @@ func TestOptionalOperationsDegrade(t *testing.T) {
 	}
 }
 
-func TestAttachmentsThatDixaRefuses(t *testing.T) {
+func TestRefusedAttachmentsBecomeLinks(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	message := func(url string) []any {
@@ -235,14 +235,14 @@ func TestAttachmentsThatDixaRefuses(t *testing.T) {
 	}
 }
 
-func TestOtherRefusalsFailTheTranscript(t *testing.T) {
+func TestRefusedImportFailsTheTranscript(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 404, 409, 413, 422} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: status, Times: 1,
 				Match: func(body []byte) bool { return bytes.Contains(body, []byte(`"bot/t-1"`)) }}}})
-			path := w.file("c.jsonl", one, chat("t-2", fields{"end_user": fields{"external_id": "c-t-1"}}))
+			path := w.file("c.jsonl", withOrder, chat("t-2", fields{"end_user": fields{"external_id": "c-t-1"}}))
 			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), func(c *importer.Config) { c.Workers = 1 })
 			w.wantFired("import:error_before")
 			w.wantRow("t-1", checkpoint.Failed, "refused")
@@ -260,7 +260,7 @@ func TestOtherRefusalsFailTheTranscript(t *testing.T) {
 	}
 }
 
-func TestAttributesThatDixaRefuses(t *testing.T) {
+func TestRefusedAttributesMakeItPartial(t *testing.T) {
 	t.Parallel()
 	mapping := []importer.AttributeMapping{{Name: "order", Attribute: sandbox.OrderNumberID}, {Name: "reason", Attribute: sandbox.ContactReasonID}}
 	line := chat("t-1", fields{"attributes": fields{"order": "1234", "reason": []string{"payment", "cash"}}})
@@ -280,10 +280,10 @@ func TestAttributesThatDixaRefuses(t *testing.T) {
 	}
 }
 
-func TestAttributesThatCannotBeSet(t *testing.T) {
+func TestUnsetAttributesAreLeftToTheNextRun(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.PatchAttributes, Kind: sandbox.ErrorBefore, Status: 503}}})
-	path := w.file("c.jsonl", one)
+	path := w.file("c.jsonl", withOrder)
 	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withOrders)
 	if s.Counts.Pending != 1 || w.api.Counts()[sandbox.PatchAttributes] != 3 {
 		t.Errorf("counts are %+v, requests %v", s.Counts, w.api.Counts())
@@ -297,16 +297,16 @@ func TestAttributesThatCannotBeSet(t *testing.T) {
 	}
 }
 
-func TestAttributeNamesThatDoNotFit(t *testing.T) {
+func TestUnknownAttributesAreConfigErrors(t *testing.T) {
 	t.Parallel()
-	twice := append(sandbox.DefaultAttributes(), sandbox.Attribute{ID: "cccccccc-0000-4000-8000-000000000001", Identifier: "order_2", Label: "Order number"})
+	attributes := append(sandbox.DefaultAttributes(), sandbox.Attribute{ID: "cccccccc-0000-4000-8000-000000000001", Identifier: "order_2", Label: "Order number"})
 	for name, want := range map[string]string{
 		"no_such_thing": "has no attribute", "old_channel": "archived", "location": "contacts", "Order number": "2 active attributes",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := setup(t, "sqlite", sandbox.Options{Attributes: twice})
-			s, err := w.run(w.jsonl(w.file("c.jsonl", one)), func(c *importer.Config) {
+			w := setup(t, "sqlite", sandbox.Options{Attributes: attributes})
+			s, err := w.run(w.jsonl(w.file("c.jsonl", withOrder)), func(c *importer.Config) {
 				c.Attributes = []importer.AttributeMapping{{Name: "order", Attribute: name}}
 			})
 			if err == nil || !strings.Contains(err.Error(), want) || s.Run != 0 {
@@ -316,15 +316,15 @@ func TestAttributeNamesThatDoNotFit(t *testing.T) {
 	}
 }
 
-// TestPacingUnderALimit: whatever the bucket refuses comes again. How much that is depends on the machine; the limiter's own
-// tests say how even its pace is.
-func TestPacingUnderALimit(t *testing.T) {
+// TestRunKeepsTheRateLimit requires that requests over the limit are repeated. Their number depends on the machine; the limiter's own tests
+// check its pace.
+func TestRunKeepsTheRateLimit(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Rate: 100, Burst: 4})
 	client := w.client(func(c *dixa.Config) { c.Limiter, c.Timeout = dixa.NewLimiter(100, 4), 5*time.Second })
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(60)...)), func(c *importer.Config) { c.API, c.Rate = client, 100 })
 	if int(s.Throttled) != w.api.Throttled() || s.Counts.Imported != 60 || len(w.api.Duplicates()) != 0 {
-		t.Errorf("%d answers 429 of %d, counts %+v", s.Throttled, w.api.Throttled(), s.Counts)
+		t.Errorf("%d of %d 429s, counts %+v", s.Throttled, w.api.Throttled(), s.Counts)
 	}
 }

@@ -11,16 +11,16 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// setAttributes is the step that sets the attributes of an imported transcript, and ends it.
+// setAttributes is the last step of an imported transcript: it sets the attributes.
 func (p *pipeline) setAttributes(ctx context.Context, t *task) (step, error) {
 	if t.transcript == nil {
 		if len(p.s.Custom) > 0 {
 			t.partial = append(t.partial, checkpoint.PartialError{Kind: checkpoint.KindAttribute,
-				Message: "the attributes could not be set, because the source does not hold the transcript any more"})
+				Message: "the attributes could not be set, because the source no longer has the transcript"})
 		}
-		return p.end(t)
+		return p.finish(t)
 	}
-	values, refused := p.s.Custom.Among(t.missing).Values(t.transcript)
+	values, refused := p.s.Custom.Among(t.repairAttributes).Values(t.transcript)
 	if len(values) > 0 {
 		if err := p.admit(); err != nil {
 			return stepEnd, err
@@ -44,13 +44,13 @@ func (p *pipeline) setAttributes(ctx context.Context, t *task) (step, error) {
 		refused = append(refused, more...)
 	}
 	t.partial = append(t.partial, refused...)
-	return p.end(t)
+	return p.finish(t)
 }
 
-// leaveDenied leaves attributes to the next run that were answered 401 or 403.
+// leaveDenied leaves attributes that Dixa answered with 401 or 403 to the next run.
 func (p *pipeline) leaveDenied(t *task, err error) (step, error) {
 	tokenErr := p.refusals.askToken(err)
-	if _, unclear := errors.AsType[*unclearError](tokenErr); unclear {
+	if _, unclear := errors.AsType[*undecidedError](tokenErr); unclear {
 		return p.settle(t, checkpoint.Release, codeAttributes, tokenErr.Error())
 	} else if tokenErr != nil {
 		return stepEnd, tokenErr
@@ -59,19 +59,19 @@ func (p *pipeline) leaveDenied(t *task, err error) (step, error) {
 	return p.settleWith(t, checkpoint.Release, codeAttributes, acceptedElsewhere(err).Error(), cmp.Or(dixa.ReasonOf(err), dixa.ReasonDenied))
 }
 
-func (p *pipeline) end(t *task) (step, error) {
-	return p.settle(t, t.finishing(), "", "")
+func (p *pipeline) finish(t *task) (step, error) {
+	return p.settle(t, t.finishEvent(), "", "")
 }
 
-// finishing is the event that ends an imported transcript.
-func (t *task) finishing() checkpoint.Event {
+// finishEvent returns the event that ends an imported transcript.
+func (t *task) finishEvent() checkpoint.Event {
 	if len(t.partial) > 0 {
 		return checkpoint.FinishPartial
 	}
 	return checkpoint.Finish
 }
 
-// patch sets attributes together, or one by one where Dixa refuses them together, and returns the refused ones.
+// patch sets attributes in one request, or one by one if Dixa refuses that, and returns the refused ones.
 func (p *pipeline) patch(ctx context.Context, t *task, values map[string]dixa.AttributeValue) ([]checkpoint.PartialError, error) {
 	err := p.s.API.PatchAttributes(ctx, t.row.ConversationID, values)
 	if !session.HasStatus(err, http.StatusBadRequest) {

@@ -8,7 +8,7 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// backlog holds the records that cannot be decided yet: another run holds them, or we ourselves do under the same id.
+// backlog holds records that cannot be decided yet: another run, or a task of this run with the same id, is working on them.
 type backlog struct {
 	mu    sync.Mutex
 	items []*item
@@ -17,7 +17,7 @@ type backlog struct {
 func (b *backlog) add(it *item) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	it.again, it.kept = true, true
+	it.counted, it.kept = true, true
 	b.items = append(b.items, it)
 }
 
@@ -35,7 +35,7 @@ func (b *backlog) size() int {
 	return len(b.items)
 }
 
-// drop empties the backlog and says how many there were.
+// drop empties the backlog and returns how many records it held.
 func (b *backlog) drop() int {
 	items := b.take()
 	for _, it := range items {
@@ -44,8 +44,8 @@ func (b *backlog) drop() int {
 	return len(items)
 }
 
-// poll decides the backlog once more.
-func (s *triage) poll() error {
+// decideBacklog tries again to decide the records in the backlog.
+func (s *triage) decideBacklog() error {
 	items := s.im.pipeline.backlog.take()
 	for len(items) > 0 {
 		n := min(len(items), reading.BatchSize)
@@ -60,7 +60,7 @@ func (s *triage) poll() error {
 	return nil
 }
 
-// drain decides what lost its claim to another run in resumeUnfinished.
+// drain decides the records that lost their claims to another run in resumeUnfinished.
 func (im *Importer) drain(ctx context.Context) error {
 	if im.s.Limit > 0 {
 		return nil
@@ -68,12 +68,12 @@ func (im *Importer) drain(ctx context.Context) error {
 	return newTriage(ctx, im).drainBacklog()
 }
 
-// drainBacklog waits until every record is decided: the transcripts that other runs hold, too.
+// drainBacklog waits until every record is decided, including those that other runs hold.
 func (s *triage) drainBacklog() error {
-	s.im.pipeline.refusals.noMore(true)
+	s.im.pipeline.refusals.setNoMoreTasks(true)
 	s.im.pipeline.reading.Store(false)
 	for {
-		if err := s.poll(); err != nil {
+		if err := s.decideBacklog(); err != nil {
 			return ignoreLimit(err)
 		}
 		if s.im.pipeline.backlog.size() > 0 {
@@ -82,7 +82,7 @@ func (s *triage) drainBacklog() error {
 			}
 			continue
 		}
-		s.im.pipeline.tasks.Wait() // a task that lost its claim puts its record back
+		s.im.pipeline.tasks.Wait() // a task that loses its claim puts its record back
 		if s.im.pipeline.backlog.size() == 0 {
 			return nil
 		}

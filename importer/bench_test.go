@@ -31,9 +31,9 @@ import (
 	"dixa-import/source"
 )
 
-var benchTranscripts = flag.Int("bench.transcripts", 2000, "transcripts of an import that is measured")
+var benchTranscripts = flag.Int("bench.transcripts", 2000, "transcripts of a measured import")
 
-// benchSandboxEnv tells a test binary that it is to serve a sandbox until its standard input ends.
+// benchSandboxEnv makes a test binary serve a sandbox until its standard input ends.
 const benchSandboxEnv = "DIXA_IMPORT_TEST_SANDBOX"
 
 func init() {
@@ -55,7 +55,7 @@ func serveSandbox() int {
 	return 0
 }
 
-// bench is a sandbox in another process and a file of transcripts, a third of whose customers come again.
+// bench is a sandbox in another process and a file of transcripts.
 type bench struct {
 	*testing.B
 	url, token string
@@ -63,7 +63,7 @@ type bench struct {
 	lines      [][]byte
 }
 
-var benchWorkers = flag.Int("bench.workers", 256, "workers of an import that is measured, and of the loop that it is compared with")
+var benchWorkers = flag.Int("bench.workers", 256, "workers of a measured import, and of the loop that it is compared with")
 
 func newBench(b *testing.B) *bench {
 	b.Helper()
@@ -95,7 +95,7 @@ func newBench(b *testing.B) *bench {
 	return w
 }
 
-// benchLines makes up n transcripts of nine messages, of 0.4 n customers in any order, with an attribute each.
+// benchLines returns n transcripts of nine messages, of 0.4 n customers in random order, with an attribute each.
 func benchLines(n int) [][]byte {
 	random := rand.New(rand.NewPCG(5, 5))
 	words := strings.Fields("where is my order it ships today please wait a moment I will look that up for you thank you parcel label refund card")
@@ -134,7 +134,7 @@ func (w *bench) fresh() {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// conversations asks the sandbox how many there are.
+// conversations returns the number of conversations in the sandbox.
 func (w *bench) conversations() (n int) {
 	w.Helper()
 	resp, err := http.Get(w.url + "/_sandbox/state")
@@ -185,7 +185,7 @@ func (w *bench) config(store *checkpoint.Store) importer.Config {
 		AgentID: sandbox.DefaultAgentID, Workers: *benchWorkers, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 }
 
-// runAll makes a run of which every transcript must end as wanted.
+// runAll performs a run in which ended must count every transcript.
 func (w *bench) runAll(cfg importer.Config, ended func(checkpoint.Counts) int64) importer.Summary {
 	w.Helper()
 	im, err := importer.New(cfg)
@@ -236,7 +236,7 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// BenchmarkRunAgain reads transcripts that are all imported.
+// BenchmarkRunAgain reads transcripts that are all imported already.
 func BenchmarkRunAgain(b *testing.B) {
 	for _, kind := range stores {
 		b.Run(kind, func(b *testing.B) {
@@ -253,7 +253,7 @@ func BenchmarkRunAgain(b *testing.B) {
 	}
 }
 
-// BenchmarkBareLoop sends what an import sends, with nothing around it: no record, no limit, no second look at an answer.
+// BenchmarkBareLoop sends only the requests of an import, without a checkpoint, a limit or any checks of the answers.
 func BenchmarkBareLoop(b *testing.B) {
 	w := newBench(b)
 	b.ReportAllocs()
@@ -274,7 +274,7 @@ func BenchmarkBareLoop(b *testing.B) {
 	b.ReportMetric(float64(requests.Load())/all, "requests/transcript")
 }
 
-// bareTranscript is what the bare loop reads of a line.
+// bareTranscript is the part of a line that the bare loop reads.
 type bareTranscript struct {
 	ID        string    `json:"id"`
 	CreatedAt time.Time `json:"created_at"`
@@ -293,7 +293,7 @@ type bareTranscript struct {
 
 const bareTime = "2006-01-02T15:04:05.000Z"
 
-// bareLoop looks every customer up and creates them, 50 at a time, then imports and patches every transcript.
+// bareLoop looks up every customer and creates the missing ones, 50 at a time. Then it imports and patches every transcript.
 func bareLoop(w *bench, requests *atomic.Int64) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConns: 2 * *benchWorkers, MaxIdleConnsPerHost: 2 * *benchWorkers}}
 	defer client.CloseIdleConnections()
@@ -395,7 +395,7 @@ func barePayload(t bareTranscript, requester string) fields {
 		"closing":    fields{"closedAt": closed, "closedBy": sandbox.DefaultAgentID}}
 }
 
-// inParallel calls do with all numbers below n, as many at once as there are workers.
+// inParallel calls do with all numbers below n, in as many goroutines as there are workers.
 func inParallel(n int, do func(i int)) {
 	var next atomic.Int64
 	var all sync.WaitGroup
@@ -409,7 +409,7 @@ func inParallel(n int, do func(i int)) {
 	all.Wait()
 }
 
-// BenchmarkLimiter takes turns of an ample rate, for as many workers as a run has.
+// BenchmarkLimiter waits for a limiter with a high rate, with as many workers as a run has.
 func BenchmarkLimiter(b *testing.B) { takeTurns(b, dixa.NewLimiter(1e9, 4)) }
 
 // BenchmarkSharedLimiter is BenchmarkLimiter with rate slots in Postgres.

@@ -27,19 +27,19 @@ import (
 	"dixa-import/source"
 )
 
-// childSpec is a run in a process of its own.
+// childSpec describes a run in a process of its own.
 type childSpec struct {
 	URL, API, Token, Path   string
 	Timeout, Settle, Window time.Duration
 	Workers, MaxAttempts    int
-	Attributes              []string // of the transcripts and of Dixa, by the same name
+	Attributes              []string // with the same name in the transcripts and in Dixa
 	Retry                   *importer.Selection
 	Halt                    *halt
 }
 
-// halt is the moment at which a child sends itself a signal: before or after its Nth call of the store of some kind.
+// halt is the time at which a child sends itself a signal: before or after its Nth call of one kind.
 type halt struct {
-	Call   string // a method of the store, "write:" and an event, or "import" or "create": the engine has let one go
+	Call   string // a method of the store, "write:" and an event, or "import" or "create" for a request about to leave
 	Nth    int64  // default 1
 	After  bool
 	Signal syscall.Signal
@@ -47,14 +47,14 @@ type halt struct {
 
 func init() { beChild = runChild }
 
-// runChild makes the run that the specification describes, and says on standard output how far it is.
+// runChild performs the run that the specification describes, and reports its progress on standard output.
 func runChild(text string) int {
 	var spec childSpec
 	if err := json.Unmarshal([]byte(text), &spec); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	go func() { // a child does not outlive its parent, who holds the other end
+	go func() { // the child ends with its parent, which holds the other end
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(3)
 	}()
@@ -75,8 +75,8 @@ func runChild(text string) int {
 	return 0
 }
 
-// peakMemory is the most memory that this process had at once, in KiB, where the system says so. What wait4 says of a child counts
-// its parent, too.
+// peakMemory returns the peak memory of this process in KiB, if the system reports it. The value of wait4 for a child would include its
+// parent.
 func peakMemory() (kib int64, ok bool) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -107,7 +107,7 @@ func (spec childSpec) run() (importer.Summary, error) {
 	}
 	halting := &haltingStore{Store: store, halt: spec.Halt}
 	im, err := importer.New(importer.Config{
-		Empty:  importer.EmptyReject, // so that there is a way to be rejected
+		Empty:  importer.EmptyReject, // so that some records are rejected
 		Source: testSource, Reader: reader, Store: halting, API: haltingAPI{client, halting}, BaseURL: spec.API,
 		AgentID: sandbox.DefaultAgentID, Region: "DK", Attributes: mappings(spec.Attributes), Workers: spec.Workers, MaxAttempts: spec.MaxAttempts,
 		RequestTimeout: spec.Timeout, Settle: spec.Settle, SendWindow: spec.Window, Retry: spec.Retry,
@@ -127,18 +127,18 @@ func mappings(names []string) []importer.AttributeMapping {
 	return list
 }
 
-// haltingStore is the store of a child: it says which run it is, and halts the process where it is to be halted.
+// haltingStore is the store of a child: it reports the id of the run, and halts the process at the given call.
 type haltingStore struct {
 	*checkpoint.Store
-	halt *halt
-	met  atomic.Int64
+	halt  *halt
+	calls atomic.Int64
 }
 
-// do makes a call, which is of these kinds.
+// do performs a call that has the given kinds.
 func (s *haltingStore) do(call func(), kinds ...string) {
 	halts := false
 	for _, kind := range kinds {
-		halts = halts || s.halt != nil && s.halt.Call == kind && s.met.Add(1) == max(s.halt.Nth, 1)
+		halts = halts || s.halt != nil && s.halt.Call == kind && s.calls.Add(1) == max(s.halt.Nth, 1)
 	}
 	if halts && !s.halt.After {
 		haltSelf(s.halt.Signal)
@@ -149,7 +149,7 @@ func (s *haltingStore) do(call func(), kinds ...string) {
 	}
 }
 
-// haltingAPI halts the process when nothing but the way to the socket is before an import or a creation any more.
+// haltingAPI halts the process right before an import or a creation is written to the socket.
 type haltingAPI struct {
 	importer.API
 	store *haltingStore
@@ -177,7 +177,7 @@ func (a haltingAPI) halting(kind string, before func(context.Context, int, error
 	}
 }
 
-// haltSelf returns when the process has been woken, if it ever is.
+// haltSelf sends the signal to this process. It returns when the process is woken, if ever.
 func haltSelf(sig syscall.Signal) {
 	woken := make(chan os.Signal, 1)
 	signal.Notify(woken, syscall.SIGCONT)
@@ -249,19 +249,19 @@ func (s *haltingStore) ForgetEndUser(ctx context.Context, organisation, endUserI
 	return err
 }
 
-// child is a run in a process of its own, as its parent sees it.
+// child is the parent's view of a run in a process of its own.
 type child struct {
 	*testing.T
 	process *os.Process
-	run     atomic.Int64  // 0 until it has begun; a run without a number has claimed nothing
-	stopped chan struct{} // gets a value whenever the process was stopped
-	ended   chan struct{} // closed when it has ended and all that it said was heard
+	run     atomic.Int64  // 0 until it has started; before that it has claimed nothing
+	stopped chan struct{} // receives a value whenever the process is suspended
+	ended   chan struct{} // closed when it has ended and all its output is read
 	status  syscall.WaitStatus
-	summary *importer.Summary // of a run that came to its end
-	peak    int64             // KiB of memory, of such a run on Linux
+	summary *importer.Summary // of a completed run
+	peak    int64             // peak memory in KiB of a completed run, on Linux
 }
 
-// spawn starts a child with the times of Config that world.importer has, too.
+// spawn starts a child with the same times as world.importer.
 func (w *world) spawn(path string, change func(*childSpec)) *child {
 	w.Helper()
 	spec := childSpec{URL: w.url, API: w.http.URL, Token: w.api.Token(), Path: path,
@@ -273,7 +273,7 @@ func (w *world) spawn(path string, change func(*childSpec)) *child {
 	if err != nil {
 		w.Fatal(err)
 	}
-	said, says, err := os.Pipe()
+	stdout, stdoutWriter, err := os.Pipe()
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -281,21 +281,21 @@ func (w *world) spawn(path string, change func(*childSpec)) *child {
 	if err != nil {
 		w.Fatal(err)
 	}
-	lives, life, err := os.Pipe()
+	stdin, stdinWriter, err := os.Pipe()
 	if err != nil {
 		w.Fatal(err)
 	}
 	cmd := osexec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = lives, says, logs
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdoutWriter, logs
 	if err := cmd.Start(); err != nil {
 		w.Fatal(err)
 	}
-	_, _, _ = lives.Close(), says.Close(), logs.Close()
+	_, _, _ = stdin.Close(), stdoutWriter.Close(), logs.Close()
 	c := &child{T: w.T, process: cmd.Process, stopped: make(chan struct{}, 16), ended: make(chan struct{})}
 	go func() {
-		c.watch(said, logged, w.logs)
-		_ = life.Close()
+		c.watch(stdout, logged, w.logs)
+		_ = stdinWriter.Close()
 		close(c.ended)
 	}()
 	w.Cleanup(func() {
@@ -305,20 +305,20 @@ func (w *world) spawn(path string, change func(*childSpec)) *child {
 	return c
 }
 
-// watch listens to a child until it has ended.
-func (c *child) watch(said, logged *os.File, logs io.Writer) {
-	heard := make(chan struct{}, 2)
+// watch reads the output of a child until it has ended.
+func (c *child) watch(stdout, logged *os.File, logs io.Writer) {
+	done := make(chan struct{}, 2)
 	go func() {
-		defer func() { heard <- struct{}{} }()
+		defer func() { done <- struct{}{} }()
 		_, _ = io.Copy(logs, logged)
 		_ = logged.Close()
 	}()
 	go func() {
-		defer func() { heard <- struct{}{} }()
-		for lines := bufio.NewScanner(said); lines.Scan(); {
-			c.hear(lines.Text())
+		defer func() { done <- struct{}{} }()
+		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+			c.handleLine(lines.Text())
 		}
-		_ = said.Close()
+		_ = stdout.Close()
 	}()
 	for {
 		_, err := syscall.Wait4(c.process.Pid, &c.status, syscall.WUNTRACED, nil)
@@ -333,12 +333,12 @@ func (c *child) watch(said, logged *os.File, logs io.Writer) {
 		}
 		break
 	}
-	<-heard
-	<-heard
+	<-done
+	<-done
 	_ = c.process.Release()
 }
 
-func (c *child) hear(line string) {
+func (c *child) handleLine(line string) {
 	kind, rest, _ := strings.Cut(line, " ")
 	switch kind {
 	case "run":
@@ -357,13 +357,13 @@ func (c *child) hear(line string) {
 
 func (c *child) signal(sig syscall.Signal) { _ = c.process.Signal(sig) }
 
-// kill ends the child as a crash of its process would, and returns when it is gone.
+// kill kills the child as a crash would, and returns when it is gone.
 func (c *child) kill() {
 	c.signal(syscall.SIGKILL)
 	<-c.ended
 }
 
-// wait returns the summary of a child that must come to its end by itself.
+// wait returns the summary of a child that must end by itself with the outcome.
 func (c *child) wait(want importer.Outcome) importer.Summary {
 	c.Helper()
 	<-c.ended
@@ -379,26 +379,26 @@ func (c *child) mustDie() {
 	c.Helper()
 	<-c.ended
 	if !c.status.Signaled() || c.status.Signal() != syscall.SIGKILL {
-		c.Fatalf("the child was to be killed, but ended with status %v: %+v", c.status, c.summary)
+		c.Fatalf("the child ended with status %v before it was killed: %+v", c.status, c.summary)
 	}
 }
 
-// mustReach waits until something has happened that the child does.
+// mustReach waits until the channel is closed by something that the child does.
 func (c *child) mustReach(happened <-chan struct{}) {
 	c.Helper()
 	select {
 	case <-happened:
 	case <-c.ended:
-		c.Fatalf("the child ended before that with status %v: %+v", c.status, c.summary)
+		c.Fatalf("the child ended too early, with status %v: %+v", c.status, c.summary)
 	}
 }
 
-// mustStop waits until the child sleeps.
+// mustStop waits until the child is suspended.
 func (c *child) mustStop() {
 	c.Helper()
 	select {
 	case <-c.stopped:
 	case <-c.ended:
-		c.Fatalf("the child was to be stopped, but ended with status %v: %+v", c.status, c.summary)
+		c.Fatalf("the child ended with status %v before it was suspended: %+v", c.status, c.summary)
 	}
 }

@@ -6,41 +6,42 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// claim puts a record on the list. What is not imported (rejected, open) does not count towards the limit.
-func (s *triage) claim(it *item, known, aside bool) error {
+// addClaim adds a record to the claims of the batch. An exempt one, which is not imported (rejected, open, empty), does not count towards
+// the limit.
+func (s *triage) addClaim(it *item, known, exempt bool) error {
 	key := it.rec.Key()
-	if _, ours := s.asked[key]; ours { // such as an open chat and its closed version in one batch
-		s.wait(it)
+	if _, ours := s.requested[key]; ours { // such as an open chat and its closed version in one batch
+		s.postpone(it)
 		return nil
 	}
-	if s.im.s.Limit > 0 && !aside {
-		if s.begun >= s.im.s.Limit {
-			if !it.again {
+	if s.im.s.Limit > 0 && !exempt {
+		if s.started >= s.im.s.Limit {
+			if !it.counted {
 				s.im.tally.read.Add(-1)
 			}
 			return errLimit
 		}
-		s.begun++
+		s.started++
 	}
 	row := s.known.Rows[key]
 	if !known {
 		row = checkpoint.Row{ID: key, Claim: -1}
 	}
 	it.kept = true
-	s.asked[key] = it.rec.Hash.String()
-	s.claims = append(s.claims, claim{it, row})
+	s.requested[key] = it.rec.Hash.String()
+	s.claims = append(s.claims, pendingClaim{it, row})
 	return nil
 }
 
-// flush claims what is on the list and starts the work on it.
+// flush claims the records of the batch and starts their tasks. Those that another run holds go to the backlog.
 func (s *triage) flush() error {
-	if met := s.met; len(met) > 0 {
-		s.met = nil
+	if touched := s.touched; len(touched) > 0 {
+		s.touched = nil
 		err := s.im.s.Patiently(s.im.s.Starting, "write the checkpoint", func(ctx context.Context) error {
-			return s.im.s.Store.Touch(ctx, s.im.s.Source, s.im.s.RunID, met)
+			return s.im.s.Store.Touch(ctx, s.im.s.Source, s.im.s.RunID, touched)
 		})
 		if err != nil {
-			s.im.leaveClaims(s.claims)
+			s.im.returnClaims(s.claims)
 			s.claims = s.claims[:0]
 			return s.im.s.StoppedOr(err)
 		}
@@ -63,7 +64,7 @@ func (s *triage) flush() error {
 	}
 	rows, err := s.im.pipeline.claim(requests)
 	if err != nil {
-		s.im.leaveClaims(claims)
+		s.im.returnClaims(claims)
 		return err
 	}
 	tasks := make([]*task, 0, len(claims))
@@ -80,7 +81,7 @@ func (s *triage) flush() error {
 	return nil
 }
 
-// claim claims transcripts for this run and returns their rows, the zero Row for those that it did not get.
+// claim claims transcripts for this run and returns their rows. The row of a transcript that it could not claim is zero.
 func (p *pipeline) claim(requests []checkpoint.ClaimRequest) (rows []checkpoint.Row, err error) {
 	err = p.s.Patiently(p.s.Starting, "claim transcripts", func(ctx context.Context) (err error) {
 		rows, err = p.s.Store.Claim(ctx, p.s.Source, p.s.RunID, requests)
@@ -89,8 +90,8 @@ func (p *pipeline) claim(requests []checkpoint.ClaimRequest) (rows []checkpoint.
 	return rows, p.s.StoppedOr(err)
 }
 
-// leaveClaims puts records back that could not be claimed.
-func (im *Importer) leaveClaims(claims []claim) {
+// returnClaims puts records that could not be claimed into the backlog.
+func (im *Importer) returnClaims(claims []pendingClaim) {
 	for _, c := range claims {
 		im.pipeline.backlog.add(c.it)
 	}

@@ -13,34 +13,34 @@ import (
 	"dixa-import/source"
 )
 
-// countUncorrected counts a record that is still wrong after its correction.
+// countUncorrected counts a record that is still invalid after its correction.
 func (im *Importer) countUncorrected(rec *source.Record) {
 	im.tally.rejected.Add(1)
 	var bad *source.RejectError
 	if _, err := rec.Transcript(); errors.As(err, &bad) {
-		im.tally.cause(string(bad.Code))
+		im.tally.addCause(string(bad.Code))
 		im.tally.warnSampled(logCause{"not corrected yet", string(bad.Code)})("not corrected yet", "transcript", rec.Key(), "place", rec.Place.String(), "code", string(bad.Code), "reason", bad.Reason)
 	}
 }
 
-// leavesBad reports whether a retry leaves a transcript as it is because its record is bad: what is in Dixa already, and what a file
-// of corrected records was meant to correct.
-func (im *Importer) leavesBad(row checkpoint.Row, rec *source.Record) bool {
+// staysUncorrected reports whether a retry skips a transcript because its record is invalid: the transcript is already in Dixa, or the
+// record comes from a file of corrections.
+func (im *Importer) staysUncorrected(row checkpoint.Row, rec *source.Record) bool {
 	if _, err := rec.Transcript(); err == nil || im.s.Retry.Decision != Undecided {
 		return false
 	}
-	return row.Status == checkpoint.Partial || im.s.Excerpt && slices.Contains(unsent, row.Status)
+	return row.Status == checkpoint.Partial || im.s.Excerpt && slices.Contains(unsentStatuses, row.Status)
 }
 
-var unsent = []checkpoint.Status{checkpoint.Failed, checkpoint.Rejected, checkpoint.Pending}
+var unsentStatuses = []checkpoint.Status{checkpoint.Failed, checkpoint.Rejected, checkpoint.Pending}
 
-// rejectUncorrected counts the bad records in a file of corrections that a retry was to take: those of transcripts that were
-// selected, and those of which nobody can tell whose they are.
-func (im *Importer) rejectUncorrected(sel Selection) error {
+// countUncorrectedRecords counts the invalid records in a file of corrections: those of selected transcripts, and those that cannot be
+// assigned to a transcript.
+func (im *Importer) countUncorrectedRecords(sel Selection) error {
 	if !im.s.Excerpt || sel.Decision != Undecided {
 		return nil
 	}
-	im.pipeline.tasks.Wait() // what a good record corrects belongs to this run
+	im.pipeline.tasks.Wait() // what a valid record corrects then belongs to this run
 	bad, keys := map[string]*source.Record{}, []string{}
 	for rec, err := range im.s.Reader.Read(im.s.Starting, time.Time{}) {
 		if err != nil {
@@ -62,14 +62,14 @@ func (im *Importer) rejectUncorrected(sel Selection) error {
 		var rows []checkpoint.Row
 		err := im.s.Patiently(im.s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {
 			rows, err = im.s.Store.Select(ctx, im.s.Source, im.s.RunID, checkpoint.Filter{
-				Statuses: im.selected(sel), Codes: sel.Codes, IDs: page, WithPartial: partialKinds(sel)})
+				Statuses: im.retryStatuses(sel), Codes: sel.Codes, IDs: page, WithPartial: partialKinds(sel)})
 			return err
 		})
 		if err != nil {
 			return im.s.StoppedOr(err)
 		}
 		for _, row := range rows {
-			if rec := bad[row.ID]; row.RunID != im.s.RunID && wants(sel, row) && im.leavesBad(row, rec) {
+			if rec := bad[row.ID]; row.RunID != im.s.RunID && needsRetry(sel, row) && im.staysUncorrected(row, rec) {
 				im.tally.read.Add(1)
 				im.countUncorrected(rec)
 			}
@@ -78,51 +78,51 @@ func (im *Importer) rejectUncorrected(sel Selection) error {
 	return nil
 }
 
-// replace settles the record that a correction replaces, before the correction may be sent. A run that crashes after that leaves the new
-// one pending, and the same file finishes it. It returns why the new one must not be sent.
-func (p *pipeline) replace(t *task) (*source.RejectError, error) {
+// replaceOriginal settles the record that a correction replaces, before the correction may be sent. If the run crashes in between, the
+// correction stays pending, and the same file finishes it. It returns a *source.RejectError if the correction must not be sent.
+func (p *pipeline) replaceOriginal(t *task) (*source.RejectError, error) {
 	if t.rec.Original.Key == "" {
 		return nil, nil
 	}
 	for {
-		key, was, err := p.original(p.s.Starting, t.rec)
+		key, original, err := p.findOriginal(p.s.Starting, t.rec)
 		if err != nil {
 			return nil, p.s.StoppedOr(err)
 		}
 		if key == t.key {
 			return nil, nil
 		}
-		known := was.Status != ""
-		if bad := rules.CannotReplace(t.key, checkpoint.Row{}, was); bad != nil || was.ErrorCode == rules.CodeCorrected || !known && t.rec.Original.Place == "" {
+		known := original.Status != ""
+		if bad := rules.CannotReplace(t.key, checkpoint.Row{}, original); bad != nil || original.ErrorCode == rules.CodeCorrected || !known && t.rec.Original.Place == "" {
 			return bad, nil
 		}
-		if !known { // no other record may correct it under another id
-			was = checkpoint.Row{ID: key, Claim: -1, ContentHash: t.rec.Original.Hash}
+		if !known { // so that no other record can correct it under another id
+			original = checkpoint.Row{ID: key, Claim: -1, ContentHash: t.rec.Original.Hash}
 		}
-		if !was.Held && was.ClaimedBy != p.s.RunID {
-			if done, err := p.settleReplaced(was, t.key); done || err != nil {
+		if !original.Held && original.ClaimedBy != p.s.RunID {
+			if done, err := p.settleReplaced(original, t.key); done || err != nil {
 				return nil, err
 			}
 		}
-		if !session.Pause(p.s.Starting, pollEvery) { // somebody works on it
+		if !session.Pause(p.s.Starting, pollEvery) { // another run or task works on it
 			return nil, session.ErrStopped
 		}
 	}
 }
 
-// original returns the key of what a record corrects, and what the checkpoint knows of that.
-func (p *pipeline) original(ctx context.Context, rec *source.Record) (key string, was checkpoint.Row, err error) {
+// findOriginal returns the key of the record that rec corrects, and its row.
+func (p *pipeline) findOriginal(ctx context.Context, rec *source.Record) (key string, original checkpoint.Row, err error) {
 	rows, err := p.s.Lookup(ctx, rules.KeysOf(rec)...)
 	if err != nil {
-		return "", was, err
+		return "", original, err
 	}
-	key, was = rules.Original(rec, rows)
-	return key, was, nil
+	key, original = rules.Original(rec, rows)
+	return key, original, nil
 }
 
-// settleReplaced records as which transcript a record goes on. It says false if somebody else was faster.
-func (p *pipeline) settleReplaced(was checkpoint.Row, id string) (bool, error) {
-	request := checkpoint.ClaimRequest{ID: was.ID, Seen: was.Claim, SeenAt: was.UpdatedAt, ContentHash: was.ContentHash, ClosedAt: was.ClosedAt}
+// settleReplaced records which transcript a record continues as. It returns false if another run or task claimed the record first.
+func (p *pipeline) settleReplaced(original checkpoint.Row, id string) (bool, error) {
+	request := checkpoint.ClaimRequest{ID: original.ID, Seen: original.Claim, SeenAt: original.UpdatedAt, ContentHash: original.ContentHash, ClosedAt: original.ClosedAt}
 	rows, err := p.claim([]checkpoint.ClaimRequest{request})
 	if err != nil {
 		return false, err
@@ -130,7 +130,7 @@ func (p *pipeline) settleReplaced(was checkpoint.Row, id string) (bool, error) {
 	if rows[0].Claim == 0 {
 		return false, nil
 	}
-	t := newTask(was.ID, nil, rows[0])
+	t := newTask(original.ID, nil, rows[0])
 	c := t.change(checkpoint.Skip)
 	c.ErrorCode, c.Error = rules.CodeCorrected, rules.CorrectedAs(id)
 	_, err = p.record(t, c)

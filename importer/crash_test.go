@@ -15,19 +15,19 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// crash is a way of a transcript through its steps during which the process is killed.
+// crash is a path of a transcript through its steps during which the process is killed.
 type crash struct {
-	calls   []string // of the store, at which it is killed, before and after
+	calls   []string // store calls before and after which it is killed
 	lines   []string // default: family
 	opts    sandbox.Options
-	arrange func(w *world, path string) // what comes before
+	arrange func(w *world, path string) // prepares the world
 	retry   *importer.Selection         // of the child
-	repair  func(*world)                // what changes before the next run
+	repair  func(*world)                // changes the world before the next run
 	outcome importer.Outcome            // of the next run; default ok
 	want    func(w *world, after bool)  // default: wantFamily
 }
 
-// family are three transcripts of two end-users, one of them with an attribute.
+// family has three transcripts of two end-users, one of them with an attribute.
 var family = []string{
 	chat("t-1", fields{"end_user": fields{"external_id": "c-1", "email": "ann@example.org"}, "attributes": fields{"order_number": "1234"}}),
 	chat("t-2", fields{"end_user": fields{"email": "ann@example.org"}}),
@@ -37,7 +37,7 @@ var family = []string{
 func wantFamily(w *world, _ bool) {
 	w.Helper()
 	for _, id := range []string{"t-1", "t-2", "t-3"} {
-		w.wantSame(id, checkpoint.Complete)
+		w.wantWhole(id, checkpoint.Complete)
 	}
 	if c := w.wantOnce("t-1"); c.Attributes[sandbox.OrderNumberID] != "1234" {
 		w.Errorf("attributes are %v", c.Attributes)
@@ -45,8 +45,8 @@ func wantFamily(w *world, _ bool) {
 	w.wantTotals(3, 2)
 }
 
-// wantSame checks that Dixa has a transcript once, closed and whole, and that the checkpoint knows it as that.
-func (w *world) wantSame(id string, status checkpoint.Status) {
+// wantWhole checks that Dixa has a transcript once, closed and complete, and that the checkpoint agrees.
+func (w *world) wantWhole(id string, status checkpoint.Status) {
 	w.Helper()
 	c, row := w.wantOnce(id), w.wantRow(id, status, "")
 	if row.ConversationID != c.ID || row.EndUserID != c.RequesterID || row.ClaimedBy != 0 {
@@ -57,7 +57,7 @@ func (w *world) wantSame(id string, status checkpoint.Status) {
 	}
 }
 
-// wantTotals checks that there is nothing else in Dixa, and that no run that ended left anything in the middle.
+// wantTotals checks that Dixa has nothing else, and that completed runs left nothing unfinished.
 func (w *world) wantTotals(conversations, users int) {
 	w.Helper()
 	if n := len(w.api.Conversations()); n != conversations {
@@ -91,12 +91,12 @@ var oneLine = []string{chat("t-1", fields{"attributes": fields{"order_number": "
 func wantOne(status checkpoint.Status) func(*world, bool) {
 	return func(w *world, _ bool) {
 		w.Helper()
-		w.wantSame("t-1", status)
+		w.wantWhole("t-1", status)
 		w.wantTotals(1, 1)
 	}
 }
 
-// wantAfter checks a status that the transcript has for good once it is recorded; before that, it is imported by the next run.
+// wantAfter checks a status that is final once it is recorded. Before that, the next run imports the transcript.
 func wantAfter(status checkpoint.Status, code string, conversations, users int) func(*world, bool) {
 	return func(w *world, after bool) {
 		w.Helper()
@@ -122,11 +122,11 @@ func faults(list ...sandbox.Fault) sandbox.Options { return sandbox.Options{Faul
 
 var withReason = fields{"attributes": fields{"order_number": "1", "contact_reason": []string{"payment", "no such option"}}}
 
-// crashes have every write of the protocol before and after which a process can die.
+// crashes cover every write of the protocol before and after which a process can die.
 var crashes = []crash{
 	{calls: []string{"Bind", "StartRun", "Claim", "ReserveEndUsers", "create", "SaveEndUsers", "write:send", "import", "write:found", "write:finish", "FinishRun"},
 		opts: sandbox.Options{EndUserLag: 30 * time.Millisecond, ListLag: 20 * time.Millisecond}},
-	{calls: []string{"ReserveEndUsers", "create"}, lines: oneLine, want: wantOne(checkpoint.Complete)}, // known by nothing that is unique in Dixa
+	{calls: []string{"ReserveEndUsers", "create"}, lines: oneLine, want: wantOne(checkpoint.Complete)}, // its identifiers are not unique in Dixa
 	{calls: []string{"write:send_again"}, lines: oneLine, want: wantOne(checkpoint.Complete),
 		opts: faults(sandbox.Fault{Operation: sandbox.Import, Kind: sandbox.Throttle, Times: 1})},
 	{calls: []string{"write:unsent"}, want: wantOne(checkpoint.Partial),
@@ -157,7 +157,7 @@ var crashes = []crash{
 	{calls: []string{"write:reject"}, lines: []string{chat("t-1", fields{"messages": []any{}}), oneLine[0][:20], chat("t-2", nil)}, outcome: "any",
 		want: always(func(w *world) {
 			w.wantRow("t-1", checkpoint.Rejected, "no_messages")
-			w.wantSame("t-2", checkpoint.Complete)
+			w.wantWhole("t-2", checkpoint.Complete)
 			w.wantTotals(1, 1)
 		})},
 	{calls: []string{"write:skip"}, lines: []string{chat("t-1", fields{"closed_at": nil})},
@@ -169,19 +169,19 @@ var crashes = []crash{
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("before.jsonl", chat("t-0", fields{"end_user": fields{"email": "ann@example.org"}}))), nil)
 			w.api.DeleteEndUser(w.row("t-0").EndUserID)
 		},
-		want: always(func(w *world) { w.wantSame("t-1", checkpoint.Complete); w.wantTotals(2, 1) })},
+		want: always(func(w *world) { w.wantWhole("t-1", checkpoint.Complete); w.wantTotals(2, 1) })},
 	{calls: []string{"Touch", "ClearRejected"}, outcome: "any", lines: []string{"garbage", chat("t-1", nil)},
 		arrange: func(w *world, path string) { w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil) },
 		want: always(func(w *world) {
 			w.wantRow(w.files+"/c.jsonl:1", checkpoint.Rejected, "invalid_json")
-			w.wantSame("t-1", checkpoint.Complete)
+			w.wantWhole("t-1", checkpoint.Complete)
 			w.wantTotals(1, 1)
 		})},
 	{calls: []string{"Claim"}, lines: oneLine, retry: &importer.Selection{Statuses: []checkpoint.Status{checkpoint.Failed}},
 		opts:    faults(sandbox.Fault{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422, Times: 1}),
 		arrange: func(w *world, path string) { w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withNumbers) },
 		want: func(w *world, after bool) {
-			if after { // it has begun anew, and a run goes on with it
+			if after { // the retry has started, and a run continues it
 				wantOne(checkpoint.Complete)(w, after)
 			} else {
 				w.wantRow("t-1", checkpoint.Failed, "refused")
@@ -194,7 +194,7 @@ var crashes = []crash{
 			w.api.Forbid(sandbox.ListConversations, 0)
 		},
 		want: func(w *world, after bool) {
-			if after { // a person has asked to look again
+			if after { // a person has requested another search
 				wantOne(checkpoint.Complete)(w, after)
 			} else {
 				w.wantRow("t-1", checkpoint.InDoubt, "unreadable")
@@ -202,14 +202,14 @@ var crashes = []crash{
 		}},
 }
 
-// numbered are attributes whose names are the same on both sides.
+// numbered are attributes with the same name in the transcripts and in Dixa.
 var numbered = []string{"order_number", "contact_reason"}
 
 func withNumbers(c *importer.Config) { c.Attributes = mappings(numbered) }
 
-// TestKilledAtEveryWrite: a process that is killed right before or right after any write of the checkpoint has neither lost
-// nor doubled anything when the next run has ended.
-func TestKilledAtEveryWrite(t *testing.T) {
+// TestKillAtEveryWrite requires that a process killed right before or after any write of the checkpoint has lost and doubled nothing once
+// the next run has ended.
+func TestKillAtEveryWrite(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type moment struct {
@@ -239,7 +239,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 		}
 		c := w.spawn(path, func(spec *childSpec) { spec.Halt, spec.Attributes, spec.Retry = &m.halt, numbered, m.retry })
 		c.mustDie()
-		w.buries(c)
+		w.expireChild(c)
 		if m.repair != nil {
 			m.repair(w)
 		}
@@ -261,17 +261,17 @@ func (h halt) String() string {
 	return "before " + h.Call
 }
 
-// buries lets the lease of a dead child be over, as 30 s would.
-func (w *world) buries(c *child) {
+// expireChild ends the lease of a dead child, as 30 s would.
+func (w *world) expireChild(c *child) {
 	w.Helper()
 	if id := c.run.Load(); id != 0 {
 		w.expire(id)
 	}
 }
 
-// TestKilledAtEveryRequest: likewise, when a request has arrived and has no effect, and when it has had its effect and the
-// answer is about to leave.
-func TestKilledAtEveryRequest(t *testing.T) {
+// TestKillAtEveryRequest kills the process when a request has arrived without effect, and when it has taken effect and the answer is about
+// to leave.
+func TestKillAtEveryRequest(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type moment struct {
@@ -295,13 +295,13 @@ func TestKilledAtEveryRequest(t *testing.T) {
 		}
 		path := w.file("c.jsonl", lines...)
 		if len(lines) == 1 {
-			leftSending(w, path, true)
+			leaveSending(w, path, true)
 		}
 		victim := make(chan *child, 1)
 		kill := func() { (<-victim).kill() }
 		w.onNth(m.op, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
 			if m.answered {
-				serve(&answering{ResponseWriter: rw, before: kill})
+				serve(&hookedWriter{ResponseWriter: rw, before: kill})
 			} else {
 				kill()
 			}
@@ -309,15 +309,15 @@ func TestKilledAtEveryRequest(t *testing.T) {
 		c := w.spawn(path, func(spec *childSpec) { spec.Attributes = numbered })
 		victim <- c
 		c.mustDie()
-		w.buries(c)
+		w.expireChild(c)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), withNumbers)
 		want(w, false)
 	})
 }
 
-// TestOneOfSeveralIsKilled: of three processes that share a source, one is killed in the middle; the others do its work, too,
-// and end only when all is done.
-func TestOneOfSeveralIsKilled(t *testing.T) {
+// TestKillOneOfSeveralProcesses kills one of three processes that share a source. The others do its work, too, and end only when all is
+// done.
+func TestKillOneOfSeveralProcesses(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	const n = 600
@@ -326,7 +326,7 @@ func TestOneOfSeveralIsKilled(t *testing.T) {
 	reached, dead := make(chan struct{}), make(chan struct{})
 	w.onNth(sandbox.Import, n/2, func(http.ResponseWriter, func(http.ResponseWriter)) {
 		close(reached)
-		<-dead // its client may be the victim or not
+		<-dead // its client may be the victim
 	})
 	began := make(chan struct{})
 	first := sync.OnceFunc(func() { close(began) })
@@ -336,12 +336,12 @@ func TestOneOfSeveralIsKilled(t *testing.T) {
 		}
 	})
 	children := []*child{w.spawn(path, nil)}
-	<-began // so that the victim has done something when it dies
+	<-began // so that the victim has done some work before it dies
 	children = append(children, w.spawn(path, nil), w.spawn(path, nil))
 	<-reached
 	children[0].kill()
 	close(dead)
-	w.buries(children[0])
+	w.expireChild(children[0])
 	var imported int64
 	for _, c := range children[1:] {
 		imported += c.wait(importer.OutcomeOK).Counts.Imported
@@ -350,7 +350,7 @@ func TestOneOfSeveralIsKilled(t *testing.T) {
 		t.Errorf("the survivors imported %d of %d transcripts", imported, n)
 	}
 	if list := w.api.Duplicates(); len(list) != 0 {
-		t.Errorf("there are twice: %v", list)
+		t.Errorf("duplicates: %v", list)
 	}
 	w.wantTotals(n, 7)
 }

@@ -13,7 +13,7 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// customers are n transcripts of so many customers in any order, with an attribute each.
+// customers returns n transcripts of the given number of customers in random order, each with an attribute.
 func customers(n, persons int) []string {
 	random := rand.New(rand.NewPCG(3, 3))
 	lines := make([]string, n)
@@ -26,9 +26,9 @@ func customers(n, persons int) []string {
 	return lines
 }
 
-// TestRequestsForEachTranscript: what is beyond an import and a PATCH for each transcript is a look-up for each customer,
-// and next to nothing for their creation.
-func TestRequestsForEachTranscript(t *testing.T) {
+// TestRequestsPerTranscript requires that a new customer costs one look-up and almost nothing for its creation, besides an import and a
+// PATCH for each transcript.
+func TestRequestsPerTranscript(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		const n, persons = 1000, 400
@@ -36,20 +36,20 @@ func TestRequestsForEachTranscript(t *testing.T) {
 		path := w.file("c.jsonl", customers(n, persons)...)
 		s := w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 		if each := float64(s.Counts.Requests) / n; each > 2.45 {
-			t.Errorf("%.3f requests for each transcript of new customers: %v", each, w.api.Counts())
+			t.Errorf("%.3f requests per transcript of new customers: %v", each, w.api.Counts())
 		}
 		if got := len(w.api.EndUsers()); got != persons {
 			t.Errorf("Dixa has %d end-users, want %d", got, persons)
 		}
 		s = w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) { withOrders(c); c.Source = "other" })
 		if each := float64(s.Counts.Requests) / n; each > 2.01 {
-			t.Errorf("%.3f requests for each transcript of customers that the checkpoint knows", each)
+			t.Errorf("%.3f requests per transcript of known customers", each)
 		}
 	})
 }
 
-// TestOneNewCustomerAmongMany: nobody waits for company that does not come.
-func TestOneNewCustomerAmongMany(t *testing.T) {
+// TestNewCustomerDoesNotWaitForOthers requires that a customer is created although no others gather to be created together.
+func TestNewCustomerDoesNotWaitForOthers(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	lines := chats(1000)
@@ -64,12 +64,12 @@ func TestOneNewCustomerAmongMany(t *testing.T) {
 	})
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	if created < 0 || created > 7+300 {
-		t.Errorf("%d imports went before the creation of the one new customer", created)
+		t.Errorf("%d imports preceded the creation of the new customer", created)
 	}
 }
 
-// TestCreationsTogetherThatGoWrong: each customer is there once, and each transcript is imported.
-func TestCreationsTogetherThatGoWrong(t *testing.T) {
+// TestFailedBatchCreationsAreRecovered requires that each customer exists once and each transcript is imported.
+func TestFailedBatchCreationsAreRecovered(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	kinds := []sandbox.Fault{
@@ -95,7 +95,7 @@ func TestCreationsTogetherThatGoWrong(t *testing.T) {
 	}
 }
 
-func TestATokenThatMayNotCreateTogether(t *testing.T) {
+func TestForbiddenBatchCreationFallsBackToSingle(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
@@ -104,17 +104,17 @@ func TestATokenThatMayNotCreateTogether(t *testing.T) {
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", customers(200, 150)...)), withOrders)
 			counts := w.api.Counts()
 			if counts[sandbox.CreateEndUser] != 150 || counts[sandbox.CreateEndUsers] < 1 || counts[sandbox.CreateEndUsers] > 4 {
-				t.Errorf("the requests were %v", counts)
+				t.Errorf("requests are %v", counts)
 			}
 			if n := strings.Count(w.logs.String(), "may not create several end-users in one request"); n != 1 {
-				t.Errorf("the log says so %d times", n)
+				t.Errorf("the log reports it %d times", n)
 			}
 		})
 	}
 }
 
-// TestSomeOfManyExist: Dixa knows some customers by an identifier that they are not looked up by.
-func TestSomeOfManyExist(t *testing.T) {
+// TestBatchWithExistingEndUsers has customers whom Dixa knows by an identifier that is not looked up.
+func TestBatchWithExistingEndUsers(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -136,8 +136,8 @@ func TestSomeOfManyExist(t *testing.T) {
 	})
 }
 
-// TestOneOfManyIsRefused: that customer's transcript fails, and no other.
-func TestOneOfManyIsRefused(t *testing.T) {
+// TestBatchWithRefusedEndUser requires that only that customer's transcript fails.
+func TestBatchWithRefusedEndUser(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{
 		{Operation: sandbox.CreateEndUsers, Kind: sandbox.ErrorBefore, Status: http.StatusUnprocessableEntity,

@@ -1,10 +1,9 @@
-// Package importer makes runs: it reads transcripts from a source, claims them in the checkpoint, resolves their end-users, imports them
-// into Dixa exactly once, sets their attributes and records what became of each. The way of one transcript is the list of steps in
-// steps.go.
+// Package importer performs runs: it reads transcripts from a source, claims them in the checkpoint, resolves their end-users, imports
+// them into Dixa exactly once, sets their attributes and records the outcome of each. steps.go lists the steps of a transcript.
 //
-// # Rooms
+// # Packages
 //
-// Imports point down, and nothing points up or sideways:
+// Imports point down only, never up or sideways:
 //
 //	cmd/dixa-import
 //	   |
@@ -14,7 +13,7 @@
 //	   |
 //	mark   reading                                 the mark of a source; its records, in batches and within memory
 //	   |
-//	session                                        configuration, log, organisation, patience with the database, the end of work
+//	session                                        configuration, log, organisation, database retries, shutdown
 //	   |
 //	rules   shape   batch                          pure: record and row; transcript and conversation; work in groups
 //	   |
@@ -22,57 +21,58 @@
 //
 // # Goroutines
 //
-// A run has two halves. The Importer reads, triages records, selects what earlier runs left, and claims transcripts; it does so in the
-// goroutine of the caller of Run, one part after the other (see parts). The pipeline takes the claimed transcripts through their steps, each
-// in a task of its own. After each part the caller waits for all tasks. The Importer calls the pipeline, never the other way round; a task that loses
-// its claim puts its record into the backlog, which the Importer looks through.
+// A run has two halves. The Importer reads and triages records, selects what earlier runs left, and claims transcripts. It does so in the
+// goroutine that called Run, one phase after the other (see phases), and waits for all tasks after each phase. The pipeline takes the
+// claimed transcripts through their steps, each in a task of its own. The Importer calls the pipeline, never the reverse: a task that
+// loses its claim puts its record into the backlog, which the Importer processes.
 //
-//	caller of Run     ends with the run
-//	tasks             begin starts one for each claimed transcript, at most cap(open) at a time; it takes the transcript through its
-//	                  steps (work1). pipeline.tasks awaits them
+//	caller of Run     lives until the run ends
+//	tasks             launch starts one for each claimed transcript, at most cap(openSlots) at a time; runSteps takes the transcript
+//	                  through its steps. pipeline.tasks waits for them
 //	reader            reading.Records reads ahead of the caller; it ends with the source, or with Starting
-//	heartbeat         work starts it, and awaits it once everything is written
-//	followers         learning.follow and followCreation start them, up to a handful, to see how long Dixa's lists lag; learning.stop
-//	                  ends and awaits them
-//	creations         of package people; Resolver.Wait awaits them
-//	drain             Session.Begin starts it: it turns the end of Starting into that of Working, and that into the end of Recording
+//	heartbeat         work starts it, and waits for it once everything is written
+//	followers         learning.follow and followCreation start a few, to measure how long Dixa's lists lag; learning.stop ends and
+//	                  waits for them
+//	creations         of package people; Resolver.Wait waits for them
+//	drain             Session.Begin starts it: it ends Working after Starting, and Recording after Working
 //
-// The only one that nobody awaits is a reader that is broken off: a read of standard input cannot be interrupted.
+// Nothing waits for a reader that was interrupted, because a read of standard input cannot be cancelled.
 //
 // # Channels
 //
-// The reader hands records over through the channel of reading.Records. Three channels are counters, a place in each of which a
-// task takes and gives back: open (it is not settled), ahead (it is made ready for a worker) and slots (it has a worker). A task that
-// has to wait for long leaves ahead or slots, never open. The places of Gate.looking in package mark and of firstRun.looking are locks that a stop can break.
+// The reader hands over records through the channel of reading.Records. Three channels are semaphores: a task holds a place in openSlots
+// until it is settled, and one in aheadSlots while it is prepared for a worker or one in workerSlots while it has one. A task gives up
+// its place in aheadSlots or workerSlots before a long wait, but never the one in openSlots. The semaphores of package mark's Gate and of
+// firstRun.lock are locks that a stop can interrupt.
 //
 // # Locks
 //
-// No goroutine holds two of these at once, but for tally.mu, which logEnd takes while it holds saying. None is held while something
-// waits for Dixa or for the checkpoint.
+// No goroutine holds two of these at once, except that logEnd takes tally.mu while it holds tally.endMu. None is held during a call to
+// Dixa or to the checkpoint.
 //
-//	tally.mu          causes, skips, problems, ignored values, and what the log has said; the counters beside them are atomic
-//	saying            the end of one transcript is logged at a time, so that the line with the whole sentence comes first
-//	backlog.mu        the records that cannot be decided yet
-//	stepTimes.mu      the times of the steps
-//	conversations.mu  what conversations turned out to be
-//	inDoubt.mu        the transcripts that are looked for
-//	refusals.mu       refusals of which it is not known whom they concern
-//	learning.mu       what is known of how Dixa answers
-//	firstRun.mu       the end-users that were there before a first run
-//	unmarked.mu       the end-users that a run without a mark has created
+//	tally.mu          causes, skips, problems, ignored values, and what was logged; the counters beside them are atomic
+//	tally.endMu       serializes the log lines about the ends of transcripts, so that the line with the full reason comes first
+//	backlog.mu        records that cannot be decided yet
+//	stepTimes.mu      times of the steps
+//	conversations.mu  contents of conversations that were read
+//	doubtful.mu       transcripts in doubt that are being searched for
+//	refusals.mu       refusals that may concern one transcript or all
+//	learning.mu       facts about Dixa's answers
+//	firstRun.mu       end-users that existed before a first run
+//	unmarked.mu       end-users that a run without a mark created
 //
-// What the caller of Run alone uses needs none: the triage, seen, unreported and reported.
+// The triage, seen, unreported and countedUnreported need no lock: only the goroutine that called Run uses them.
 //
 // # Contexts
 //
-// Package session has three, and a write gets the one whose promise it needs:
+// Package session provides three. Each call uses the one whose guarantee it needs:
 //
-//	Starting    what only serves to begin something: reading, look-ups, claims, looks for transcripts in doubt. Nobody needs the
-//	            answer once the run stops
-//	Working     requests to Dixa that change something. They are answered even while the run stops, because an import without an answer is
-//	            in doubt; they are given up when the drain is over
-//	Recording   changes of transcripts (write), what was learnt of Dixa, the heartbeat. What Dixa has said is recorded even after work
-//	            was given up, or the next run would have to find it out again
+//	Starting    calls that only prepare new work: reading, look-ups, claims, searches for transcripts in doubt. Once the run stops,
+//	            nothing needs their results
+//	Working     requests to Dixa that change something. They may finish while the run stops, because an import without an answer
+//	            leaves a doubt; they are cancelled when the drain is over
+//	Recording   changes of transcripts (write), facts about Dixa, the heartbeat. What Dixa answered is recorded even after Working
+//	            has ended; otherwise the next run would have to find it out again
 //
-// Beside them, the end of the run itself is recorded within ten seconds that no stop shortens (finish).
+// In addition, the end of the run is recorded within ten seconds that no stop shortens (finish).
 package importer

@@ -15,8 +15,8 @@ import (
 	"dixa-import/importer/verify"
 )
 
-// again imports a transcript's conversation a second time, behind the checkpoint's back, and returns its number.
-func (w *world) again(id string, change func(*sandbox.Conversation)) int64 {
+// importAgain adds a second conversation of a transcript to Dixa without the checkpoint's knowledge, and returns its id.
+func (w *world) importAgain(id string, change func(*sandbox.Conversation)) int64 {
 	w.Helper()
 	first := w.wantOnce(id)
 	second := sandbox.Conversation{RequesterID: first.RequesterID, CreatedAt: first.CreatedAt, Messages: first.Messages, ExternalID: first.ExternalID}
@@ -26,7 +26,7 @@ func (w *world) again(id string, change func(*sandbox.Conversation)) int64 {
 	return w.api.AddConversation(second)
 }
 
-func TestDoublesAreFound(t *testing.T) {
+func TestVerifyFindsDoubles(t *testing.T) {
 	t.Parallel()
 	for _, withheld := range []bool{false, true} {
 		for _, only := range []bool{false, true} {
@@ -48,15 +48,15 @@ func TestDoublesAreFound(t *testing.T) {
 						t.Fatalf("without doubles: %+v, %v, %v", s, found, err)
 					}
 					if want := int64(1 + 7); only && s.Requests != want || !only && s.Requests != want+1+2*20 {
-						t.Errorf("it took %d requests", s.Requests)
+						t.Errorf("%d requests", s.Requests)
 					}
-					second := w.again("t-003", nil)
-					w.again("t-011", nil)
-					w.again("t-004", func(c *sandbox.Conversation) { // another chat of the same customer
+					second := w.importAgain("t-003", nil)
+					w.importAgain("t-011", nil)
+					w.importAgain("t-004", func(c *sandbox.Conversation) { // another chat of the same customer
 						c.ExternalID = ""
 						c.Messages[0].ExternalID, c.Messages[1].ExternalID, c.Messages[1].Text = "", "", "I do not know."
 					})
-					w.again("t-005", func(c *sandbox.Conversation) { // of another bot
+					w.importAgain("t-005", func(c *sandbox.Conversation) { // a conversation of another bot
 						c.ExternalID = ""
 						c.Messages[0].ExternalID, c.Messages[1].ExternalID = "other/t-005:1", "other/t-005:2"
 						c.Messages[0].Text = "Hello?"
@@ -80,15 +80,16 @@ func TestDoublesAreFound(t *testing.T) {
 	}
 }
 
-// TestDoublesUnderAnotherEndUser are found if that has transcripts, too; what the checkpoint does not know at all is told as well.
-func TestDoublesUnderAnotherEndUser(t *testing.T) {
+// TestVerifyFindsDoublesUnderAnotherEndUser requires that a double of another end-user is found if that end-user has transcripts, and that
+// a transcript unknown to the checkpoint is reported, too.
+func TestVerifyFindsDoublesUnderAnotherEndUser(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(10)...)
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 	stranger := w.wantOnce("t-002").RequesterID
-	w.again("t-008", func(c *sandbox.Conversation) { c.RequesterID = stranger })
-	lost := w.again("t-001", func(c *sandbox.Conversation) {
+	w.importAgain("t-008", func(c *sandbox.Conversation) { c.RequesterID = stranger })
+	lost := w.importAgain("t-001", func(c *sandbox.Conversation) {
 		c.ExternalID = "bot/t-lost"
 		c.Messages[0].ExternalID, c.Messages[1].ExternalID = "bot/t-lost:1", "bot/t-lost:2"
 	})
@@ -103,22 +104,22 @@ func TestDoublesUnderAnotherEndUser(t *testing.T) {
 	wantLines(t, lines, "t-lost not_recorded ", "t-008 double ")
 }
 
-func TestDoublesOfASample(t *testing.T) {
+func TestVerifyFindsDoublesInASample(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(40)...)
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 	s, _, err := w.verify(w.jsonl(path), verify.Options{DoublesOnly: true, Sample: 3, Seed: 1}, nil)
 	if err != nil || s.Checked != 3 || s.EndUsers > 3 || s.Requests != 1+s.EndUsers {
-		t.Errorf("a sample: %+v, %v", s, err)
+		t.Errorf("sample: %+v, %v", s, err)
 	}
 	if s, _, err := w.verify(w.jsonl(w.file("part.jsonl", orders(5)...)), verify.Options{DoublesOnly: true}, excerpt); err != nil || s.Checked != 5 || s.EndUsers != 5 {
-		t.Errorf("an excerpt: %+v, %v", s, err)
+		t.Errorf("excerpt: %+v, %v", s, err)
 	}
 }
 
-// TestDoublesThatCannotBeLookedFor: what could not be seen is said, and proves nothing.
-func TestDoublesThatCannotBeLookedFor(t *testing.T) {
+// TestVerifyReportsDoublesItCannotCheck requires that what could not be read is reported, and is not taken for a result.
+func TestVerifyReportsDoublesItCannotCheck(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		op               sandbox.Operation
@@ -130,8 +131,8 @@ func TestDoublesThatCannotBeLookedFor(t *testing.T) {
 		"lists are forbidden":          {op: sandbox.ListConversations, status: 403, unlisted: 7},
 		"lists are forbidden, only":    {op: sandbox.ListConversations, status: 403, only: true, fails: true},
 		"lists are unauthorized":       {op: sandbox.ListConversations, status: 401, fails: true},
-		"lists are ill":                {op: sandbox.ListConversations, status: 500, only: true, unlisted: 7},
-		"messages are ill":             {op: sandbox.ListMessages, status: 500, only: true, unread: 1},
+		"lists fail":                   {op: sandbox.ListConversations, status: 500, only: true, unlisted: 7},
+		"messages fail":                {op: sandbox.ListMessages, status: 500, only: true, unread: 1},
 		"messages are forbidden, only": {op: sandbox.ListMessages, status: 403, only: true, unread: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,7 +140,7 @@ func TestDoublesThatCannotBeLookedFor(t *testing.T) {
 			w := setup(t, "sqlite", sandbox.Options{})
 			path := w.file("c.jsonl", orders(14)...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
-			w.again("t-003", nil)
+			w.importAgain("t-003", nil)
 			w.api.Forbid(tt.op, tt.status)
 			s, _, err := w.verify(w.jsonl(path), verify.Options{DoublesOnly: tt.only}, nil)
 			if (err != nil) != tt.fails || !tt.fails && (s.Unlisted != tt.unlisted || s.Unread != tt.unread) {
@@ -149,8 +150,8 @@ func TestDoublesThatCannotBeLookedFor(t *testing.T) {
 	}
 }
 
-// TestASearchOfDoublesGoesOn where it was stopped, and leaves the place of a whole comparison alone.
-func TestASearchOfDoublesGoesOn(t *testing.T) {
+// TestVerifyResumesTheSearchForDoubles resumes a search that was stopped. The mark of a full comparison must not change.
+func TestVerifyResumesTheSearchForDoubles(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	var lines []string
@@ -159,7 +160,7 @@ func TestASearchOfDoublesGoesOn(t *testing.T) {
 	}
 	path := w.file("c.jsonl", lines...)
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
-	w.again("t-050", nil)
+	w.importAgain("t-050", nil)
 	store := w.open()
 	if err := store.SetVerifyMark(t.Context(), testSource, checkpoint.VerifyMark{After: "t-010", Checked: 11}); err != nil {
 		t.Fatal(err)
@@ -188,6 +189,6 @@ func TestASearchOfDoublesGoesOn(t *testing.T) {
 	}
 	wantLines(t, found, "t-050 double ")
 	if m, err := store.VerifyMark(t.Context(), testSource); err != nil || m.After != "t-010" {
-		t.Errorf("the mark of the whole comparison is %+v, %v", m, errors.Join(err))
+		t.Errorf("the mark of the full comparison is %+v, %v", m, errors.Join(err))
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// TestAClaimThatIsLostDuringTheSweep: a run goes on with what an earlier one left, another run claims it meanwhile and dies, and
-// the first one takes it up again.
-func TestAClaimThatIsLostDuringTheSweep(t *testing.T) {
+// TestClaimLostDuringResumeIsDecidedAgain has a run that resumes the work of an earlier one. Another run claims the transcript meanwhile
+// and dies, and the first run must claim it again.
+func TestClaimLostDuringResumeIsDecidedAgain(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})
 	url, _ := botDatabase(t, 1)
@@ -33,7 +33,7 @@ func TestAClaimThatIsLostDuringTheSweep(t *testing.T) {
 	})
 	s := w.mustRun(importer.OutcomeOK, w.postgres(url), func(c *importer.Config) {
 		withOrders(c)
-		c.Since = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) // so that only resumeUnfinished meets it
+		c.Since = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) // so that only resumeUnfinished handles it
 	})
 	if s.Counts.Imported != 1 || s.Counts.Read != 1 {
 		t.Errorf("counts are %+v", s.Counts)

@@ -18,8 +18,8 @@ import (
 
 func skipping(c *importer.Config) { c.Empty = importer.EmptySkip }
 
-// TestEmptyChats has chats in which nobody wrote anything: they are skipped, until somebody did or the configuration rejects them.
-func TestEmptyChats(t *testing.T) {
+// TestEmptyChatsAreSkipped has chats without a message. They are skipped until they have one, or until the configuration rejects them.
+func TestEmptyChatsAreSkipped(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -43,7 +43,7 @@ func TestEmptyChats(t *testing.T) {
 		before := w.row("e-1")
 		check(checkpoint.Counts{AlreadyDone: 1, Skipped: 5}, five, w.mustRun(importer.OutcomeOK, w.jsonl(path), skipping))
 		if again := w.row("e-1"); again != before {
-			t.Errorf("an empty chat that is the same was written again: %+v, %+v", before, again)
+			t.Errorf("an unchanged empty chat was written again: %+v, %+v", before, again)
 		}
 		check(checkpoint.Counts{AlreadyDone: 1, Rejected: 5}, nil, w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil))
 		w.wantRow("e-3", checkpoint.Rejected, "no_messages")
@@ -60,23 +60,23 @@ func TestEmptyChats(t *testing.T) {
 	})
 }
 
-// TestEmptyChatTwice has an empty chat beside one with the same id that is not: the other is imported, whichever comes first.
-func TestEmptyChatTwice(t *testing.T) {
+// TestEmptyChatWithRepeatedID has an empty chat and one with the same id that is not empty. The latter is imported, in any order.
+func TestEmptyChatWithRepeatedID(t *testing.T) {
 	t.Parallel()
 	empty, full := func(id string) string { return chat(id, fields{"messages": []any{}}) }, func(id string) string { return chat(id, nil) }
-	filler := func(n int) (lines []string) { // so that the two are not decided together
+	filler := func(n int) (lines []string) { // so that the two are not in one batch
 		for i := range n {
 			lines = append(lines, empty(fmt.Sprintf("f-%d", i)))
 		}
 		return lines
 	}
 	for name, lines := range map[string][]string{
-		"empty first": {empty("a"), full("a")},
-		"full first":  {full("a"), empty("a")},
-		"thrice":      {empty("a"), full("a"), empty("a"), full("a")},
-		"with others": {empty("a"), full("a"), chat("a", fields{"closed_at": nil}), empty("a"), full("a"), full("a")},
-		"far apart":   append(append([]string{empty("a")}, filler(1200)...), full("a")),
-		"far behind":  append(append([]string{full("a")}, filler(1200)...), empty("a")),
+		"empty first":           {empty("a"), full("a")},
+		"full first":            {full("a"), empty("a")},
+		"thrice":                {empty("a"), full("a"), empty("a"), full("a")},
+		"with others":           {empty("a"), full("a"), chat("a", fields{"closed_at": nil}), empty("a"), full("a"), full("a")},
+		"far apart":             append(append([]string{empty("a")}, filler(1200)...), full("a")),
+		"full first, far apart": append(append([]string{full("a")}, filler(1200)...), empty("a")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -93,8 +93,8 @@ func TestEmptyChatTwice(t *testing.T) {
 	}
 }
 
-// TestEmptyChatsElsewhere asks the plan, explain and verify about empty chats.
-func TestEmptyChatsElsewhere(t *testing.T) {
+// TestEmptyChatsInPlanAndVerify checks what plan, explain and verify report about empty chats.
+func TestEmptyChatsInPlanAndVerify(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("chats.jsonl", chat("e-1", fields{"messages": []any{}}), chat("e-2", fields{"messages": json.RawMessage("null")}), chat("t-1", nil))
@@ -107,11 +107,11 @@ func TestEmptyChatsElsewhere(t *testing.T) {
 		}
 		planned, err := planner.Plan(t.Context())
 		if err != nil || planned.Empty != 2 || planned.Counts.Skipped != 2 || planned.Counts.Rejected != 0 || len(planned.Rejections) != 0 {
-			t.Errorf("the plan says %+v, %v", planned, err)
+			t.Errorf("the plan: %+v, %v", planned, err)
 		}
 		e, err := plan.Explain(t.Context(), cfg, "e-1")
 		if err != nil || !e.Empty || e.Rejected != nil || e.Next == plan.NextRejects || e.Next == plan.NextImports {
-			t.Errorf("explain says %+v, %v", e, err)
+			t.Errorf("explain: %+v, %v", e, err)
 		}
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) { c.Empty, c.Store = importer.EmptySkip, store })
 	}
@@ -122,11 +122,11 @@ func TestEmptyChatsElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := v.Run(t.Context()); err != nil || got.Bad != 0 || got.Unknown != 2 || got.Checked != 1 {
-		t.Errorf("verify says %+v, %v", got, err)
+		t.Errorf("verify: %+v, %v", got, err)
 	}
 }
 
-// TestMostlySkipped warns of a source of which nothing is imported, and of no other.
+// TestMostlySkipped requires a warning about a source of which nearly nothing is imported, and about no other.
 func TestMostlySkipped(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -153,7 +153,7 @@ func TestMostlySkipped(t *testing.T) {
 	}
 }
 
-// TestForeignRecordsAreRejected imports what other programs export: nothing of it counts as open.
+// TestForeignRecordsAreRejected imports records of other programs, none of which counts as open.
 func TestForeignRecordsAreRejected(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {

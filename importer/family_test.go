@@ -13,7 +13,7 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// families are three people each, who share an identifier.
+// families are groups of three people who share an identifier.
 var families = map[string][]fields{
 	"a phone": {
 		{"external_id": "c-1", "email": "ann@example.org", "phone": "+4512345678", "name": "Ann"},
@@ -47,8 +47,8 @@ func someTurns() [][]int {
 	return turns
 }
 
-// ofFamily are two transcripts of each member, all first ones before the second ones.
-func ofFamily(members []fields, order []int) (lines []string) {
+// familyChats returns two transcripts of each member: first one of each, then a second one of each.
+func familyChats(members []fields, order []int) (lines []string) {
 	for _, round := range []string{"first", "second"} {
 		for _, n := range order {
 			lines = append(lines, chat(fmt.Sprintf("%s-%d", round, n), fields{"end_user": members[n]}))
@@ -57,21 +57,21 @@ func ofFamily(members []fields, order []int) (lines []string) {
 	return lines
 }
 
-// wantFamily checks that there are three end-users, each with the two transcripts of one member, and that of the transcripts only those
-// whose end-user was created without an identifier say so.
+// wantFamily checks that there are three end-users, each with the two transcripts of one member, and that only transcripts whose end-user
+// was created without an identifier report that.
 func (w *world) wantFamily(created bool) {
 	w.Helper()
 	names := map[string]string{}
 	for _, u := range w.api.EndUsers() {
 		names[u.ID] = u.DisplayName
 	}
-	met, noted := map[string]bool{}, 0
+	seen, noted := map[string]bool{}, 0
 	for n := range 3 {
 		first, second := w.row(fmt.Sprintf("first-%d", n)), w.row(fmt.Sprintf("second-%d", n))
-		if first.EndUserID == "" || first.EndUserID != second.EndUserID || met[first.EndUserID] {
+		if first.EndUserID == "" || first.EndUserID != second.EndUserID || seen[first.EndUserID] {
 			w.Errorf("the transcripts of member %d have the end-users %s (%s) and %s (%s)", n, first.EndUserID, names[first.EndUserID], second.EndUserID, names[second.EndUserID])
 		}
-		met[first.EndUserID] = true
+		seen[first.EndUserID] = true
 		noted += len(w.partialErrors(fmt.Sprintf("first-%d", n))) + len(w.partialErrors(fmt.Sprintf("second-%d", n)))
 	}
 	if n := len(w.api.EndUsers()); n != 3 {
@@ -81,12 +81,13 @@ func (w *world) wantFamily(created bool) {
 		w.Errorf("%d partial errors say that an end-user lacks an identifier", noted)
 	}
 	if list := w.api.Duplicates(); len(list) != 0 {
-		w.Errorf("there are twice: %v", list)
+		w.Errorf("duplicates: %v", list)
 	}
 }
 
-// TestAFamily: people who share a weaker identifier are several people, whatever the order, in one run and in one run for each.
-func TestAFamily(t *testing.T) {
+// TestSharedIdentifiersDoNotMergePeople requires that people who share a weaker identifier get an end-user each, in any order, in one run
+// and in several.
+func TestSharedIdentifiersDoNotMergePeople(t *testing.T) {
 	t.Parallel()
 	for _, store := range storesFor(!testing.Short()) {
 		for name, members := range families {
@@ -98,7 +99,7 @@ func TestAFamily(t *testing.T) {
 					t.Run(fmt.Sprint(store, " ", name, " ", order, " ", how), func(t *testing.T) {
 						t.Parallel()
 						w := setup(t, store, sandbox.Options{UniqueExternalID: true})
-						lines := ofFamily(members, order)
+						lines := familyChats(members, order)
 						switch how {
 						case "together":
 							w.mustRun(importer.OutcomeOK, w.jsonl(w.file("f.jsonl", lines...)), nil)
@@ -117,8 +118,9 @@ func TestAFamily(t *testing.T) {
 	}
 }
 
-// TestAFamilyThatDixaKnows: somebody of it is in Dixa, and the checkpoint knows nobody, or only whose the phone is.
-func TestAFamilyThatDixaKnows(t *testing.T) {
+// TestSharedIdentifiersOfExistingEndUsers has one of the people in Dixa. The checkpoint knows none of them, or the owner of some
+// identifiers.
+func TestSharedIdentifiersOfExistingEndUsers(t *testing.T) {
 	t.Parallel()
 	ann := sandbox.EndUser{ExternalID: "c-1", Email: "ann@example.org", PhoneNumber: "+4512345678", DisplayName: "Ann"}
 	for name, knows := range map[string][]checkpoint.Identifier{
@@ -126,7 +128,7 @@ func TestAFamilyThatDixaKnows(t *testing.T) {
 		"the phone":            {{Kind: checkpoint.Phone, Value: "+4512345678"}},
 		"the phone and the id": {{Kind: checkpoint.Phone, Value: "+4512345678"}, {Kind: checkpoint.ExternalID, Value: "c-1"}},
 	} {
-		for _, how := range []string{"", "preloaded", "who may not read one"} {
+		for _, how := range []string{"", "preloaded", "may not read one"} {
 			for _, order := range turns[2:5] {
 				if testing.Short() && !slices.Equal(order, turns[4]) {
 					continue
@@ -134,16 +136,16 @@ func TestAFamilyThatDixaKnows(t *testing.T) {
 				t.Run(fmt.Sprint(name, " ", how, " ", order), func(t *testing.T) {
 					t.Parallel()
 					opts := sandbox.Options{UniqueExternalID: true}
-					if how == "who may not read one" {
+					if how == "may not read one" {
 						opts.Forbidden = map[sandbox.Operation]int{sandbox.GetEndUser: http.StatusForbidden}
 					}
 					w := setup(t, "sqlite", opts)
 					id := w.api.AddEndUser(ann)
-					w.knows(id, knows...)
-					w.mustRun(importer.OutcomeOK, w.jsonl(w.file("f.jsonl", ofFamily(families["a phone"], order)...)), func(c *importer.Config) { c.Preload = how == "preloaded" })
+					w.saveEndUser(id, knows...)
+					w.mustRun(importer.OutcomeOK, w.jsonl(w.file("f.jsonl", familyChats(families["a phone"], order)...)), func(c *importer.Config) { c.Preload = how == "preloaded" })
 					w.wantFamily(true)
 					if got := w.row("first-0").EndUserID; got != id {
-						t.Errorf("Ann is %s, want %s", got, id)
+						t.Errorf("the end-user of Ann is %s, want %s", got, id)
 					}
 				})
 			}
@@ -151,8 +153,8 @@ func TestAFamilyThatDixaKnows(t *testing.T) {
 	}
 }
 
-// knows has the checkpoint know whose identifiers are.
-func (w *world) knows(id string, identifiers ...checkpoint.Identifier) {
+// saveEndUser stores the identifiers of an end-user in the checkpoint.
+func (w *world) saveEndUser(id string, identifiers ...checkpoint.Identifier) {
 	w.Helper()
 	s := w.open()
 	defer func() { _ = s.Close() }()
@@ -161,8 +163,9 @@ func (w *world) knows(id string, identifiers ...checkpoint.Identifier) {
 	}
 }
 
-// TestSomebodyWithoutStrongerIdentifiers is the first one who comes with some, and nobody else after that.
-func TestSomebodyWithoutStrongerIdentifiers(t *testing.T) {
+// TestSharedIdentifierAlone has an end-user with only a phone number. It belongs to the first person with that number and a stronger
+// identifier, and to nobody after that.
+func TestSharedIdentifierAlone(t *testing.T) {
 	t.Parallel()
 	for _, preload := range []bool{false, true} {
 		t.Run(fmt.Sprint(preload), func(t *testing.T) {
@@ -184,8 +187,8 @@ func TestSomebodyWithoutStrongerIdentifiers(t *testing.T) {
 	}
 }
 
-// TestDixaRefusesAnIdentifierThatSomebodyElseHas, which the person was not looked up by.
-func TestDixaRefusesAnIdentifierThatSomebodyElseHas(t *testing.T) {
+// TestRefusedSharedIdentifierIsLeftOut has an identifier that is not looked up and that belongs to another end-user.
+func TestRefusedSharedIdentifierIsLeftOut(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -202,14 +205,14 @@ func TestDixaRefusesAnIdentifierThatSomebodyElseHas(t *testing.T) {
 			t.Errorf("%+v; Dixa has %d end-users, want %d", s.Counts, len(w.api.EndUsers()), 2*n)
 		}
 		if p := w.partialErrors("t-0"); len(p) != 1 || p[0].Kind != checkpoint.KindOther || !strings.Contains(p[0].Message, "without the email address") || strings.Contains(p[0].Message, "p0") {
-			t.Errorf("the partial errors are %+v", p)
+			t.Errorf("partial errors are %+v", p)
 		}
 	})
 }
 
-// TestASwitchboard: many people who share a number are created together all the same, where nothing else keeps the machine busy. So it runs
-// alone.
-func TestASwitchboard(t *testing.T) {
+// TestIdentifierSharedByMany requires that people who share a number are created together. It is not parallel, because that depends on the
+// load of the machine.
+func TestIdentifierSharedByMany(t *testing.T) {
 	if slow {
 		t.Skip("how many are created together depends on the machine")
 	}
@@ -225,19 +228,19 @@ func TestASwitchboard(t *testing.T) {
 		t.Errorf("%d requests created %d end-users", made, len(w.api.EndUsers()))
 	}
 	if each := float64(s.Counts.Requests) / n; each > 2.3 {
-		t.Errorf("%.3f requests for each transcript: %v", each, counts)
+		t.Errorf("%.3f requests per transcript: %v", each, counts)
 	}
 }
 
-// TestThePlanOfAFamily counts as many people as the run creates.
-func TestThePlanOfAFamily(t *testing.T) {
+// TestPlanCountsPeopleWithSharedIdentifiers requires that a plan counts as many people as the run creates.
+func TestPlanCountsPeopleWithSharedIdentifiers(t *testing.T) {
 	t.Parallel()
 	for name, members := range families {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, order := range someTurns() {
 				w := setup(t, "sqlite", sandbox.Options{})
-				path := w.file("f.jsonl", ofFamily(members, order)...)
+				path := w.file("f.jsonl", familyChats(members, order)...)
 				if people := w.mustPlan(w.jsonl(path), nil).People; people.Unknown != 3 || people.Known != 0 {
 					t.Errorf("%v: %+v", order, people)
 				}
@@ -250,15 +253,16 @@ func TestThePlanOfAFamily(t *testing.T) {
 	}
 }
 
-// TestALostCheckpointOfMixedUpPeople: what an earlier version imported for a whole family as Ann's is found there.
-func TestALostCheckpointOfMixedUpPeople(t *testing.T) {
+// TestReconcileOfPeopleMergedByEarlierVersions requires that conversations are found which an earlier version imported under another
+// member's end-user.
+func TestReconcileOfPeopleMergedByEarlierVersions(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	mixed := []fields{families["a phone"][0], {"external_id": "c-1", "name": "Bob"}, {"external_id": "c-1", "name": "Cat"}}
-	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("old.jsonl", ofFamily(mixed, turns[0])...)), nil)
+	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("old.jsonl", familyChats(mixed, turns[0])...)), nil)
 	w.url = setup(t, "sqlite", sandbox.Options{}).url
-	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("new.jsonl", ofFamily(families["a phone"], turns[0])...)), func(c *importer.Config) { c.Reconcile = true })
+	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("new.jsonl", familyChats(families["a phone"], turns[0])...)), func(c *importer.Config) { c.Reconcile = true })
 	if list := w.api.Duplicates(); len(list) != 0 || len(w.api.Conversations()) != 6 {
-		t.Errorf("%+v; Dixa has %d conversations, twice: %v", s.Counts, len(w.api.Conversations()), list)
+		t.Errorf("%+v; Dixa has %d conversations, duplicates: %v", s.Counts, len(w.api.Conversations()), list)
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// What becomes of the answers to look-ups, imports and PATCHes that are lost, late or garbled is in answers_test.go, too.
+// answers_test.go has more tests of lost, late and garbled answers to look-ups, imports and PATCHes.
 
-// applied and unapplied are the ways in which a request can go wrong after and before it has had its effect.
+// applied and unapplied are the ways in which a request can fail after and before it takes effect.
 var (
 	unapplied = []sandbox.Fault{
 		{Kind: sandbox.ErrorBefore, Status: 500}, {Kind: sandbox.ErrorBefore, Status: 502}, {Kind: sandbox.ErrorBefore, Status: 503},
@@ -28,8 +28,8 @@ var (
 	}
 )
 
-// matrix has every fault at every operation, and how often.
-func matrix(times int, kinds []sandbox.Fault, ops ...sandbox.Operation) []sandbox.Fault {
+// faultMatrix returns every fault for every operation, the given number of times each.
+func faultMatrix(times int, kinds []sandbox.Fault, ops ...sandbox.Operation) []sandbox.Fault {
 	var all []sandbox.Fault
 	for _, op := range ops {
 		for _, f := range kinds {
@@ -44,13 +44,13 @@ func faultName(f sandbox.Fault) string {
 	return fmt.Sprintf("%s %s %s", f.Operation, f.Kind, http.StatusText(f.Status))
 }
 
-// TestCreationsThatGoWrong: whatever became of the request, Dixa has the end-user once.
-func TestCreationsThatGoWrong(t *testing.T) {
+// TestFailedCreationsAreRecovered requires that Dixa has the end-user once, however the creation fails.
+func TestFailedCreationsAreRecovered(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		kinds := slices.Concat(unapplied, applied, []sandbox.Fault{{Kind: sandbox.Throttle}, {Kind: sandbox.Throttle, Duration: 10 * time.Millisecond}})
-		together(t, matrix(2, kinds, sandbox.CreateEndUser), faultName, func(t *testing.T, fault sandbox.Fault) {
+		together(t, faultMatrix(2, kinds, sandbox.CreateEndUser), faultName, func(t *testing.T, fault sandbox.Fault) {
 			w := setup(t, store, sandbox.Options{Faults: []sandbox.Fault{fault}, EndUserLag: 30 * time.Millisecond})
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", oneLine...)), withNumbers)
 			w.wantFired(fault.Name)
@@ -59,12 +59,12 @@ func TestCreationsThatGoWrong(t *testing.T) {
 	})
 }
 
-// TestLooksThatGoWrong: the conversation is found all the same, and nothing is sent again.
-func TestLooksThatGoWrong(t *testing.T) {
+// TestFailedSearchesAreRepeated requires that the conversation is found and nothing is sent again.
+func TestFailedSearchesAreRepeated(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	kinds := slices.Concat(unapplied, applied, []sandbox.Fault{{Kind: sandbox.Throttle}})
-	together(t, matrix(2, kinds, sandbox.ListConversations, sandbox.ListMessages, sandbox.GetConversation), faultName, func(t *testing.T, fault sandbox.Fault) {
+	together(t, faultMatrix(2, kinds, sandbox.ListConversations, sandbox.ListMessages, sandbox.GetConversation), faultName, func(t *testing.T, fault sandbox.Fault) {
 		w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{lostAnswer(true), fault}, ListLag: 20 * time.Millisecond})
 		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", oneLine...)), withNumbers)
 		w.wantFired(fault.Name, "import:drop_after")
@@ -75,12 +75,12 @@ func TestLooksThatGoWrong(t *testing.T) {
 	})
 }
 
-// TestAnswersThatAreLate: look-ups and PATCHes whose answer is lost after the effect.
-func TestAnswersThatAreLate(t *testing.T) {
+// TestLateAnswersDoubleNothing loses answers to look-ups and PATCHes after they took effect.
+func TestLateAnswersDoubleNothing(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	kinds := []sandbox.Fault{{Kind: sandbox.HangAfter}, {Kind: sandbox.EmptyBody}, {Kind: sandbox.HTMLAfter, Status: 504}, {Kind: sandbox.SlowBody, Duration: 5 * time.Second}}
-	together(t, matrix(2, kinds, sandbox.FindEndUsers, sandbox.PatchAttributes), faultName, func(t *testing.T, fault sandbox.Fault) {
+	together(t, faultMatrix(2, kinds, sandbox.FindEndUsers, sandbox.PatchAttributes), faultName, func(t *testing.T, fault sandbox.Fault) {
 		if fault.Kind == sandbox.EmptyBody && fault.Operation == sandbox.PatchAttributes {
 			fault.Times = 1 // nothing of that body is needed, so it is no fault
 		}
@@ -91,8 +91,8 @@ func TestAnswersThatAreLate(t *testing.T) {
 	})
 }
 
-// TestAStormOf429s: they are waited for, never counted as attempts, and every step goes on after them.
-func TestAStormOf429s(t *testing.T) {
+// TestStormOf429s requires that every step waits for 429s and continues, and that they never count as attempts.
+func TestStormOf429s(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -108,10 +108,10 @@ func TestAStormOf429s(t *testing.T) {
 		s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), withNumbers)
 		w.wantFired("plain", "with Retry-After")
 		if s.Throttled != 8 || s.Counts.Imported != n {
-			t.Errorf("%d answers 429, counts %+v", s.Throttled, s.Counts)
+			t.Errorf("%d 429s, counts %+v", s.Throttled, s.Counts)
 		}
 		for i := range n {
-			w.wantSame(fmt.Sprintf("t-%d", i), checkpoint.Complete)
+			w.wantWhole(fmt.Sprintf("t-%d", i), checkpoint.Complete)
 			if row := w.row(fmt.Sprintf("t-%d", i)); row.Attempts != 1 {
 				t.Errorf("transcript t-%d has %d attempts", i, row.Attempts)
 			}
@@ -120,8 +120,8 @@ func TestAStormOf429s(t *testing.T) {
 	})
 }
 
-// TestDixaIsDownForAWhile: everything waits, nothing fails, and all is imported once when Dixa is back.
-func TestDixaIsDownForAWhile(t *testing.T) {
+// TestDixaOutageIsWaitedOut requires that everything waits, nothing fails, and all is imported once after the outage.
+func TestDixaOutageIsWaitedOut(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type outage struct {
@@ -149,7 +149,7 @@ func TestDixaIsDownForAWhile(t *testing.T) {
 				w.api.SetDown(0)
 			}
 		})
-		// As by default, a request is tried as often as it takes to suspect an outage.
+		// As by default, a request is tried often enough to suspect an outage.
 		client := w.client(func(c *dixa.Config) { c.MaxAttempts = 5 })
 		s := w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) { c.API = client })
 		if got := w.requests.Load(); got < o.to {
@@ -162,8 +162,8 @@ func TestDixaIsDownForAWhile(t *testing.T) {
 	})
 }
 
-// TestManyFaultsAtOnce: a fifth of all requests goes wrong, in every way.
-func TestManyFaultsAtOnce(t *testing.T) {
+// TestManyFaultsDoubleNothing has a fifth of all requests fail, in every way.
+func TestManyFaultsDoubleNothing(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -195,13 +195,13 @@ func TestManyFaultsAtOnce(t *testing.T) {
 			t.Errorf("only these faults fired: %v", w.api.Fired())
 		}
 		if list := w.api.Duplicates(); len(list) != 0 {
-			t.Errorf("there are twice: %v", list)
+			t.Errorf("duplicates: %v", list)
 		}
 		w.wantTotals(n, 40)
 	})
 }
 
-// everyFault is every kind of fault, one of which happens to a request with the probability.
+// everyFault returns every kind of fault. Each request gets one of them with the given probability.
 func everyFault(probability float64) []sandbox.Fault {
 	kinds := slices.Concat(unapplied, applied, []sandbox.Fault{{Kind: sandbox.Throttle, Duration: 5 * time.Millisecond}})
 	for i := range kinds {

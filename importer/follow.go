@@ -13,35 +13,35 @@ import (
 	"dixa-import/importer/internal/shape"
 )
 
-// followed is an import of which is known when it took effect at the latest.
-type followed struct {
-	name         string // of the transcript, in Dixa
+// followedImport is an import whose latest possible time of effect is known.
+type followedImport struct {
+	name         string // the transcript's external id in Dixa
 	conversation int64
 	endUserID    string
-	messages     int       // that were sent, 0 if not known
-	since        time.Time // when the conversation was there
+	messages     int       // messages sent; 0: not known
+	since        time.Time // the conversation exists since then at the latest
 }
 
-// imported follows an import that Dixa has just answered, if there is something to be learnt from it.
-func (l *learning) imported(t *task, conversation int64) {
+// followImport follows an import that Dixa has just confirmed, unless enough is known.
+func (l *learning) followImport(t *task, conversation int64) {
 	since := time.Now()
 	if l.enough() {
 		return
 	}
-	l.follow(followed{name: l.s.ExternalID(t.key), conversation: conversation, endUserID: t.row.EndUserID,
+	l.follow(followedImport{name: l.s.ExternalID(t.key), conversation: conversation, endUserID: t.row.EndUserID,
 		messages: len(t.transcript.Messages), since: since})
 }
 
-// followEarlier follows what earlier runs imported: this one may have nothing but doubts.
+// followEarlier follows imports of earlier runs: this run may have only transcripts in doubt.
 func (l *learning) followEarlier(ctx context.Context) {
-	for _, k := range l.earlier(ctx) {
-		l.follow(followed{name: l.s.ExternalID(k.ID), conversation: k.ConversationID, endUserID: k.EndUserID, since: time.Now().Add(-k.Age)})
+	for _, k := range l.latestImports(ctx) {
+		l.follow(followedImport{name: l.s.ExternalID(k.ID), conversation: k.ConversationID, endUserID: k.EndUserID, since: time.Now().Add(-k.Age)})
 	}
 }
 
-func (l *learning) earlier(ctx context.Context) (list []checkpoint.KnownImport) {
+func (l *learning) latestImports(ctx context.Context) (list []checkpoint.KnownImport) {
 	err := l.s.Patiently(ctx, "read the checkpoint", func(ctx context.Context) (err error) {
-		list, err = l.s.Store.LatestImports(ctx, l.s.Source, followAtOnce)
+		list, err = l.s.Store.LatestImports(ctx, l.s.Source, maxFollowers)
 		return err
 	})
 	if err != nil && ctx.Err() == nil {
@@ -50,39 +50,39 @@ func (l *learning) earlier(ctx context.Context) (list []checkpoint.KnownImport) 
 	return list
 }
 
-func (l *learning) follow(f followed) {
+func (l *learning) follow(f followedImport) {
 	l.mu.Lock()
-	took := l.following.Err() == nil && l.imports.take()
+	took := l.following.Err() == nil && l.imports.reserve()
 	l.mu.Unlock()
 	if !took {
 		return
 	}
 	l.tasks.Go(func() {
-		l.followTo(f)
+		l.followUntilKnown(f)
 		l.mu.Lock()
-		l.imports.under--
+		l.imports.active--
 		l.mu.Unlock()
 	})
 }
 
-// followTo reads a conversation and looks for it in the list of its end-user's until both are known, ever less often.
-func (l *learning) followTo(f followed) {
+// followUntilKnown reads a conversation and looks for it in the list of its end-user until both have been seen, at growing intervals.
+func (l *learning) followUntilKnown(f followedImport) {
 	read, listed, missed := false, false, false
-	recent := time.Since(f.since) <= l.s.LearnPatience // else somebody may have deleted it
-	for pause := l.s.Settle / followEvery; ; pause *= 2 {
+	recent := time.Since(f.since) <= l.s.LearnPatience // an older one may have been deleted
+	for pause := l.s.Settle / firstPollDivisor; ; pause *= 2 {
 		facts := l.known()
 		if read = read || facts.ExternalIDs != checkpoint.IDsUnknown; !read {
 			read = l.readBack(f)
 		}
 		if !listed {
-			listed = l.lookUpListed(f, &missed)
+			listed = l.checkList(f, &missed)
 		}
 		if read && listed {
 			return
 		}
 		if age := time.Since(f.since); age > l.s.LearnPatience {
 			if missed && !listed && recent {
-				l.neverListed(f, age)
+				l.noteUnlisted(f, age)
 			}
 			return
 		}
@@ -92,8 +92,8 @@ func (l *learning) followTo(f followed) {
 	}
 }
 
-// neverListed takes down that a conversation that is there was missing from the list for so long.
-func (l *learning) neverListed(f followed, age time.Duration) {
+// noteUnlisted records for how long an existing conversation has been missing from the list.
+func (l *learning) noteUnlisted(f followedImport, age time.Duration) {
 	if _, err := l.s.API.ListMessages(l.following, f.conversation); err != nil {
 		return
 	}
@@ -102,9 +102,9 @@ func (l *learning) neverListed(f followed, age time.Duration) {
 	l.unlisted = max(l.unlisted, age)
 }
 
-// readBack reads the messages of a conversation that is known to be a transcript, and reports whether there is no more to learn from
+// readBack reads the messages of a conversation that is known to be a transcript, and reports whether there is nothing more to learn from
 // them.
-func (l *learning) readBack(f followed) bool {
+func (l *learning) readBack(f followedImport) bool {
 	messages, err := l.s.API.ListMessages(l.following, f.conversation)
 	switch {
 	case session.Denied(err):
@@ -120,16 +120,16 @@ func (l *learning) readBack(f followed) bool {
 	case slices.Contains(r.Names, f.name):
 		l.note(checkpoint.Facts{ExternalIDs: checkpoint.IDsReturned})
 		return true
-	case len(messages) == 0 || len(messages) < f.messages: // they are not all there yet
+	case len(messages) == 0 || len(messages) < f.messages: // not all of them are visible yet
 		return false
 	}
 	l.note(checkpoint.Facts{ExternalIDs: checkpoint.IDsWithheld})
 	return true
 }
 
-// lookUpListed looks whether a conversation is listed, and reports whether there is no more to learn from that. missed says that a
-// look has not shown it.
-func (l *learning) lookUpListed(f followed, missed *bool) bool {
+// checkList looks for a conversation in the list of its end-user, and reports whether there is nothing more to learn from it. It sets
+// missed if the list does not have it.
+func (l *learning) checkList(f followedImport, missed *bool) bool {
 	began := time.Now()
 	list, err := l.s.API.ListConversations(l.following, f.endUserID)
 	age := l.lagBetween(f.since, began)
@@ -146,7 +146,7 @@ func (l *learning) lookUpListed(f followed, missed *bool) bool {
 		if c.ID != f.conversation {
 			continue
 		}
-		if *missed || age <= l.s.Settle { // else it may have been listed long since
+		if *missed || age <= l.s.Settle { // otherwise it may have been listed long ago
 			l.note(checkpoint.Facts{ListLag: &age})
 		}
 		return true
@@ -155,39 +155,39 @@ func (l *learning) lookUpListed(f followed, missed *bool) bool {
 	return false
 }
 
-// creationMade is an end-user that was created.
-type creationMade struct {
+// creation is an end-user that this run created.
+type creation struct {
 	id    string
 	by    checkpoint.Identifier
 	since time.Time
 }
 
-// created takes down an end-user that Dixa has just created, and follows it while somebody has to know how long look-ups lag.
-func (l *learning) created(id string, by checkpoint.Identifier) {
+// noteCreated records an end-user that Dixa has just created, and follows it if the lag of look-ups is needed.
+func (l *learning) noteCreated(id string, by checkpoint.Identifier) {
 	l.mu.Lock()
-	l.latest = creationMade{id, by, time.Now()}
-	over := l.lookedOver
+	l.latest = creation{id, by, time.Now()}
+	needed := l.lookUpLagNeeded
 	l.mu.Unlock()
-	if over {
+	if needed {
 		l.followCreation()
 	}
 }
 
-// lookOver says that somebody has to know how long look-ups lag.
-func (l *learning) lookOver() {
+// needLookUpLag says that the lag of look-ups is needed from now on.
+func (l *learning) needLookUpLag() {
 	l.mu.Lock()
-	l.lookedOver = true
+	l.lookUpLagNeeded = true
 	l.mu.Unlock()
 	l.followCreation()
 }
 
-// followCreation looks the end-user up that was created last until it is found, if it is not known how long that takes.
+// followCreation looks up the end-user that was created last until it is found, unless the lag of look-ups is known.
 func (l *learning) followCreation() {
 	l.mu.Lock()
 	made := l.latest
-	took := made.id != "" && l.facts.LookUpLag == nil && l.following.Err() == nil && l.creations.take()
+	took := made.id != "" && l.facts.LookUpLag == nil && l.following.Err() == nil && l.creations.reserve()
 	if took {
-		l.latest = creationMade{}
+		l.latest = creation{}
 	}
 	l.mu.Unlock()
 	if !took {
@@ -196,11 +196,11 @@ func (l *learning) followCreation() {
 	l.tasks.Go(func() {
 		defer func() {
 			l.mu.Lock()
-			l.creations.under--
+			l.creations.active--
 			l.mu.Unlock()
 		}()
 		missed := false
-		for pause := l.s.Settle / followEvery; time.Since(made.since) <= l.s.LearnPatience && l.known().LookUpLag == nil; pause *= 2 {
+		for pause := l.s.Settle / firstPollDivisor; time.Since(made.since) <= l.s.LearnPatience && l.known().LookUpLag == nil; pause *= 2 {
 			began := time.Now()
 			users, err := l.s.API.FindEndUsers(l.following, people.LookUpBy[made.by.Kind], made.by.Value)
 			age := l.lagBetween(made.since, began)
@@ -218,20 +218,21 @@ func (l *learning) followCreation() {
 	})
 }
 
-// stillReturned reports whether external ids are returned, as is known: once in a run a conversation that is known is asked.
-func (l *learning) stillReturned(ctx context.Context) bool {
+// returnsExternalIDs reports whether Dixa returns external ids. If only earlier runs have seen that, it first checks, once per run, a known
+// conversation.
+func (l *learning) returnsExternalIDs(ctx context.Context) bool {
 	if l.known().ExternalIDs != checkpoint.IDsReturned {
 		return false
 	}
-	l.asked.Do(func() {
+	l.confirmOnce.Do(func() {
 		l.mu.Lock()
 		confirmed := l.confirmed
 		l.mu.Unlock()
 		if confirmed {
 			return
 		}
-		for _, k := range l.earlier(ctx) {
-			if l.readBack(followed{name: l.s.ExternalID(k.ID), conversation: k.ConversationID, messages: 1}) {
+		for _, k := range l.latestImports(ctx) {
+			if l.readBack(followedImport{name: l.s.ExternalID(k.ID), conversation: k.ConversationID, messages: 1}) {
 				return
 			}
 		}

@@ -14,12 +14,13 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// TestTheCheckpointFileGoes takes the checkpoint away from a run that sends: what is on its way arrives, nothing else is sent.
-func TestTheCheckpointFileGoes(t *testing.T) {
+// TestRunStopsWhenCheckpointFileIsGone removes the checkpoint of a run that is sending. Requests in flight arrive, and nothing else is
+// sent.
+func TestRunStopsWhenCheckpointFileIsGone(t *testing.T) {
 	t.Parallel()
 	const arrived = 5
 	for name, tt := range map[string]struct {
-		take, back func(path string) error // back: nil if it is lost
+		take, back func(path string) error // back: nil if the file is lost
 	}{
 		"deleted": {take: os.Remove},
 		"moved": {
@@ -48,13 +49,13 @@ func TestTheCheckpointFileGoes(t *testing.T) {
 				t.Fatalf("the run ended as %q with %v", s.Outcome, err)
 			}
 			if n := imports.Load(); n != arrived {
-				t.Errorf("%d imports were sent, the checkpoint was away from the %dth on", n, arrived)
+				t.Errorf("%d imports were sent, the checkpoint was gone after %d", n, arrived)
 			}
 			if log := w.logs.String(); !strings.Contains(log, "could not record that") || !strings.Contains(log, "conversation=") {
-				t.Error("the log does not say what could not be recorded")
+				t.Error("the log does not name what could not be recorded")
 			}
 			if tt.back == nil {
-				w.lose()
+				w.loseCheckpoint()
 				w.mustRun(importer.OutcomeOK, path, func(c *importer.Config) { c.Reconcile = true })
 			} else if err := tt.back(file); err != nil {
 				t.Fatal(err)
@@ -68,8 +69,8 @@ func TestTheCheckpointFileGoes(t *testing.T) {
 	}
 }
 
-// TestTheCheckpointFileGoesFromAnIdleRun: the next heartbeat notices it, whatever the run waits for.
-func TestTheCheckpointFileGoesFromAnIdleRun(t *testing.T) {
+// TestIdleRunStopsWhenCheckpointFileIsGone requires that the next heartbeat notices it, even while the run waits for Dixa.
+func TestIdleRunStopsWhenCheckpointFileIsGone(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
@@ -87,12 +88,12 @@ func TestTheCheckpointFileGoesFromAnIdleRun(t *testing.T) {
 		c.API = w.client(func(c *dixa.Config) { c.Timeout = time.Minute })
 	})
 	if took := time.Since(began); took > 2*checkpoint.Lease {
-		t.Errorf("it took %v to notice that", took)
+		t.Errorf("it was noticed after %v", took)
 	}
 	if _, ok := errors.AsType[*checkpoint.GoneError](err); !ok || s.Outcome != importer.OutcomeAborted {
 		t.Errorf("the run ended as %q with %v", s.Outcome, err)
 	}
 	if n := w.api.Counts()[sandbox.Import] + w.api.Counts()[sandbox.CreateEndUser]; n != 0 {
-		t.Errorf("%d requests that write were sent", n)
+		t.Errorf("%d writing requests were sent", n)
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// TestAnEndUserThatAnotherRunKeepsReserved: another run that is alive got no clear answer to the creation of an end-user. The
-// transcripts of that person are left to a later run, the others are imported.
-func TestAnEndUserThatAnotherRunKeepsReserved(t *testing.T) {
+// TestEndUserReservedByAnotherRun has another live run that got no clear answer to the creation of an end-user. The transcripts of that
+// person are left to a later run; the rest are imported.
+func TestEndUserReservedByAnotherRun(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})
 	path := w.file("c.jsonl", chats(2)...)

@@ -12,9 +12,9 @@ import (
 	"dixa-import/importer"
 )
 
-// TestAPacedRunOnADatabaseThatHangsUp: between two requests of a paced run the checkpoint's connections are idle for longer than
-// the server allows. That is no outage, and nobody hears of it.
-func TestAPacedRunOnADatabaseThatHangsUp(t *testing.T) {
+// TestPacedRunSurvivesIdleDisconnects has a run so slow that the server closes its idle connections between two requests. That is no
+// outage, and nothing is logged.
+func TestPacedRunSurvivesIdleDisconnects(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})
@@ -30,7 +30,7 @@ func TestAPacedRunOnADatabaseThatHangsUp(t *testing.T) {
 	client := w.client(func(c *dixa.Config) { c.Limiter, c.Timeout = dixa.NewLimiter(3, 4), 5*time.Second })
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(3)...)), func(c *importer.Config) {
 		c.API, c.Rate = client, 3
-		c.SendWindow = time.Minute // a slow machine is told of, otherwise
+		c.SendWindow = time.Minute // otherwise a slow machine causes a warning
 	})
 	if s.Counts.Imported != 3 || strings.Contains(w.logs.String(), "level=WARN") {
 		t.Errorf("counts are %+v", s.Counts)

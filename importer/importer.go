@@ -11,27 +11,27 @@ import (
 	"dixa-import/source"
 )
 
-// Config describes what a run does.
+// Config is the configuration of a run.
 type Config = session.Config
 
 type (
-	// API is what a run asks of Dixa.
+	// API is the part of the Dixa client that a run uses.
 	API = session.API
-	// Anonymous decides about transcripts without any usable identifier of the end-user.
+	// Anonymous says what happens to transcripts without a usable identifier of the end-user.
 	Anonymous = session.Anonymous
-	// Empty decides about chats in which there is no message to send.
+	// Empty says what happens to chats without a message to send.
 	Empty = session.Empty
-	// Failures is a bound on failed transcripts.
+	// Failures limits how many transcripts may fail before a run stops.
 	Failures = session.Failures
-	// Selection returns which transcripts a retry works on.
+	// Selection selects the transcripts of a retry.
 	Selection = session.Selection
-	// Decision is what a person has found out about transcripts in doubt.
+	// Decision is what a person decided about transcripts in doubt.
 	Decision = session.Decision
-	// AttributeMapping returns which custom attribute of Dixa gets which attribute of the transcripts.
+	// AttributeMapping maps an attribute of the transcripts to a custom attribute of Dixa.
 	AttributeMapping = shape.Mapping
 )
 
-// The choices of a Config and of a Selection.
+// The values of settings in a Config and a Selection.
 const (
 	DefaultAnonymousName = session.DefaultAnonymousName
 
@@ -47,9 +47,9 @@ const (
 )
 
 type (
-	// ConfigError says that the configuration does not fit the organisation in Dixa.
+	// ConfigError means that the configuration does not fit the organisation in Dixa.
 	ConfigError = session.ConfigError
-	// DatabaseError says that the checkpoint database could not be used, or stayed away for too long.
+	// DatabaseError means that the checkpoint database failed or was unavailable for too long.
 	DatabaseError = session.DatabaseError
 )
 
@@ -64,36 +64,36 @@ const (
 	OutcomeAborted    = session.OutcomeAborted
 )
 
-// Summary is what a run has done.
+// Summary is the result of a run.
 type Summary struct {
 	Run        int64
 	Outcome    Outcome
 	Counts     checkpoint.Counts
 	Duplicates int64 // transcripts that have two conversations in Dixa
-	Changed    int64 // imported earlier, with another content now; part of Counts.AlreadyDone
-	Throttled  int64 // answers 429
+	Changed    int64 // transcripts imported earlier whose content has changed since; part of Counts.AlreadyDone
+	Throttled  int64 // 429 responses
 	Duration   time.Duration
-	Rests      []dixa.Rest // operations of Dixa that failed again and again while others were answered, and what was left because of that
-	// Reason returns why the run stopped early or was aborted, "" otherwise.
+	Rests      []dixa.Rest // operations of Dixa that kept failing while others succeeded, and what was left undone because of that
+	// Reason says why the run stopped early or was aborted; otherwise it is "".
 	Reason string
-	// Skipped counts the skipped records of this run by why they were: open, empty, anonymous, dropped by a person, or the code of what
-	// corrected records go on as.
+	// Skipped counts the skipped records of this run by code: open, empty, anonymous, dropped by a person, or corrected (imported as
+	// another record).
 	Skipped map[string]int64
 	// Causes counts the failed, rejected, in-doubt and unfinished transcripts of this run by error code.
 	Causes map[string]int64
-	// Problems counts the partial transcripts of this run by what is wrong with them.
+	// Problems counts the partial transcripts of this run by problem.
 	Problems []Problem
 	// Ignored counts the values of end-users' identifiers that were not used.
 	Ignored IgnoredIdentifiers
 }
 
-// MostlySkipped returns why nearly all records of the run were skipped, and how many of them: open or empty, where that makes nine of ten
-// that it read, and it read at least three. Else n is 0.
+// MostlySkipped returns the code and the number of the skipped records if at least nine of ten records that the run read were open, or at
+// least nine of ten were empty, and it read at least three. Otherwise n is 0.
 func (s Summary) MostlySkipped() (code string, n int64) {
 	return MostlySkipped(s.Skipped, s.Counts.Read)
 }
 
-// MostlySkipped is Summary.MostlySkipped for counts by code.
+// MostlySkipped is Summary.MostlySkipped for the given counts by code.
 func MostlySkipped(skipped map[string]int64, read int64) (code string, n int64) {
 	for _, code := range []string{rules.CodeOpen, rules.CodeEmpty} {
 		if n := skipped[code]; read >= 3 && n*10 >= read*9 {
@@ -103,22 +103,23 @@ func MostlySkipped(skipped map[string]int64, read int64) (code string, n int64) 
 	return "", 0
 }
 
-// Progress is how far a run is.
+// Progress is a snapshot of a run.
 type Progress struct {
 	Counts    checkpoint.Counts
 	Source    source.Progress
 	Throttled int64
-	InFlight  int64 // transcripts claimed and not settled
-	Doubts    int64 // those among them that are in doubt
-	// DoubtTakes is about how long a doubt lasts about a transcript that is not in Dixa; lists that lag make it longer.
+	InFlight  int64 // transcripts that are claimed and not settled
+	Doubts    int64 // of InFlight: transcripts in doubt
+	// DoubtTakes estimates how long it takes to settle a doubt about a transcript that is not in Dixa. It grows with the lag of Dixa's
+	// lists.
 	DoubtTakes time.Duration
 	Elapsed    time.Duration
 
-	Expected int64         // how many transcripts a retry will work on at most; 0: see Source
-	Busy     int           // workers that have a transcript, of Workers
-	Workers  int           // how many there are
-	Held     int           // records that wait for another run, or for a transcript with the same id
-	Rate     float64       // requests a second that the configuration allows; 0: no limit
-	Paced    time.Duration // how long requests have waited for their turn at the limiter, all added up
-	Down     bool          // the API does not answer at present, and all requests wait until it does
+	Expected int64         // upper bound on the transcripts of a retry; 0: see Source
+	Busy     int           // workers that have a transcript
+	Workers  int           // the number of workers
+	Held     int           // records that wait for another run or for a transcript with the same id
+	Rate     float64       // configured limit in requests a second; 0: no limit
+	Paced    time.Duration // total time that requests have waited for the rate limiter
+	Down     bool          // the API is down, and all requests wait until it recovers
 }

@@ -11,8 +11,8 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// TestListsThatLagAreTold: once, and again when they lag for twice as long.
-func TestListsThatLagAreTold(t *testing.T) {
+// TestListLagIsLogged requires that the lag of lists is logged once, and again when it has doubled.
+func TestListLagIsLogged(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		lags []int // in seconds, as they become known
@@ -23,10 +23,10 @@ func TestListsThatLagAreTold(t *testing.T) {
 		for _, seconds := range tt.lags {
 			lag := time.Duration(seconds) * time.Second
 			l.merge(checkpoint.Facts{ListLag: &lag})
-			l.tell()
+			l.logLag()
 		}
 		if n := strings.Count(log.String(), "lists lag"); n != tt.want {
-			t.Errorf("%v: told %d times, want %d", tt.lags, n, tt.want)
+			t.Errorf("%v: logged %d times, want %d", tt.lags, n, tt.want)
 		}
 	}
 }

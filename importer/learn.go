@@ -11,51 +11,50 @@ import (
 )
 
 const (
-	followAtOnce = 3  // imports that are followed at a time, while they can teach something
-	followMost   = 8  // imports and as many creations that a run follows in all
-	followEvery  = 20 // in so many parts of Settle a followed import is looked at first; then after twice as long each time
-	// carefully is how many times Settle a transcript is looked for while it is not known how long lists lag.
-	carefully = 4
+	maxFollowers     = 3  // imports, and as many creations, that are followed at a time
+	maxFollowed      = 8  // imports, and as many creations, that a run follows in all
+	firstPollDivisor = 20 // a followed import is checked after this fraction of Settle, then after twice as long each time
+	// cautiousSettles times Settle is how long a transcript is searched for while the lag of lists is not known.
+	cautiousSettles = 4
 )
 
-// learning is what is known of how Dixa answers for the organisation, and how it is found out: the first imports are read back,
-// and looked for in lists, beside the work on other transcripts. See checkpoint.Facts.
+// learning holds what is known about Dixa's answers for the organisation, and finds it out: it reads the first imports back and looks for
+// them in lists, while the run works on other transcripts. See checkpoint.Facts.
 type learning struct {
-	s          *session.Session
-	moreToCome func() bool     // reports whether other transcripts are on their way
-	waiting    atomic.Int64    // transcripts that wait for what will be learnt
-	following  context.Context // ends when there is no more following: with stop, or with Session.Starting
-	unfollow   context.CancelFunc
-	tasks      sync.WaitGroup
-	recall     sync.Once // what earlier runs imported
-	asked      sync.Once // whether external ids are still returned
+	s           *session.Session
+	moreToCome  func() bool     // reports whether more transcripts are on their way
+	waiting     atomic.Int64    // transcripts that wait for facts
+	following   context.Context // ends with stop, or with Session.Starting
+	unfollow    context.CancelFunc
+	tasks       sync.WaitGroup
+	earlierOnce sync.Once // for followEarlier
+	confirmOnce sync.Once // for returnsExternalIDs
 
 	mu        sync.Mutex
 	facts     checkpoint.Facts
 	imports   followers
 	creations followers
-	// latest is the end-user that was created last and is not followed, and lookedOver that somebody has to know how long
-	// look-ups lag.
-	latest     creationMade
-	lookedOver bool
-	noLists    bool          // the token may not list conversations
-	noReading  bool          // the token may not read messages
-	unlisted   time.Duration // the longest that an import was missing from the list when following it ended
-	told       time.Duration // the lag that was logged
-	refreshed  time.Time
-	confirmed  bool // external ids are returned, as this run has seen
+	// latest is the end-user that was created last and is not followed yet. lookUpLagNeeded means that noteCreated must follow it.
+	latest          creation
+	lookUpLagNeeded bool
+	noLists         bool          // the token may not list conversations
+	noReading       bool          // the token may not read messages
+	unlisted        time.Duration // the longest time that an import had been missing from the list when following it ended
+	loggedLag       time.Duration // the lag that was last logged
+	refreshed       time.Time
+	confirmed       bool // this run has seen that external ids are returned
 }
 
-// followers counts those who follow imports, or creations.
-type followers struct{ under, begun int }
+// followers counts the goroutines that follow imports, or creations.
+type followers struct{ active, started int }
 
-// take takes a place among them, if there is one.
-func (f *followers) take() bool {
-	if f.under >= followAtOnce || f.begun >= followMost {
+// reserve takes a place and reports whether there was one.
+func (f *followers) reserve() bool {
+	if f.active >= maxFollowers || f.started >= maxFollowed {
 		return false
 	}
-	f.under++
-	f.begun++
+	f.active++
+	f.started++
 	return true
 }
 
@@ -65,10 +64,10 @@ func newLearning(s *session.Session, moreToCome func() bool) *learning {
 	return l
 }
 
-// refresh takes over what other runs have found out, unless that was done just now: many may wait.
+// refresh loads what other runs have found out, unless it was just loaded: many tasks may wait.
 func (l *learning) refresh(ctx context.Context) error {
 	l.mu.Lock()
-	fresh := !l.refreshed.IsZero() && time.Since(l.refreshed) < l.every()/2
+	fresh := !l.refreshed.IsZero() && time.Since(l.refreshed) < l.pollInterval()/2
 	l.refreshed = time.Now()
 	l.mu.Unlock()
 	if fresh {
@@ -102,14 +101,14 @@ func longer(a, b *time.Duration) *time.Duration {
 	return a
 }
 
-// known returns what is known by now.
+// known returns the facts known so far.
 func (l *learning) known() checkpoint.Facts {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.facts
 }
 
-// note records what was found out, for this run and the others, if it is news. Should it not be recorded, it is found out again.
+// note records new facts for this run and the others. If recording fails, a later run finds them out again.
 func (l *learning) note(f checkpoint.Facts) {
 	l.mu.Lock()
 	old := l.facts
@@ -134,31 +133,31 @@ func (l *learning) note(f checkpoint.Facts) {
 	defer cancel()
 	all, err := l.s.Store.Learn(ctx, l.s.Binding(), f)
 	if err != nil {
-		l.s.Log.Warn("could not record what was learnt about Dixa's answers", "error", err.Error())
+		l.s.Log.Warn("could not record facts about Dixa's answers", "error", err.Error())
 		return
 	}
 	l.merge(all)
 	if f.ExternalIDs == checkpoint.IDsWithheld {
 		l.s.Log.Info("Dixa returns messages without the external ids they were sent with: transcripts in doubt are compared by content")
 	}
-	l.tell()
+	l.logLag()
 }
 
-// tell logs how long doubts take, where lists lag for long, and again when it has become twice as long.
-func (l *learning) tell() {
+// logLag logs how long doubts take if lists lag for long, and again when the lag has doubled.
+func (l *learning) logLag() {
 	l.mu.Lock()
 	lag := l.facts.ListLag
-	news := lag != nil && 3**lag > l.s.Settle && (l.told == 0 || *lag >= 2*l.told)
+	news := lag != nil && 3**lag > l.s.Settle && (l.loggedLag == 0 || *lag >= 2*l.loggedLag)
 	if news {
-		l.told = *lag
+		l.loggedLag = *lag
 	}
 	l.mu.Unlock()
 	if news {
-		l.s.Log.Warn("Dixa's lists lag: transcripts in doubt take longer to settle", "lag", roughTime(*lag), "take_about", roughTime(l.doubtTakes()))
+		l.s.Log.Warn("Dixa's lists lag: transcripts in doubt take longer to settle", "lag", roughTime(*lag), "take_about", roughTime(l.doubtDuration()))
 	}
 }
 
-// roughTime is a duration to be read.
+// roughTime formats a duration for people, rounded.
 func roughTime(d time.Duration) string {
 	switch {
 	case d >= 10*time.Minute:
@@ -171,13 +170,13 @@ func roughTime(d time.Duration) string {
 	return d.String()
 }
 
-// window returns how long after the end of an import a look can see its conversation, and over how long looks that can are spread
-// before they show that it is not there.
+// window returns how long after the end of an import a search can see its conversation (lag), and over what time such searches are spread
+// before they prove that it is not there (spread).
 func (l *learning) window() (lag, spread time.Duration) {
 	return windowOf(l.known().ListLag, l.s.Settle)
 }
 
-// lookUpWindow is window for end-users and look-ups. Where it is not known how these lag, lists are a hint.
+// lookUpWindow is window for look-ups of end-users. If their lag is not known, the lag of lists is a hint.
 func (l *learning) lookUpWindow() (lag, spread time.Duration) {
 	facts := l.known()
 	lag, spread = windowOf(facts.LookUpLag, l.s.Settle)
@@ -189,47 +188,47 @@ func (l *learning) lookUpWindow() (lag, spread time.Duration) {
 
 func windowOf(known *time.Duration, settle time.Duration) (lag, spread time.Duration) {
 	if known == nil {
-		return 0, carefully * settle
+		return 0, cautiousSettles * settle
 	}
 	return *known, max(settle, 2**known)
 }
 
-// doubtTakes is about how long a transcript whose import got no answer is in doubt if it is not in Dixa.
-func (l *learning) doubtTakes() time.Duration {
+// doubtDuration estimates how long a transcript is in doubt if its import got no answer and is not in Dixa.
+func (l *learning) doubtDuration() time.Duration {
 	lag, spread := l.window()
 	return l.s.SendWindow + l.s.RequestTimeout + lag + spread
 }
 
-// every is how long a doubt waits before it asks again whether there is news.
-func (l *learning) every() time.Duration { return min(time.Second, l.s.Settle/8) }
+// pollInterval is how long a doubt waits before it checks for new facts.
+func (l *learning) pollInterval() time.Duration { return min(time.Second, l.s.Settle/8) }
 
-// lagBetween is how long something took to show that was there since then, as an answer now to a question of began has it. An answer
-// that had to be waited for, such as while Dixa was down, does not make a lag.
+// lagBetween returns how long something that exists since the given time took to become visible, if a request that began at began shows it
+// now. The time that a request waits, such as while Dixa is down, is not part of a lag.
 func (l *learning) lagBetween(since, began time.Time) time.Duration {
 	return min(time.Since(since), began.Sub(since)+l.s.RequestTimeout)
 }
 
-// enough reports whether all is known that looks depend on, or cannot be found out with this token.
+// enough reports whether everything that searches depend on is known, or cannot be found out with this token.
 func (l *learning) enough() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return (l.facts.ListLag != nil || l.noLists) && (l.facts.ExternalIDs != checkpoint.IDsUnknown || l.noReading || l.noLists)
 }
 
-// blind says that lists do not show what was imported, however long one waits.
+// blind reports whether lists do not show imports, however long one waits, and the longest time that one was missing.
 func (l *learning) blind() (unlisted time.Duration, is bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.unlisted, l.facts.ListLag == nil && l.unlisted > 0
 }
 
-// hopes reports whether this run may still find out what is not known: something is followed, or other transcripts are on their way.
-func (l *learning) hopes() bool {
+// mayLearnMore reports whether this run may still find out what is unknown: it follows an import, or more transcripts are on their way.
+func (l *learning) mayLearnMore() bool {
 	l.mu.Lock()
-	under, spent := l.imports.under > 0, l.imports.begun >= followMost
+	active, spent := l.imports.active > 0, l.imports.started >= maxFollowed
 	l.mu.Unlock()
 	switch {
-	case under:
+	case active:
 		return true
 	case spent:
 		return false
@@ -237,7 +236,7 @@ func (l *learning) hopes() bool {
 	return l.moreToCome()
 }
 
-// await returns when enough is known for looks to be judged, or when this run cannot find it out.
+// await returns when enough is known to judge searches, or when this run cannot find it out.
 func (l *learning) await(ctx context.Context) error {
 	if l.enough() {
 		return nil
@@ -251,17 +250,17 @@ func (l *learning) await(ctx context.Context) error {
 		if l.enough() {
 			return nil
 		}
-		l.recall.Do(func() { l.followEarlier(ctx) })
-		if !l.hopes() || time.Since(begin) > l.s.LearnPatience {
+		l.earlierOnce.Do(func() { l.followEarlier(ctx) })
+		if !l.mayLearnMore() || time.Since(begin) > l.s.LearnPatience {
 			return nil
 		}
-		if !session.Pause(ctx, l.every()) {
+		if !session.Pause(ctx, l.pollInterval()) {
 			return session.ErrStopped
 		}
 	}
 }
 
-// stop ends all following. What is about to be learnt has a moment for it.
+// stop ends all following. It waits a moment first for facts that are about to be found.
 func (l *learning) stop() {
 	done := make(chan struct{})
 	go func() {

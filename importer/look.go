@@ -16,24 +16,24 @@ import (
 	"dixa-import/importer/internal/shape"
 )
 
-// looker looks in Dixa for transcripts that may be there.
-type looker struct {
+// searcher searches Dixa for transcripts that may be there.
+type searcher struct {
 	s        *session.Session
-	learning *learning     // what looks can see
-	known    conversations // what conversations turned out to be
-	inDoubt  inDoubt
+	learning *learning     // what searches can see
+	known    conversations // contents of conversations
+	inDoubt  doubtful
 }
 
-// conversations remembers what the messages of conversations say of them.
+// conversations caches the contents of conversations.
 type conversations struct {
 	mu    sync.Mutex
 	known map[int64]shape.Contents
-	// taken are the transcripts that were found by their content alone before they were sent, by their likeness.
-	taken map[uint64]string
+	// byLikeness holds, by likeness, the transcripts that were found by content alone before they were sent.
+	byLikeness map[uint64]string
 }
 
-// conversationsMax bounds the memory of conversations; it starts over when it is full.
-const conversationsMax = 50_000
+// maxConversations bounds the cache of conversations. When it is full, it is emptied.
+const maxConversations = 50_000
 
 func (c *conversations) get(id int64) (shape.Contents, bool) {
 	c.mu.Lock()
@@ -45,41 +45,40 @@ func (c *conversations) get(id int64) (shape.Contents, bool) {
 func (c *conversations) put(id int64, read shape.Contents) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.known == nil || len(c.known) >= conversationsMax {
+	if c.known == nil || len(c.known) >= maxConversations {
 		c.known = map[int64]shape.Contents{}
 	}
 	c.known[id] = read
 }
 
-// take takes down that a transcript was found by its content, if found says so and no other one of that likeness was before. It
-// returns which one was, "" if none.
-func (c *conversations) take(likeness uint64, transcript string, found bool) string {
+// claimLikeness records a transcript for its likeness if found is set and no other one is recorded. It returns the recorded one, or "".
+func (c *conversations) claimLikeness(likeness uint64, transcript string, found bool) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.taken[likeness]; !ok && found {
-		if c.taken == nil {
-			c.taken = map[uint64]string{}
+	if _, ok := c.byLikeness[likeness]; !ok && found {
+		if c.byLikeness == nil {
+			c.byLikeness = map[uint64]string{}
 		}
-		c.taken[likeness] = transcript
+		c.byLikeness[likeness] = transcript
 	}
-	return c.taken[likeness]
+	return c.byLikeness[likeness]
 }
 
-// errUnclear says that a look saw a conversation that may be the one, without its messages.
-var errUnclear = errors.New("a conversation of the end-user has no messages yet")
+// errNoMessages means that a conversation which may be the transcript has no messages yet.
+var errNoMessages = errors.New("a conversation of the end-user has no messages yet")
 
-// sight is what a look saw. Without found and unclear that is nothing that may be the transcript.
-type sight struct {
-	found     []int64 // conversations that are the transcript, lowest id first
-	byContent bool    // none of them names it: they have its content
-	unclear   string  // why it cannot be said whether it is there, "" if it can
+// searchResult is what a search saw. If found and unclear are empty, nothing in Dixa can be the transcript.
+type searchResult struct {
+	found     []int64 // the conversations of the transcript, lowest id first
+	byContent bool    // found by content: it does not name the transcript
+	unclear   string  // why it is unclear whether the transcript is there; otherwise ""
 }
 
-// look reads the conversations of the transcript's end-user.
-func (l *looker) look(ctx context.Context, t *task) (sight, error) {
+// search reads the conversations of the transcript's end-user and looks for the transcript among them.
+func (l *searcher) search(ctx context.Context, t *task) (searchResult, error) {
 	listed, err := l.candidates(ctx, t)
 	if err != nil {
-		return sight{}, err
+		return searchResult{}, err
 	}
 	var named, like []int64
 	var unclear string
@@ -87,16 +86,16 @@ func (l *looker) look(ctx context.Context, t *task) (sight, error) {
 	for _, c := range listed {
 		is, why, err := l.identify(ctx, t, c)
 		switch {
-		case errors.Is(err, errUnclear) && t.transcript != nil && c.CreatedAt.Sub(t.transcript.CreatedAt).Abs() >= shape.TimeTolerance, session.HasStatus(err, http.StatusNotFound):
+		case errors.Is(err, errNoMessages) && t.transcript != nil && c.CreatedAt.Sub(t.transcript.CreatedAt).Abs() >= shape.TimeTolerance, session.HasStatus(err, http.StatusNotFound):
 		case err != nil && (session.Denied(err) || ctx.Err() != nil):
-			return sight{}, err
+			return searchResult{}, err
 		case err != nil:
 			failed = err
-		case is == itself:
+		case is == exact:
 			named = append(named, c.ID)
 		case is == sameContent:
 			like = append(like, c.ID)
-		case is == perhaps:
+		case is == possible:
 			unclear = why
 		}
 	}
@@ -105,78 +104,78 @@ func (l *looker) look(ctx context.Context, t *task) (sight, error) {
 	switch {
 	case len(named) > 0:
 		l.learning.note(checkpoint.Facts{ExternalIDs: checkpoint.IDsReturned})
-		return sight{found: named}, nil
+		return searchResult{found: named}, nil
 	case failed != nil:
-		return sight{}, failed
+		return searchResult{}, failed
 	case len(like) > 1:
-		return sight{unclear: fmt.Sprintf("conversations %d and %d both have the content of this transcript, and no external ids", like[0], like[1])}, nil
-	case len(like) == 1: // the others differ from it in something
-		return sight{found: like, byContent: true}, nil
+		return searchResult{unclear: fmt.Sprintf("conversations %d and %d both have the content of this transcript, and no external ids", like[0], like[1])}, nil
+	case len(like) == 1: // all others differ from it in something
+		return searchResult{found: like, byContent: true}, nil
 	}
-	return sight{unclear: unclear}, nil
+	return searchResult{unclear: unclear}, nil
 }
 
-// identity is what a conversation is to a transcript.
+// identity is how a conversation relates to a transcript.
 type identity int
 
 const (
-	another     identity = iota
-	perhaps              // it may be it
-	sameContent          // it has its content, and no external ids
-	itself               // it names it
+	different   identity = iota
+	possible             // it may be the transcript
+	sameContent          // it has the transcript's content, and no external ids
+	exact                // it has the transcript's external id
 )
 
-// identify finds out whether a conversation is the transcript, and if it only may be, why.
-func (l *looker) identify(ctx context.Context, t *task, c dixa.Conversation) (is identity, why string, err error) {
+// identify finds out whether a conversation is the transcript. For possible it says why it is unclear.
+func (l *searcher) identify(ctx context.Context, t *task, c dixa.Conversation) (is identity, why string, err error) {
 	for fresh := false; ; fresh = true {
 		read, cached := l.known.get(c.ID)
 		if !cached || fresh {
 			if read, err = l.readContents(ctx, c); err != nil {
-				return another, "", err
+				return different, "", err
 			}
 			fresh = true
 		}
-		if is, why = l.identifyAs(ctx, t, c, read); is == itself || is == another || fresh {
+		if is, why = l.classify(ctx, t, c, read); is == exact || is == different || fresh {
 			return is, why, nil
 		}
-		// More of it may be there by now than was read before.
+		// It was cached: it may have more messages now.
 	}
 }
 
-func (l *looker) identifyAs(ctx context.Context, t *task, c dixa.Conversation, read shape.Contents) (is identity, why string) {
+func (l *searcher) classify(ctx context.Context, t *task, c dixa.Conversation, read shape.Contents) (is identity, why string) {
 	name, prefix := l.s.ExternalID(t.key), l.s.ExternalID("")
 	switch {
 	case slices.Contains(read.Names, name):
-		return itself, ""
+		return exact, ""
 	case len(read.Unnamed) == 0, slices.ContainsFunc(read.Names, func(n string) bool { return strings.HasPrefix(n, prefix) }):
-		return another, ""
+		return different, ""
 	}
-	like := shape.Unlike
+	resemblance := shape.Unlike
 	if t.transcript != nil {
-		like = shape.Resembles(l.s.Bot().Payload(t.transcript, t.row.EndUserID, false), l.s.Bot().Payload(t.transcript, t.row.EndUserID, true), c.CreatedAt, read.Unnamed)
+		resemblance = shape.Resembles(l.s.Bot().Payload(t.transcript, t.row.EndUserID, false), l.s.Bot().Payload(t.transcript, t.row.EndUserID, true), c.CreatedAt, read.Unnamed)
 	}
-	if like == shape.Unlike && t.sentThis() {
-		return another, ""
+	if resemblance == shape.Unlike && t.hasSentVersion() {
+		return different, ""
 	}
-	returned := l.learning.stillReturned(ctx)
+	returned := l.learning.returnsExternalIDs(ctx)
 	switch {
-	case like == shape.Matches && !returned:
+	case resemblance == shape.Matches && !returned:
 		return sameContent, ""
-	case like == shape.Matches:
-		return perhaps, fmt.Sprintf("conversation %d has the content of this transcript, but no external ids, which Dixa returns for others", c.ID)
+	case resemblance == shape.Matches:
+		return possible, fmt.Sprintf("conversation %d has the content of this transcript, but no external ids, although Dixa returns those of others", c.ID)
 	case returned:
-		return another, ""
-	case !t.sentThis():
-		return perhaps, fmt.Sprintf("conversation %d of its end-user has no external ids, and cannot be compared: the source does not hold the version that was sent", c.ID)
+		return different, ""
+	case !t.hasSentVersion():
+		return possible, fmt.Sprintf("conversation %d of its end-user has no external ids, and cannot be compared: the source no longer has the version that was sent", c.ID)
 	}
-	return perhaps, fmt.Sprintf("conversation %d has no external ids, and is like this transcript without being the same in all times, directions and texts", c.ID)
+	return possible, fmt.Sprintf("conversation %d has no external ids, and resembles this transcript without matching it in all times, directions and texts", c.ID)
 }
 
-// candidates returns the conversations of the transcript's end-user that may be the transcript and that the checkpoint does not
-// hold: first those that began when it did.
-func (l *looker) candidates(ctx context.Context, t *task) ([]dixa.Conversation, error) {
+// candidates returns the conversations of the transcript's end-user that may be the transcript and that the checkpoint does not have. Those
+// that began at the same time as the transcript come first.
+func (l *searcher) candidates(ctx context.Context, t *task) ([]dixa.Conversation, error) {
 	var listed []dixa.Conversation
-	for _, id := range append([]string{t.row.EndUserID}, t.user.Others...) { // earlier versions took those who share an identifier for one person
+	for _, id := range append([]string{t.row.EndUserID}, t.user.Others...) { // earlier versions of this tool treated people who share an identifier as one person
 		more, err := l.s.API.ListConversations(ctx, id)
 		if err != nil {
 			return nil, err
@@ -189,9 +188,9 @@ func (l *looker) candidates(ctx context.Context, t *task) ([]dixa.Conversation, 
 	}
 	slices.SortStableFunc(listed, func(a, b dixa.Conversation) int {
 		switch {
-		case t.began(a) && !t.began(b):
+		case t.sameStart(a) && !t.sameStart(b):
 			return -1
-		case t.began(b) && !t.began(a):
+		case t.sameStart(b) && !t.sameStart(a):
 			return 1
 		}
 		return 0
@@ -199,8 +198,8 @@ func (l *looker) candidates(ctx context.Context, t *task) ([]dixa.Conversation, 
 	return listed, nil
 }
 
-// began reports whether a conversation began when the transcript did.
-func (t *task) began(c dixa.Conversation) bool {
+// sameStart reports whether a conversation and the transcript began at the same time.
+func (t *task) sameStart(c dixa.Conversation) bool {
 	var created time.Time
 	if t.transcript != nil {
 		created = t.transcript.CreatedAt
@@ -208,8 +207,8 @@ func (t *task) began(c dixa.Conversation) bool {
 	return c.CreatedAt.Equal(created)
 }
 
-// namesOf returns the transcripts that a conversation's messages name, usually one or none.
-func (l *looker) namesOf(ctx context.Context, c dixa.Conversation) ([]string, error) {
+// namesOf returns the external ids in a conversation's messages, usually one or none.
+func (l *searcher) namesOf(ctx context.Context, c dixa.Conversation) ([]string, error) {
 	if read, ok := l.known.get(c.ID); ok {
 		return read.Names, nil
 	}
@@ -217,14 +216,14 @@ func (l *looker) namesOf(ctx context.Context, c dixa.Conversation) ([]string, er
 	return read.Names, err
 }
 
-// readContents reads the messages of a conversation; errUnclear says that there are none yet.
-func (l *looker) readContents(ctx context.Context, c dixa.Conversation) (shape.Contents, error) {
+// readContents reads the messages of a conversation. If it has none yet, it returns errNoMessages.
+func (l *searcher) readContents(ctx context.Context, c dixa.Conversation) (shape.Contents, error) {
 	messages, err := l.s.API.ListMessages(ctx, c.ID)
 	if err != nil {
 		return shape.Contents{}, err
 	}
 	if len(messages) == 0 {
-		return shape.Contents{}, errUnclear
+		return shape.Contents{}, errNoMessages
 	}
 	read := shape.ContentsOf(messages)
 	l.known.put(c.ID, read)

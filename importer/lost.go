@@ -12,53 +12,53 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// OutcomeLost is recorded in the checkpoint of a run that was aborted by a LostCheckpointError, so that the next one does not
-// import what this one did not get to look at.
+// OutcomeLost is the outcome that the checkpoint stores for a run that a LostCheckpointError aborted. The next run then does not send what
+// this one did not search for.
 const OutcomeLost Outcome = "lost"
 
 const (
-	firstLooks      = 3   // transcripts of a first run that are looked for in Dixa
-	firstCandidates = 3   // conversations of each that are read
-	runsLookedAt    = 100 // latest runs that are asked how they ended
+	maxFirstSearches   = 3   // transcripts of a first run that are searched for in Dixa
+	maxFirstCandidates = 3   // conversations that are read for each
+	runsLookedAt       = 100 // latest runs whose outcomes are read
 )
 
-// firstRun looks for the first transcripts of a source in Dixa, one at a time, before others of end-users that Dixa knew
-// before this run are sent. The zero value does nothing.
+// firstRun searches Dixa for the first transcripts of a source, one at a time, before any transcript of an end-user that already existed is
+// sent. The zero value does nothing.
 type firstRun struct {
-	looking chan struct{} // a lock, held while one looks; nil: it is no first run
-	left    int           // looks; guarded by looking
+	lock chan struct{} // a lock that a stop can interrupt, held during a search; nil: this is not a first run
+	left int           // searches left; guarded by lock
 
-	mu    sync.Mutex
-	known map[string]bool // end-users that were there before; nil when all looks are made
+	mu       sync.Mutex
+	existing map[string]bool // end-users that existed before the run; nil after the last search
 }
 
-// note takes down an end-user that this run did not create.
-func (f *firstRun) note(endUserID string) {
+// noteExisting records an end-user that this run did not create.
+func (f *firstRun) noteExisting(endUserID string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.known != nil {
-		f.known[endUserID] = true
+	if f.existing != nil {
+		f.existing[endUserID] = true
 	}
 }
 
-// concerns reports whether a transcript of this end-user may be in Dixa already.
-func (f *firstRun) concerns(endUserID string) bool {
+// mayHave reports whether a transcript of this end-user may be in Dixa already.
+func (f *firstRun) mayHave(endUserID string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.known[endUserID]
+	return f.existing[endUserID]
 }
 
-func (f *firstRun) looked() {
+func (f *firstRun) searched() {
 	if f.left--; f.left == 0 {
 		f.mu.Lock()
-		f.known = nil
+		f.existing = nil
 		f.mu.Unlock()
 	}
 }
 
-// expectFirst finds out whether this is the source's first run: none has come to its end yet. One that found the checkpoint
-// lost forbids the next ones, until one with Reconcile has read the whole source.
-func (im *Importer) expectFirst(ctx context.Context) error {
+// detectFirstRun finds out whether no run of the source has completed yet. If one found the checkpoint lost, it returns a
+// *LostCheckpointError, unless a run with Reconcile has completed since or this is one.
+func (im *Importer) detectFirstRun(ctx context.Context) error {
 	runs, err := im.latestRuns(ctx)
 	if err != nil {
 		return err
@@ -66,39 +66,39 @@ func (im *Importer) expectFirst(ctx context.Context) error {
 	for _, r := range runs {
 		switch {
 		case r.Outcome == string(OutcomeLost) && im.s.Reconcile:
-			im.pipeline.lostBefore.Store(true)
+			im.pipeline.checkpointBehind.Store(true)
 			return nil
 		case r.Outcome == string(OutcomeLost):
 			return &LostCheckpointError{Source: im.s.Source, Run: r.ID}
-		case r.Command != "retry" && cameToItsEnd(r):
+		case r.Command != "retry" && completed(r):
 			return nil
 		}
 	}
-	im.pipeline.isFirst = true
+	im.pipeline.isFirstRun = true
 	if im.s.Reconcile || im.s.Retry != nil {
 		return nil
 	}
-	im.pipeline.first.looking, im.pipeline.first.left, im.pipeline.first.known = make(chan struct{}, 1), firstLooks, map[string]bool{}
+	im.pipeline.first.lock, im.pipeline.first.left, im.pipeline.first.existing = make(chan struct{}, 1), maxFirstSearches, map[string]bool{}
 	return nil
 }
 
-// looksFirst reports whether a transcript is looked for in Dixa before it is sent. A corrected one always is: after the checkpoint was lost,
-// the file of corrected records may still exist, and the source knows nothing of them.
-func (p *pipeline) looksFirst(t *task) bool {
-	concerns := func(id string) bool { return p.first.concerns(id) || p.unmarked.concerns(id) }
-	return p.s.Reconcile || isMendedRecord(t) || concerns(t.row.EndUserID) || slices.ContainsFunc(t.user.Others, concerns)
+// mustSearch reports whether a transcript is searched for in Dixa before it is sent. A corrected one always is: after the checkpoint was
+// lost, the file of corrected records may still exist, but the source does not contain them.
+func (p *pipeline) mustSearch(t *task) bool {
+	concerns := func(id string) bool { return p.first.mayHave(id) || p.unmarked.needsSearch(id) }
+	return p.s.Reconcile || isCorrection(t) || concerns(t.row.EndUserID) || slices.ContainsFunc(t.user.Others, concerns)
 }
 
-func isMendedRecord(t *task) bool { return t.rec != nil && t.rec.Original.Key != "" }
+func isCorrection(t *task) bool { return t.rec != nil && t.rec.Original.Key != "" }
 
-// lookForLost looks whether a transcript of a first run is in Dixa, which ends the run.
-func (p *pipeline) lookForLost(t *task) (step, error) {
+// searchForLost searches for a transcript of a first run in Dixa. If it is there, the run ends.
+func (p *pipeline) searchForLost(t *task) (step, error) {
 	select {
-	case p.first.looking <- struct{}{}:
+	case p.first.lock <- struct{}{}:
 	case <-p.s.Starting.Done():
 		return stepEnd, session.ErrStopped
 	}
-	defer func() { <-p.first.looking }()
+	defer func() { <-p.first.lock }()
 	if p.s.Starting.Err() != nil {
 		return stepEnd, session.ErrStopped
 	}
@@ -111,25 +111,25 @@ func (p *pipeline) lookForLost(t *task) (step, error) {
 	case p.s.Starting.Err() != nil:
 		return stepEnd, session.ErrStopped
 	case errors.As(err, &lost):
-		p.s.Abort(session.Fatal(err)) // before anybody else looks
+		p.s.Abort(session.Fatal(err)) // before another task searches
 		return stepEnd, session.Fatal(err)
-	case session.Denied(err): // nor may the others
+	case session.Denied(err): // no other search may read it either
 		p.first.left = 1
 	}
-	p.first.looked()
+	p.first.searched()
 	return stepSend, nil
 }
 
-// findLost returns a *LostCheckpointError if the transcript's end-user has a conversation that is a transcript of this source, and
-// not one that a run has on its way.
+// findLost returns a *LostCheckpointError if the transcript's end-user has a conversation that is a transcript of this source and that no
+// run of this checkpoint may have sent.
 func (p *pipeline) findLost(ctx context.Context, t *task) error {
-	listed, err := p.looker.candidates(ctx, t)
+	listed, err := p.searcher.candidates(ctx, t)
 	if err != nil {
 		return err
 	}
 	prefix := p.s.ExternalID("")
-	for _, c := range listed[:min(len(listed), firstCandidates)] {
-		names, err := p.looker.namesOf(ctx, c)
+	for _, c := range listed[:min(len(listed), maxFirstCandidates)] {
+		names, err := p.searcher.namesOf(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func (p *pipeline) findLost(ctx context.Context, t *task) error {
 				continue
 			}
 			rows, err := p.s.Lookup(ctx, id)
-			if row := rows[id]; err != nil || !slices.Contains(everSent, row.Status) {
+			if row := rows[id]; err != nil || !slices.Contains(sentStatuses, row.Status) {
 				return cmp.Or(err, error(&LostCheckpointError{Source: p.s.Source, Transcript: id, Conversation: c.ID}))
 			}
 		}
@@ -147,19 +147,19 @@ func (p *pipeline) findLost(ctx context.Context, t *task) error {
 	return nil
 }
 
-// everSent are the statuses of transcripts whose conversation a run may know, or be about to.
-var everSent = []checkpoint.Status{checkpoint.Sending, checkpoint.Imported, checkpoint.Complete, checkpoint.Partial,
+// sentStatuses are the statuses of transcripts that a run may have sent.
+var sentStatuses = []checkpoint.Status{checkpoint.Sending, checkpoint.Imported, checkpoint.Complete, checkpoint.Partial,
 	checkpoint.InDoubt, checkpoint.Failed}
 
-// recordedOutcome is what the checkpoint says of a run that ended. One with Reconcile that did not read the whole source leaves the
-// rest to another one like it.
+// recordedOutcome returns the outcome that the checkpoint stores for the run. A run with Reconcile that did not read the whole source stays
+// lost, so that another one like it must follow.
 func (im *Importer) recordedOutcome(s Summary, cause error) string {
 	var lost *LostCheckpointError
-	if errors.As(cause, &lost) || im.s.Reconcile && (im.inPart() || im.pipeline.unlooked.Load()) && im.pipeline.lostBefore.Load() {
+	if errors.As(cause, &lost) || im.s.Reconcile && (im.readsPart() || im.pipeline.unsearched.Load()) && im.pipeline.checkpointBehind.Load() {
 		return string(OutcomeLost)
 	}
-	if im.pipeline.unlooked.Load() && (s.Outcome == OutcomeOK || s.Outcome == OutcomeIncomplete) {
-		return string(OutcomeStopped) // the next run has to look, too
+	if im.pipeline.unsearched.Load() && (s.Outcome == OutcomeOK || s.Outcome == OutcomeIncomplete) {
+		return string(OutcomeStopped) // the next run has to search, too
 	}
 	return string(s.Outcome)
 }

@@ -10,8 +10,8 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// lose puts an empty checkpoint in the place of the one that there is.
-func (w *world) lose() {
+// loseCheckpoint replaces the checkpoint with an empty one.
+func (w *world) loseCheckpoint() {
 	w.Helper()
 	w.url = "sqlite:" + w.TempDir() + "/empty.db"
 	s := w.open()
@@ -25,8 +25,8 @@ func TestLostCheckpoint(t *testing.T) {
 	w := setup(t, "sqlite", sandbox.Options{})
 	lines := chats(40)
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), nil)
-	w.lose()
-	// Others are new: whoever is created cannot be in Dixa, and says nothing about the rest.
+	w.loseCheckpoint()
+	// The others are new. An end-user that the run creates has nothing in Dixa, and proves nothing about the rest.
 	for i := range 20 {
 		lines = append(lines, chat(fmt.Sprintf("new-%d", i), nil))
 	}
@@ -37,7 +37,7 @@ func TestLostCheckpoint(t *testing.T) {
 	if !errors.As(err, &lost) || s.Outcome != importer.OutcomeAborted || lost.Conversation == 0 {
 		t.Fatalf("the run ended with %v, %+v", err, s)
 	}
-	for _, again := range []string{"the next run", "and the one after"} {
+	for _, again := range []string{"the next run", "the run after that"} {
 		if s, err := w.run(w.jsonl(path), nil); !errors.As(err, &lost) || lost.Run != 1 || s.Run != 0 {
 			t.Fatalf("%s ended with %v, %+v", again, err, s)
 		}
@@ -57,8 +57,9 @@ func TestLostCheckpoint(t *testing.T) {
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 }
 
-// TestLostCheckpointIsNotFoundByHalf: a run that looked for a part of the source only does not let others send the rest.
-func TestLostCheckpointIsNotFoundByHalf(t *testing.T) {
+// TestLostCheckpointStaysLostUntilReconciled requires that a run that searched for only a part of the source does not allow others to send
+// the rest.
+func TestLostCheckpointStaysLostUntilReconciled(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]bool{"after a run that noticed it": true, "at once": false} {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +67,7 @@ func TestLostCheckpointIsNotFoundByHalf(t *testing.T) {
 			w := setup(t, "sqlite", sandbox.Options{})
 			path := w.file("c.jsonl", chats(20)...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
-			w.lose()
+			w.loseCheckpoint()
 			var lost *importer.LostCheckpointError
 			if first {
 				if _, err := w.run(w.jsonl(path), nil); !errors.As(err, &lost) {
@@ -90,8 +91,8 @@ func TestLostCheckpointIsNotFoundByHalf(t *testing.T) {
 	}
 }
 
-// TestCorrectedRecordsOfALostCheckpoint: the source holds the bad version only, so that no run over it finds the corrected one in Dixa.
-func TestCorrectedRecordsOfALostCheckpoint(t *testing.T) {
+// TestCorrectionsAfterALostCheckpoint has a source with only the invalid version, so that no run over it finds the correction in Dixa.
+func TestCorrectionsAfterALostCheckpoint(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	bad := chat("t-1", fields{"messages": []fields{{"role": "robot", "text": "hello"}}})
@@ -99,7 +100,7 @@ func TestCorrectedRecordsOfALostCheckpoint(t *testing.T) {
 	corrected := []string{chat("t-1", fields{"_error": fields{"transcript_id": "t-1"}}), chat("t-2", fields{"_error": fields{"transcript_id": path + ":3"}})}
 	w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("m.jsonl", corrected...)), excerpt)
-	w.lose()
+	w.loseCheckpoint()
 	w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), func(c *importer.Config) { c.Reconcile = true })
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("m.jsonl", corrected...)), excerpt)
 	if s.Counts.Imported+s.Counts.Partial != 2 {
@@ -110,8 +111,8 @@ func TestCorrectedRecordsOfALostCheckpoint(t *testing.T) {
 	}
 }
 
-// TestFirstRun counts what it costs to find out that the checkpoint is not lost.
-func TestFirstRun(t *testing.T) {
+// TestFirstRunSearchesDixa counts the requests that find out whether the checkpoint is lost.
+func TestFirstRunSearchesDixa(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		known  bool // to Dixa
@@ -119,17 +120,17 @@ func TestFirstRun(t *testing.T) {
 		change func(*importer.Config)
 		looks  int
 	}{
-		"everybody is new":         {},
-		"everybody is known":       {known: true, looks: 3},
-		"everybody is listed":      {known: true, looks: 3, change: func(c *importer.Config) { c.Preload = true }},
-		"looking is not allowed":   {known: true, looks: 1, forbid: true},
+		"all are new":              {},
+		"all are known":            {known: true, looks: 3},
+		"all are listed":           {known: true, looks: 3, change: func(c *importer.Config) { c.Preload = true }},
+		"searching is forbidden":   {known: true, looks: 1, forbid: true},
 		"the second run":           {known: true, looks: 0, change: func(c *importer.Config) { c.Source = testSource }},
 		"one transcript at a time": {known: true, looks: 3, change: func(c *importer.Config) { c.Workers = 1 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{})
-			w.learnt(checkpoint.IDsReturned, 0)
+			w.setFacts(checkpoint.IDsReturned, 0)
 			if name == "the second run" {
 				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("first.jsonl", chat("first", nil))), nil)
 			}
@@ -142,7 +143,7 @@ func TestFirstRun(t *testing.T) {
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(7)...)), tt.change) // one of each
 			counts := w.api.Counts()
 			if counts[sandbox.ListConversations] != tt.looks || counts[sandbox.ListMessages] != 0 {
-				t.Errorf("requests are %v, want %d looks", counts, tt.looks)
+				t.Errorf("requests are %v, want %d searches", counts, tt.looks)
 			}
 		})
 	}

@@ -8,13 +8,13 @@ import (
 )
 
 type (
-	// Mark is what a look for the mark of a source has found.
+	// Mark is the result of looking for the mark of a source.
 	Mark = mark.Mark
-	// MarkState says whose mark of a source is in Dixa.
+	// MarkState says whether the mark of a source is in Dixa, and whose it is.
 	MarkState = mark.State
-	// MarkError says that an end-user has the external id of a source's mark, and not the name of one.
+	// MarkError means that an end-user has the external id of a source's mark, but its name is not that of a mark.
 	MarkError = mark.NameError
-	// LostCheckpointError says that another checkpoint has imported transcripts of the source.
+	// LostCheckpointError means that another checkpoint has imported transcripts of the source.
 	LostCheckpointError = mark.LostCheckpointError
 )
 
@@ -27,7 +27,8 @@ const (
 	MarkUnknown    = mark.Unknown
 )
 
-// LookForMark asks Dixa for the mark of a source, and returns whose it is for the checkpoint that has the mark own. It writes nothing.
+// LookForMark asks Dixa for the mark of a source, and returns a function that says whose it is for a checkpoint whose mark is own. It
+// writes nothing.
 func LookForMark(ctx context.Context, api API, source string) (whose func(own checkpoint.SourceMark) Mark) {
 	return mark.Look(ctx, api, source)
 }
@@ -35,15 +36,15 @@ func LookForMark(ctx context.Context, api API, source string) (whose func(own ch
 // admit returns when the run may send. An error ends the run.
 func (p *pipeline) admit() error { return p.gate.Admit() }
 
-// admitFirst is admit as the first part of a run that looks in Dixa before every send: what it finds decides where reading begins.
+// admitFirst is admit as the first phase of a run with Reconcile: its result decides where reading starts.
 func (im *Importer) admitFirst(context.Context) error { return ignoreLimit(im.pipeline.admit()) }
 
-// inPart says that the run does not read the whole source.
-func (im *Importer) inPart() bool {
+// readsPart reports whether the run reads only part of the source.
+func (im *Importer) readsPart() bool {
 	return im.s.Limit > 0 || im.s.Excerpt || !im.s.Since.IsZero()
 }
 
-// takeOver has the mark name this checkpoint, once a run that looked before every send has come to the end of the whole source.
-func (im *Importer) takeOver(context.Context) error {
-	return ignoreLimit(im.pipeline.gate.TakeOver(!im.inPart() && !im.pipeline.unlooked.Load()))
+// takeOverMark makes the mark name this checkpoint, once a run that searched before every send has read the whole source.
+func (im *Importer) takeOverMark(context.Context) error {
+	return ignoreLimit(im.pipeline.gate.TakeOver(!im.readsPart() && !im.pipeline.unsearched.Load()))
 }

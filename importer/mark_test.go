@@ -30,12 +30,12 @@ func markOf(id string) string {
 	return fmt.Sprintf("dixa-import: source %s, checkpoint %s. Do not delete.", testSource, id)
 }
 
-// marks are the end-users with the external id of the mark, in the order of their creation.
+// marks returns the end-users with the external id of the mark, in the order of their creation.
 func (w *world) marks() []sandbox.EndUser {
 	return slices.DeleteFunc(w.api.EndUsers(), func(u sandbox.EndUser) bool { return u.ExternalID != testMark })
 }
 
-// ownMark is the mark as the checkpoint knows it.
+// ownMark returns the mark as stored in the checkpoint.
 func (w *world) ownMark() checkpoint.SourceMark {
 	w.Helper()
 	s := w.open()
@@ -47,23 +47,23 @@ func (w *world) ownMark() checkpoint.SourceMark {
 	return m
 }
 
-// mustBeLost makes a run that must end because of another checkpoint, without having sent or created anything.
+// mustBeLost performs a run that must abort because of another checkpoint, before it sends or creates anything.
 func (w *world) mustBeLost(reader source.Reader, change func(*importer.Config)) *importer.LostCheckpointError {
 	w.Helper()
-	before := w.sent()
+	before := w.writes()
 	s, err := w.run(reader, change)
 	lost, ok := errors.AsType[*importer.LostCheckpointError](err)
 	if !ok || s.Run != 0 && s.Outcome != importer.OutcomeAborted {
 		w.Fatalf("the run ended as %q with %v, counts %+v", s.Outcome, err, s.Counts)
 	}
-	if n := w.sent() - before; n != 0 {
-		w.Errorf("the run sent or created %d things", n)
+	if n := w.writes() - before; n != 0 {
+		w.Errorf("the run sent %d writing requests", n)
 	}
 	return lost
 }
 
-// sent is how many requests would change something in Dixa, marks aside.
-func (w *world) sent() int {
+// writes returns the number of requests that change something in Dixa, apart from marks.
+func (w *world) writes() int {
 	c := w.api.Counts()
 	return c[sandbox.Import] + c[sandbox.CreateEndUser] + c[sandbox.CreateEndUsers] + c[sandbox.PatchAttributes]
 }
@@ -74,11 +74,11 @@ func (w *world) wantConversations(n int) {
 		w.Errorf("there are %d conversations, want %d", got, n)
 	}
 	if twice := w.api.Duplicates(); len(twice) > 0 {
-		w.Errorf("there twice: %v", twice)
+		w.Errorf("duplicates: %v", twice)
 	}
 }
 
-// answerMark has look-ups of the mark answered by f.
+// answerMark answers look-ups of the mark with f.
 func (w *world) answerMark(f func(rw http.ResponseWriter)) {
 	inner := w.http.Config.Handler
 	w.http.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -98,10 +98,10 @@ func refusing(status int) func(http.ResponseWriter) {
 	}
 }
 
-// isMarkBody tells the creation of the mark from those of people.
+// isMarkBody distinguishes the creation of the mark from those of customers.
 func isMarkBody(body []byte) bool { return bytes.Contains(body, []byte(testMark)) }
 
-func TestMark(t *testing.T) {
+func TestMarkIsLeftAndChecked(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -112,28 +112,28 @@ func TestMark(t *testing.T) {
 				first.CompareAndSwap(nil, &known)
 			}
 		})
-		patient := func(c *importer.Config) { // a slow machine must not repeat requests that are counted
+		patient := func(c *importer.Config) { // a slow machine must not repeat counted requests
 			marked(c)
 			c.API = w.client(func(c *dixa.Config) { c.Timeout = time.Minute })
 		}
 		path := w.file("c.jsonl", chats(7)...)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), patient)
-		w.learnt(checkpoint.IDsReturned, 0) // on a slow machine the first run does not find it out
+		w.setFacts(checkpoint.IDsReturned, 0) // on a slow machine the first run may not find it out
 		marks, own := w.marks(), w.ownMark()
 		if len(marks) != 1 || own.EndUserID != marks[0].ID || marks[0].DisplayName != markOf(own.ID) || uuid.Validate(own.ID) != nil {
 			t.Fatalf("the marks are %+v, the checkpoint has %+v", marks, own)
 		}
 		if first.Load() == nil || !strings.Contains(*first.Load(), own.ID) {
-			t.Error("something was sent before the mark was there")
+			t.Error("something was sent before the mark existed")
 		}
 		if s := w.mustRun(importer.OutcomeOK, w.jsonl(path), patient); s.Counts.Requests != 1 {
-			t.Errorf("nothing to do took %d requests, want 1: for the organisation", s.Counts.Requests)
+			t.Errorf("a run without work took %d requests, want 1: for the organisation", s.Counts.Requests)
 		}
 		if s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", append(chats(7), "{")...)), patient); s.Counts.Requests != 1 {
 			t.Errorf("a bad record took %d requests, want 1", s.Counts.Requests)
 		}
 		if s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(8)...)), patient); s.Counts.Requests != 3 {
-			t.Errorf("a chat more took %d requests, want 3: for the organisation, the mark, the import", s.Counts.Requests)
+			t.Errorf("another chat took %d requests, want 3: for the organisation, the mark, the import", s.Counts.Requests)
 		}
 		if n := len(w.marks()); n != 1 {
 			t.Errorf("there are %d marks", n)
@@ -141,8 +141,8 @@ func TestMark(t *testing.T) {
 	})
 }
 
-// TestAnotherCheckpointsMark: whatever Dixa does not show, a lost checkpoint sends nothing.
-func TestAnotherCheckpointsMark(t *testing.T) {
+// TestMarkOfAnotherCheckpointStopsTheRun requires that a lost checkpoint sends nothing, even if searches fail or show nothing.
+func TestMarkOfAnotherCheckpointStopsTheRun(t *testing.T) {
 	t.Parallel()
 	empty := func(op sandbox.Operation) func(*world) {
 		return func(w *world) {
@@ -160,11 +160,11 @@ func TestAnotherCheckpointsMark(t *testing.T) {
 	forbid := func(op sandbox.Operation, status int) func(*world) {
 		return func(w *world) { w.api.Forbid(op, status) }
 	}
-	for name, spoil := range map[string]func(*world){
-		"all is well":             func(*world) {},
+	for name, disrupt := range map[string]func(*world){
+		"nothing fails":           func(*world) {},
 		"lists are forbidden":     forbid(sandbox.ListConversations, 403),
-		"lists are not there":     forbid(sandbox.ListConversations, 404),
-		"lists are ill":           forbid(sandbox.ListConversations, 500),
+		"lists are missing":       forbid(sandbox.ListConversations, 404),
+		"lists fail":              forbid(sandbox.ListConversations, 500),
 		"lists are empty":         empty(sandbox.ListConversations),
 		"messages are forbidden":  forbid(sandbox.ListMessages, 403),
 		"messages are empty":      empty(sandbox.ListMessages),
@@ -177,14 +177,14 @@ func TestAnotherCheckpointsMark(t *testing.T) {
 			lines := chats(40)
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), marked)
 			was := w.ownMark()
-			w.lose()
+			w.loseCheckpoint()
 			var fresh []string
-			for i := range 60 { // of people whom Dixa knows: looks find nothing
+			for i := range 60 { // of customers in Dixa, for whom searches find nothing
 				w.api.AddEndUser(sandbox.EndUser{ExternalID: fmt.Sprintf("new-%d", i)})
 				fresh = append(fresh, chat(fmt.Sprintf("new-%d", i), fields{"end_user": fields{"external_id": fmt.Sprintf("new-%d", i)}}))
 			}
 			path := w.file("c.jsonl", append(fresh, lines...)...)
-			spoil(w)
+			disrupt(w)
 			if lost := w.mustBeLost(w.jsonl(path), marked); lost.Mark != was.ID {
 				t.Errorf("the error is %+v, want the mark of %s", lost, was.ID)
 			}
@@ -197,8 +197,9 @@ func TestAnotherCheckpointsMark(t *testing.T) {
 	}
 }
 
-// TestTheMarkIsTakenOver: only by a run that has looked for everything, and from then on the other checkpoint sends nothing.
-func TestTheMarkIsTakenOver(t *testing.T) {
+// TestReconcileTakesOverTheMark requires that only a run that searched for everything takes over the mark, and that the other checkpoint
+// sends nothing from then on.
+func TestReconcileTakesOverTheMark(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -206,7 +207,7 @@ func TestTheMarkIsTakenOver(t *testing.T) {
 		path := w.file("c.jsonl", lines[:15]...)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
 		first, was := w.url, w.ownMark()
-		w.lose()
+		w.loseCheckpoint()
 		path = w.file("c.jsonl", lines...)
 		for name, part := range map[string]func(*importer.Config){
 			"a limit": func(c *importer.Config) { reconciled(c); c.Limit = 3 },
@@ -222,7 +223,7 @@ func TestTheMarkIsTakenOver(t *testing.T) {
 				t.Errorf("after %s the mark is %q", name, got)
 			}
 		}
-		// One that is stopped, and one that could not look.
+		// A run that is stopped, and one that cannot search.
 		w.onOperation(func(op sandbox.Operation) {
 			if op == sandbox.ListConversations {
 				w.onOperation(nil)
@@ -247,15 +248,15 @@ func TestTheMarkIsTakenOver(t *testing.T) {
 
 		w.url = first
 		if lost := w.mustBeLost(w.jsonl(path), marked); lost.Mark != own.ID {
-			t.Errorf("the first checkpoint met %+v", lost)
+			t.Errorf("the first checkpoint got %+v", lost)
 		}
-		w.mustRun(importer.OutcomeOK, w.jsonl(path), reconciled) // and has it back
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), reconciled) // takes it back
 		w.wantConversations(22)
 	})
 }
 
-// TestTheMarkCannotBeRenamed: then the checkpoint takes the id of the mark.
-func TestTheMarkCannotBeRenamed(t *testing.T) {
+// TestReconcileWithAMarkThatCannotBeRenamed requires that the checkpoint adopts the id in the mark.
+func TestReconcileWithAMarkThatCannotBeRenamed(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{403, 404, 405} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
@@ -264,7 +265,7 @@ func TestTheMarkCannotBeRenamed(t *testing.T) {
 			path := w.file("c.jsonl", chats(5)...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
 			was := w.ownMark()
-			w.lose()
+			w.loseCheckpoint()
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), reconciled)
 			if own := w.ownMark(); own != was {
 				t.Errorf("the checkpoint has %+v, want %+v", own, was)
@@ -273,12 +274,12 @@ func TestTheMarkCannotBeRenamed(t *testing.T) {
 			w.wantConversations(9)
 		})
 	}
-	t.Run("for a while", func(t *testing.T) {
+	t.Run("temporarily", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t, "sqlite", sandbox.Options{})
 		path := w.file("c.jsonl", chats(5)...)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
-		w.lose()
+		w.loseCheckpoint()
 		w.api.SetFaults([]sandbox.Fault{{Operation: sandbox.PatchEndUser, Kind: sandbox.ErrorBefore, Status: 500}})
 		if _, err := w.run(w.jsonl(path), reconciled); err == nil || !strings.Contains(err.Error(), "run with --reconcile again") {
 			t.Errorf("the run ended with %v", err)
@@ -292,8 +293,8 @@ func TestTheMarkCannotBeRenamed(t *testing.T) {
 	})
 }
 
-// TestTheCreationOfTheMarkFails in every way that leaves a doubt: the marks that result name one checkpoint.
-func TestTheCreationOfTheMarkFails(t *testing.T) {
+// TestFailedCreationOfTheMark requires that all resulting marks name one checkpoint, however the answer is lost.
+func TestFailedCreationOfTheMark(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, kind := range []sandbox.FaultKind{sandbox.ErrorBefore, sandbox.ErrorAfter, sandbox.DropBefore, sandbox.DropAfter, sandbox.HangAfter,
@@ -322,8 +323,8 @@ func TestTheCreationOfTheMarkFails(t *testing.T) {
 	}
 }
 
-// TestTwoCheckpointsAtOnce: both find no mark, both leave one, the older one counts.
-func TestTwoCheckpointsAtOnce(t *testing.T) {
+// TestOneOfTwoCheckpointsGetsTheMark has two checkpoints that find no mark and leave one each. The older mark counts.
+func TestOneOfTwoCheckpointsGetsTheMark(t *testing.T) {
 	t.Parallel()
 	for name, older := range map[string]bool{"the other is older": true, "the other is younger": false} {
 		for _, lag := range []time.Duration{0, 30 * time.Millisecond} {
@@ -334,9 +335,9 @@ func TestTwoCheckpointsAtOnce(t *testing.T) {
 				if older {
 					other.CreatedAt = time.Now().Add(-time.Second)
 				}
-				var met atomic.Bool
+				var seen atomic.Bool
 				w.onOperation(func(op sandbox.Operation) {
-					if op == sandbox.CreateEndUser && met.CompareAndSwap(false, true) {
+					if op == sandbox.CreateEndUser && seen.CompareAndSwap(false, true) {
 						w.api.AddEndUser(other)
 					}
 				})
@@ -357,8 +358,8 @@ func TestTwoCheckpointsAtOnce(t *testing.T) {
 	}
 }
 
-// TestKilledBeforeTheMarkWasRecorded: the mark in Dixa says whose it is.
-func TestKilledBeforeTheMarkWasRecorded(t *testing.T) {
+// TestKillBeforeTheMarkIsRecorded requires that the mark in Dixa is recognized.
+func TestKillBeforeTheMarkIsRecorded(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -377,7 +378,7 @@ func TestKilledBeforeTheMarkWasRecorded(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = s.Close()
-		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(8)...)), marked) // one more: all others may be in Dixa already
+		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(8)...)), marked) // one more: the rest may be in Dixa already
 		if n := len(w.marks()); n != 1 || w.ownMark().EndUserID != w.marks()[0].ID {
 			t.Errorf("there are %d marks, the checkpoint has %+v", n, w.ownMark())
 		}
@@ -385,14 +386,14 @@ func TestKilledBeforeTheMarkWasRecorded(t *testing.T) {
 	})
 }
 
-// TestNoMarkCanBeSeen: where the mark says nothing, every transcript is looked for, and a lost checkpoint is noticed all the same.
-func TestNoMarkCanBeSeen(t *testing.T) {
+// TestRunWithoutAccessToTheMark requires that every transcript is searched for, so that a lost checkpoint is noticed without the mark.
+func TestRunWithoutAccessToTheMark(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(*world){
+	for name, disrupt := range map[string]func(*world){
 		"look-ups are unauthorized": func(w *world) { w.answerMark(refusing(401)) },
 		"look-ups are forbidden":    func(w *world) { w.answerMark(refusing(403)) },
-		"look-ups are not there":    func(w *world) { w.answerMark(refusing(404)) },
-		"look-ups are ill":          func(w *world) { w.answerMark(refusing(500)) },
+		"look-ups are missing":      func(w *world) { w.answerMark(refusing(404)) },
+		"look-ups fail":             func(w *world) { w.answerMark(refusing(500)) },
 		"look-ups are broken":       func(w *world) { w.answerMark(func(rw http.ResponseWriter) { _, _ = rw.Write([]byte("{")) }) },
 		"look-ups find nothing": func(w *world) {
 			w.answerMark(func(rw http.ResponseWriter) { _, _ = rw.Write([]byte(`{"data":[],"meta":{}}`)) })
@@ -404,17 +405,17 @@ func TestNoMarkCanBeSeen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{})
-			spoil(w)
+			disrupt(w)
 			lines := chats(40)
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), marked)
 			if log := w.logs.String(); strings.Count(log, "Dixa does not show whether another checkpoint imports this source") != 1 {
-				t.Error("the log does not say once that the mark is not seen")
+				t.Error("the log does not warn once about the mark")
 			}
 			s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", append(lines, chat("more", nil))...)), marked)
 			if s.Counts.Imported+s.Counts.Partial != 1 {
 				t.Errorf("the next run counts %+v", s.Counts)
 			}
-			w.lose()
+			w.loseCheckpoint()
 			var fresh []string
 			for i := range 60 {
 				w.api.AddEndUser(sandbox.EndUser{ExternalID: fmt.Sprintf("new-%d", i)})
@@ -426,27 +427,27 @@ func TestNoMarkCanBeSeen(t *testing.T) {
 				t.Errorf("the run ended with %v", err)
 			}
 			if twice := w.api.Duplicates(); len(twice) > 0 {
-				t.Errorf("there twice: %v", twice)
+				t.Errorf("duplicates: %v", twice)
 			}
 		})
 	}
 }
 
-// TestNothingCanBeSeen: neither the mark nor conversations.
-func TestNothingCanBeSeen(t *testing.T) {
+// TestRunWithoutAccessToMarkAndLists has a token that can read neither the mark nor conversations.
+func TestRunWithoutAccessToMarkAndLists(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
-	for name, status := range map[string]int{"forbidden": 403, "not there": 404, "ill": 500} {
+	for name, status := range map[string]int{"forbidden": 403, "missing": 404, "failing": 500} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{})
 			path := w.file("c.jsonl", chats(7)...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 			first := w.url
-			w.lose()
+			w.loseCheckpoint()
 			w.answerMark(refusing(403))
 			w.api.Forbid(sandbox.ListConversations, status)
-			for range 2 { // that it could not look once is no leave for the next run
+			for range 2 { // one failed search does not allow the next run to send
 				s, err := w.run(w.jsonl(path), marked)
 				switch {
 				case status == 403 && (err == nil || !strings.Contains(err.Error(), "dixa.mark")):
@@ -456,7 +457,7 @@ func TestNothingCanBeSeen(t *testing.T) {
 				}
 			}
 			w.wantConversations(7)
-			// A checkpoint whose runs came to their end goes on where looking is forbidden, as it did before there were marks.
+			// A checkpoint with a completed run continues without searching, as before there were marks.
 			w.url = first
 			s, err := w.run(w.jsonl(w.file("c.jsonl", chats(8)...)), marked)
 			if status == 403 && (err != nil || s.Counts.Imported+s.Counts.Partial != 1) || status != 403 && s.Counts.Pending != 1 {
@@ -466,8 +467,8 @@ func TestNothingCanBeSeen(t *testing.T) {
 	}
 }
 
-// TestAMarkThatCannotBeRead is no proof of anything.
-func TestAMarkThatCannotBeRead(t *testing.T) {
+// TestUnreadableMarkStopsTheRun has an end-user with the mark's external id and another name.
+func TestUnreadableMarkStopsTheRun(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"a customer": "Ann Lee", "no name": "", "of another source": "dixa-import: source other, checkpoint " + uuid.NewString() + ". Do not delete.",
@@ -493,15 +494,15 @@ func TestAMarkThatCannotBeRead(t *testing.T) {
 				}
 			}
 			if n := len(w.marks()); n != 2 {
-				t.Errorf("there are %d with its external id", n)
+				t.Errorf("%d end-users have its external id", n)
 			}
 			w.wantConversations(6)
 		})
 	}
 }
 
-// TestARenamedMark: an agent renames the end-user, which this checkpoint knows to be its mark.
-func TestARenamedMark(t *testing.T) {
+// TestRenamedMarkIsRecognized has an agent rename the mark of this checkpoint.
+func TestRenamedMarkIsRecognized(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(4)...)), marked)
@@ -510,7 +511,7 @@ func TestARenamedMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(6)...)), marked)
-	w.api.DeleteEndUser(w.ownMark().EndUserID) // and deletes it
+	w.api.DeleteEndUser(w.ownMark().EndUserID) // and delete it
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(8)...)), marked)
 	if marks := w.marks(); len(marks) != 1 || marks[0].DisplayName != markOf(w.ownMark().ID) {
 		t.Errorf("the marks are %+v", marks)
@@ -518,12 +519,12 @@ func TestARenamedMark(t *testing.T) {
 	w.wantConversations(8)
 }
 
-// TestCheckpointsFromBeforeTheMark get theirs with the next thing that they send.
-func TestCheckpointsFromBeforeTheMark(t *testing.T) {
+// TestCheckpointsOlderThanTheMark requires that they leave a mark before they send something.
+func TestCheckpointsOlderThanTheMark(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
-		w.learnt(checkpoint.IDsReturned, 0) // what a loaded machine would take for a lag is no part of this
+		w.setFacts(checkpoint.IDsReturned, 0) // a loaded machine might measure a lag, which is not tested here
 		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(7)...)), nil)
 		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(7)...)), marked)
 		if len(w.marks()) != 0 {
@@ -532,16 +533,16 @@ func TestCheckpointsFromBeforeTheMark(t *testing.T) {
 		looks := w.api.Counts()[sandbox.ListConversations]
 		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chats(12)...)), marked)
 		if len(w.marks()) != 1 || w.api.Counts()[sandbox.ListConversations] != looks {
-			t.Errorf("there are %d marks, and %d looks", len(w.marks()), w.api.Counts()[sandbox.ListConversations]-looks)
+			t.Errorf("%d marks, %d searches", len(w.marks()), w.api.Counts()[sandbox.ListConversations]-looks)
 		}
 		if log := w.logs.String(); strings.Contains(log, "level=WARN") {
-			t.Error("it is not quiet")
+			t.Error("the run logged a warning")
 		}
 	})
 }
 
-// TestTheMarkIsNobody: a customer with the external id of the mark does not get its conversations, nor does the mark theirs.
-func TestTheMarkIsNobody(t *testing.T) {
+// TestMarkIsNotACustomer has a customer with the external id of the mark. They must not share an end-user.
+func TestMarkIsNotACustomer(t *testing.T) {
 	t.Parallel()
 	for name, preload := range map[string]bool{"looked up": false, "listed": true} {
 		t.Run(name, func(t *testing.T) {
@@ -550,7 +551,7 @@ func TestTheMarkIsNobody(t *testing.T) {
 			line := chat("t-1", fields{"end_user": fields{"external_id": testMark}})
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chat("t-0", nil), line)), func(c *importer.Config) { marked(c); c.Preload = preload })
 			if got := w.wantOnce("t-1").RequesterID; got == w.ownMark().EndUserID {
-				t.Error("the conversation is the mark's")
+				t.Error("the conversation belongs to the mark")
 			}
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chat("t-2", nil))), marked)
 			w.wantConversations(3)
@@ -558,8 +559,8 @@ func TestTheMarkIsNobody(t *testing.T) {
 	}
 }
 
-// TestOneMarkForAllProcesses of one database.
-func TestOneMarkForAllProcesses(t *testing.T) {
+// TestProcessesShareOneMark has several processes with one database.
+func TestProcessesShareOneMark(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{EndUserLag: 20 * time.Millisecond})
 	path := w.file("c.jsonl", chats(40)...)
@@ -584,8 +585,8 @@ func TestOneMarkForAllProcesses(t *testing.T) {
 	w.wantConversations(40)
 }
 
-// TestTheWholeSourceIsReadBeforeTheMarkIsTaken: a checkpoint that was away for a while has a watermark that says too much.
-func TestTheWholeSourceIsReadBeforeTheMarkIsTaken(t *testing.T) {
+// TestMarkIsTakenOverAfterTheWholeSource has a checkpoint that was out of use for a while, so that its watermark is too high.
+func TestMarkIsTakenOverAfterTheWholeSource(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	url, db := botDatabase(t, 60)
@@ -595,9 +596,9 @@ func TestTheWholeSourceIsReadBeforeTheMarkIsTaken(t *testing.T) {
 	s := w.mustRun(importer.OutcomeOK, w.postgres(url), overlap(marked))
 	n := int(s.Counts.Imported)
 	first := w.url
-	w.lose()
+	w.loseCheckpoint()
 	w.mustRun(importer.OutcomeOK, w.postgres(url), overlap(reconciled))
-	exec(t, db, `insert into sessions select 1000, started_at, ended_at, customer, order_no from sessions where id = 2`) // late, far below the watermark
+	exec(t, db, `insert into sessions select 1000, started_at, ended_at, customer, order_no from sessions where id = 2`) // closed late, far below the watermark
 	exec(t, db, `insert into messages (session_id, sender, body, sent_at) select 1000, sender, body, sent_at from messages where session_id = 2`)
 	w.mustRun(importer.OutcomeOK, w.postgres(url), overlap(func(c *importer.Config) { marked(c); c.Full = true }))
 	w.wantConversations(n + 1)
@@ -610,8 +611,8 @@ func TestTheWholeSourceIsReadBeforeTheMarkIsTaken(t *testing.T) {
 	w.wantConversations(n + 1)
 }
 
-// TestALookThatFailsProvesNothing: nor does it with Reconcile, however it fails; and the mark stays where it is.
-func TestALookThatFailsProvesNothing(t *testing.T) {
+// TestFailedSearchKeepsTheMark requires that a failed search with Reconcile sends nothing and does not change the mark.
+func TestFailedSearchKeepsTheMark(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, status := range []int{404, 410, 500} {
@@ -621,7 +622,7 @@ func TestALookThatFailsProvesNothing(t *testing.T) {
 			path := w.file("c.jsonl", chats(7)...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), marked)
 			was := w.marks()
-			w.lose()
+			w.loseCheckpoint()
 			w.api.Forbid(sandbox.ListConversations, status)
 			if _, err := w.run(w.jsonl(path), reconciled); err != nil {
 				t.Error(err)

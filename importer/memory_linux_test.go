@@ -13,15 +13,15 @@ import (
 	"dixa-import/importer"
 )
 
-// TestARunOfLargeRecordsIsBounded: what a run holds is bounded by bytes, whatever the number of its workers and whatever waits:
-// records that go on at once, and those that are in doubt.
-func TestARunOfLargeRecordsIsBounded(t *testing.T) {
+// TestMemoryOfLargeRecordsIsBounded requires that the size of the records in memory is bounded for any number of workers, for records that
+// are sent at once and for those that are in doubt.
+func TestMemoryOfLargeRecordsIsBounded(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || slow {
-		t.Skip("it takes a while, and the race detector multiplies what everything takes")
+		t.Skip("slow, and the race detector multiplies the memory")
 	}
 	const records, size = 40, 3 << 20
-	// Eight in a row without an answer are not yet taken for an operation that is sick.
+	// Eight failures in a row do not make an operation rest yet.
 	for name, opts := range map[string]sandbox.Options{
 		"imported": {},
 		"in doubt": {ListLag: 200 * time.Millisecond, Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.DropAfter, Times: 8}}},
@@ -37,7 +37,7 @@ func TestARunOfLargeRecordsIsBounded(t *testing.T) {
 			}
 			const bound = 128<<20 + 4*size
 			if peak := c.peak << 10; peak == 0 || peak > bound {
-				t.Errorf("the process had %d MiB at its peak, want at most %d", peak>>20, bound>>20)
+				t.Errorf("peak memory is %d MiB, want at most %d", peak>>20, bound>>20)
 			} else {
 				t.Logf("%d MiB at the peak", peak>>20)
 			}
@@ -45,7 +45,7 @@ func TestARunOfLargeRecordsIsBounded(t *testing.T) {
 	}
 }
 
-// largeChats writes transcripts of about so many bytes each.
+// largeChats writes transcripts of about the given size in bytes.
 func largeChats(t *testing.T, path string, n, size int) {
 	t.Helper()
 	f, err := os.Create(path)

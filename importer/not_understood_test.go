@@ -14,9 +14,8 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// TestAStopFailsNobody: a run whose requests wait for their turn is stopped. That says nothing about the transcripts, whatever
-// they wait for and whoever keeps the rate.
-func TestAStopFailsNobody(t *testing.T) {
+// TestStopFailsNoTranscript stops a run whose requests wait for the limiter. No transcript may fail, for any request and any limiter.
+func TestStopFailsNoTranscript(t *testing.T) {
 	t.Parallel()
 	for _, store := range storesFor(!testing.Short()) {
 		for _, op := range []sandbox.Operation{sandbox.FindEndUsers, sandbox.Import, sandbox.PatchAttributes} {
@@ -24,7 +23,7 @@ func TestAStopFailsNobody(t *testing.T) {
 				t.Parallel()
 				const n = 60
 				w := setup(t, store, sandbox.Options{})
-				path := w.file("c.jsonl", ordered(n)...)
+				path := w.file("c.jsonl", chatsWithBlocked(n)...)
 				db := w.open()
 				var shared dixa.Limiter = dixa.NewLimiter(100, 1)
 				if slots, ok := db.RateSlots(); ok {
@@ -52,16 +51,16 @@ func TestAStopFailsNobody(t *testing.T) {
 	}
 }
 
-// oddAPI answers one kind of request with an error that nobody knows, the first few times.
+// oddAPI answers the first few requests of one kind with an unknown error.
 type oddAPI struct {
 	importer.API
-	odd  func() error
+	fail func() error
 	what sandbox.Operation
 }
 
 func (a oddAPI) FindEndUsers(ctx context.Context, kind dixa.IdentifierKind, value string) ([]dixa.EndUser, error) {
 	if a.what == sandbox.FindEndUsers {
-		if err := a.odd(); err != nil {
+		if err := a.fail(); err != nil {
 			return nil, err
 		}
 	}
@@ -70,7 +69,7 @@ func (a oddAPI) FindEndUsers(ctx context.Context, kind dixa.IdentifierKind, valu
 
 func (a oddAPI) PatchAttributes(ctx context.Context, id int64, values map[string]dixa.AttributeValue) error {
 	if a.what == sandbox.PatchAttributes {
-		if err := a.odd(); err != nil {
+		if err := a.fail(); err != nil {
 			return err
 		}
 	}
@@ -80,31 +79,31 @@ func (a oddAPI) PatchAttributes(ctx context.Context, id int64, values map[string
 func (a oddAPI) ImportConversation(ctx context.Context, in dixa.ConversationImport,
 	before func(context.Context, int, error) (time.Time, error)) (dixa.ImportResult, error) {
 	if a.what == sandbox.Import {
-		if err := a.odd(); err != nil {
+		if err := a.fail(); err != nil {
 			return dixa.ImportResult{}, err
 		}
 	}
 	return a.API.ImportConversation(ctx, in, before)
 }
 
-// TestAnErrorThatNobodyKnowsIsNoRefusal: only an answer of Dixa says something about a transcript.
-func TestAnErrorThatNobodyKnowsIsNoRefusal(t *testing.T) {
+// TestUnknownErrorFailsNoTranscript requires that a transcript fails only because of an answer from Dixa.
+func TestUnknownErrorFailsNoTranscript(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.FindEndUsers, sandbox.Import, sandbox.PatchAttributes} {
 		t.Run(string(op), func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{})
-			path := w.file("c.jsonl", ordered(3)...)
-			odd := false
+			path := w.file("c.jsonl", chatsWithBlocked(3)...)
+			failed := false
 			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), func(c *importer.Config) {
 				withOrders(c)
 				c.Workers = 1
 				c.API = oddAPI{w.client(nil), func() error {
-					if odd {
+					if failed {
 						return nil
 					}
-					odd = true
-					return errors.New("something new")
+					failed = true
+					return errors.New("an unknown error")
 				}, op}
 			})
 			if s.Counts.Imported != 2 || s.Counts.Pending != 1 {
@@ -112,22 +111,22 @@ func TestAnErrorThatNobodyKnowsIsNoRefusal(t *testing.T) {
 			}
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 			for i := range 3 {
-				w.wantSame(fmt.Sprintf("t-%d", i), checkpoint.Complete)
+				w.wantWhole(fmt.Sprintf("t-%d", i), checkpoint.Complete)
 			}
 			w.wantTotals(3, 3)
 		})
 	}
 }
 
-// TestAnOperationThatIsNotThereFailsNobody: an address that answers 404 to everything says nothing about the customer who was asked for.
-func TestAnOperationThatIsNotThereFailsNobody(t *testing.T) {
+// TestMissingOperationFailsNoTranscript has an API that answers 404 to everything, which says nothing about a customer.
+func TestMissingOperationFailsNoTranscript(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{404, 405, 410} {
 		for _, op := range []sandbox.Operation{sandbox.FindEndUsers, sandbox.CreateEndUser} {
 			t.Run(fmt.Sprint(op, " ", status), func(t *testing.T) {
 				t.Parallel()
 				w := setup(t, "sqlite", sandbox.Options{})
-				path := w.file("c.jsonl", ordered(5)...)
+				path := w.file("c.jsonl", chatsWithBlocked(5)...)
 				var faults []sandbox.Fault
 				for _, f := range []sandbox.Operation{op, sandbox.CreateEndUsers} {
 					faults = append(faults, sandbox.Fault{Operation: f, Kind: sandbox.ErrorBefore, Status: status, Message: "The requested resource could not be found"})

@@ -11,7 +11,7 @@ import (
 	"dixa-import/importer/internal/people"
 )
 
-// BenchmarkPayload makes what is sent out of a transcript of nine messages.
+// BenchmarkPayload builds the request for a transcript of nine messages.
 func BenchmarkPayload(b *testing.B) {
 	cfg := Config{Source: "bot", AgentID: "7d1f3c52-1f0c-4b52-9c0e-5a4f2f6f9b10", Region: "DK"}.WithDefaults()
 	s, matcher := &session.Session{Config: cfg}, people.NewMatcher(cfg)

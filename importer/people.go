@@ -12,39 +12,40 @@ import (
 // IgnoredIdentifiers counts the values of end-users' identifiers that were not used, by reason.
 type IgnoredIdentifiers = people.Ignored
 
-// PeopleSurvey counts which identifiers of transcripts are ignored, and finds those that many people share.
+// PeopleSurvey counts the identifiers in transcripts that are ignored, and finds those that many people share.
 type PeopleSurvey = people.Survey
 
-// SharedIdentifier is an identifier that many people share, without its value.
+// SharedIdentifier describes an identifier that many people share, without its value.
 type SharedIdentifier = people.SharedIdentifier
 
-// NewPeopleSurvey returns a survey that reads identifiers as a run with the configuration does; it uses Source, Match, Region and Ignore.
+// NewPeopleSurvey returns a survey that reads identifiers as a run with the configuration does. It uses Source, Match, Region and Ignore.
 func NewPeopleSurvey(cfg Config) *PeopleSurvey {
 	return people.NewSurvey(people.NewMatcher(cfg.WithDefaults()))
 }
 
-// Identifiers returns identifiers of a person as the checkpoint knows them, and the kinds of those that cannot be read: an external id is
-// taken as it is written, email addresses and phone numbers as in transcripts, in the given region. Values that mean nobody in a transcript
-// are identifiers here, and so is an address as earlier versions wrote it: the checkpoint may have it.
+// Identifiers returns the identifiers of a person in the form that the checkpoint stores, and the kinds of the values that cannot be read.
+// External ids are used as written; email addresses and phone numbers are normalized as in transcripts, for the given region. Unlike in
+// transcripts, placeholder values are identifiers, and so are addresses as earlier versions wrote them, because the checkpoint may have
+// them.
 func Identifiers(externalIDs, emails, phones []string, region string) (ids []checkpoint.Identifier, unreadable []checkpoint.IdentifierKind) {
 	return people.Identifiers(externalIDs, emails, phones, region)
 }
 
-// newResolver returns what finds and creates the end-users of this run.
+// newResolver returns the Resolver that finds and creates the end-users of this run.
 func (p *pipeline) newResolver() *people.Resolver {
 	return people.NewResolver(p.s, p.matcher, people.Hooks{
 		Admit:        p.admit,
 		WorkersIdle:  func() bool { return p.ready.Load() < int64(p.s.Workers) },
 		LookUpWindow: p.learning.lookUpWindow,
-		NeedsLag:     p.learning.lookOver,
-		Created:      p.learning.created,
-		Found:        p.first.note,
+		NeedsLag:     p.learning.needLookUpLag,
+		Created:      p.learning.noteCreated,
+		Found:        p.first.noteExisting,
 		Succeeded:    p.refusals.succeeded,
 	})
 }
 
-// codesOf are the error codes of transcripts without an end-user.
-var codesOf = map[people.Reason]string{people.Unavailable: codeUnavailable, people.Refused: codeEndUserRefused, people.Conflict: codeEndUserConflict}
+// resolveCodes are the error codes of transcripts whose end-user could not be resolved.
+var resolveCodes = map[people.Reason]string{people.Unavailable: codeUnavailable, people.Refused: codeEndUserRefused, people.Conflict: codeEndUserConflict}
 
 // resolve is the step that finds or creates the end-user.
 func (p *pipeline) resolve(_ context.Context, t *task) (step, error) {
@@ -55,10 +56,10 @@ func (p *pipeline) resolve(_ context.Context, t *task) (step, error) {
 	case errors.As(err, &denied):
 		return p.settleRefused(t, fmt.Sprint(t.user.Person.IDs[0]), denied.Err)
 	case errors.As(err, &failure) && failure.Reason == people.Unavailable:
-		p.unlooked.Store(p.s.Reconcile || p.unlooked.Load())
-		return p.settle(t, checkpoint.Release, codesOf[failure.Reason], failure.Error())
+		p.unsearched.Store(p.s.Reconcile || p.unsearched.Load())
+		return p.settle(t, checkpoint.Release, resolveCodes[failure.Reason], failure.Error())
 	case errors.As(err, &failure):
-		return p.settleFailed(t, codesOf[failure.Reason], failure)
+		return p.settleFailed(t, resolveCodes[failure.Reason], failure)
 	case err != nil:
 		return stepEnd, err
 	}
@@ -69,8 +70,8 @@ func (p *pipeline) resolve(_ context.Context, t *task) (step, error) {
 	if created {
 		p.unmarked.noteCreated(id)
 	}
-	if (!created || len(t.user.Others) > 0) && p.looksFirst(t) {
-		return stepLookFirst, nil
+	if (!created || len(t.user.Others) > 0) && p.mustSearch(t) {
+		return stepSearchFirst, nil
 	}
 	return stepSend, nil
 }

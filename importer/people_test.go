@@ -14,7 +14,8 @@ import (
 	"dixa-import/importer"
 )
 
-// crowd are n transcripts, named prefix-0 and so on, of so many persons, each of whom shows up by email address, sometimes with other identifiers.
+// crowd returns n transcripts, named prefix-0 and so on, of the given number of people. Each has an email address, and sometimes other
+// identifiers.
 func crowd(prefix string, n, persons int) []string {
 	lines := make([]string, n)
 	for i := range lines {
@@ -31,7 +32,7 @@ func crowd(prefix string, n, persons int) []string {
 	return lines
 }
 
-// reversed has the same transcripts in the opposite order, so that two processes meet the same persons by other identifiers.
+// reversed returns the transcripts in reverse order, so that two processes see the same people by different identifiers.
 func reversed(lines []string) []string {
 	out := make([]string, len(lines))
 	for i, line := range lines {
@@ -40,9 +41,9 @@ func reversed(lines []string) []string {
 	return out
 }
 
-// TestSeveralProcessesMeetTheSamePersons: one end-user for each, although a new one cannot be found for a while, and some
+// TestProcessesCreateSharedPeopleOnce requires one end-user for each person, although new ones cannot be found for a while and some
 // creations get no answer.
-func TestSeveralProcessesMeetTheSamePersons(t *testing.T) {
+func TestProcessesCreateSharedPeopleOnce(t *testing.T) {
 	t.Parallel()
 	const n, persons = 120, 40
 	w := setup(t, "postgres", sandbox.Options{EndUserLag: 30 * time.Millisecond, Faults: []sandbox.Fault{
@@ -56,17 +57,17 @@ func TestSeveralProcessesMeetTheSamePersons(t *testing.T) {
 		c.wait(importer.OutcomeOK)
 	}
 	if fired := w.api.Fired(); fired["one"]+fired["many"] == 0 {
-		t.Errorf("no creation went wrong: %v", fired)
+		t.Errorf("no creation failed: %v", fired)
 	}
 	if list := w.api.Duplicates(); len(list) != 0 {
-		t.Errorf("there are twice: %v", list)
+		t.Errorf("duplicates: %v", list)
 	}
 	w.wantTotals(n, persons)
 }
 
-// TestACreatorIsKilled: a process dies between the creation of end-users and the record of it, while another one waits for
-// the same persons.
-func TestACreatorIsKilled(t *testing.T) {
+// TestKilledCreatorDoublesNoEndUser kills a process between the creation of end-users and their record, while another process waits for the
+// same people.
+func TestKilledCreatorDoublesNoEndUser(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	ops := []sandbox.Operation{sandbox.CreateEndUser, sandbox.CreateEndUsers}
@@ -79,7 +80,7 @@ func TestACreatorIsKilled(t *testing.T) {
 		mine, theirs := w.file("mine.jsonl", crowd("t", n, persons)...), w.file("theirs.jsonl", crowd("u", n, persons)...)
 		created, leaves, others := make(chan struct{}), make(chan struct{}), make(chan struct{})
 		w.onNth(op, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
-			serve(&answering{ResponseWriter: rw, before: func() {
+			serve(&hookedWriter{ResponseWriter: rw, before: func() {
 				close(created)
 				<-leaves
 			}})
@@ -88,25 +89,25 @@ func TestACreatorIsKilled(t *testing.T) {
 		c.mustReach(created)
 		from := w.requests.Load()
 		w.onRequest(func(n int64) {
-			if n == from+2 { // after that for the organisation
+			if n == from+2 { // after the request for the organisation
 				close(others)
 			}
 		})
-		// It reads both files, for it may have to go on with what the first one leaves on its way.
+		// It reads both files, because it may have to finish transcripts of the first process.
 		other := w.spawn(filepath.Join(filepath.Dir(theirs), "*.jsonl"), nil)
-		other.mustReach(others) // it has met the persons whom the first one holds
+		other.mustReach(others) // it has reached people that the first process reserved
 		c.kill()
 		close(leaves)
-		w.buries(c)
+		w.expireChild(c)
 		other.wait(importer.OutcomeOK)
 		w.mustRun(importer.OutcomeOK, w.jsonl(mine), nil)
 		w.wantTotals(2*n, persons)
 	})
 }
 
-// TestALeftReservationHoldsNobodyUp: a run that found an end-user by one identifier keeps no other one from those who run
-// beside it.
-func TestALeftReservationHoldsNobodyUp(t *testing.T) {
+// TestAbandonedReservationBlocksNobody requires that a run that found an end-user by one identifier does not keep the others from
+// concurrent runs.
+func TestAbandonedReservationBlocksNobody(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{UniqueExternalID: true})
 	var first atomic.Bool
@@ -118,7 +119,7 @@ func TestALeftReservationHoldsNobodyUp(t *testing.T) {
 		}
 	})
 	w.onNth(sandbox.CreateEndUser, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
-		w.api.AddEndUser(sandbox.EndUser{ExternalID: "c-1"}) // somebody else was faster, and knows no email address
+		w.api.AddEndUser(sandbox.EndUser{ExternalID: "c-1"}) // another program was faster, and did not set the email address
 		serve(rw)
 	})
 	c := w.spawn(w.file("a.jsonl", chat("t-1", fields{"end_user": fields{"external_id": "c-1", "email": "ann@example.org"}})),
@@ -130,7 +131,7 @@ func TestALeftReservationHoldsNobodyUp(t *testing.T) {
 	w.wantTotals(2, 2)
 }
 
-// clans are n transcripts of so many families of three, who share a phone, or an address.
+// clans returns n transcripts of the given number of families of three, who share a phone number or an address.
 func clans(prefix string, n, families int) []string {
 	lines := make([]string, n)
 	for i := range lines {
@@ -146,7 +147,7 @@ func clans(prefix string, n, families int) []string {
 	return lines
 }
 
-// wantClans checks that each transcript is there once, with an end-user for each member.
+// wantClans checks that each transcript is in Dixa once, and that each member has one end-user.
 func (w *world) wantClans(prefixes string, n, families int) {
 	w.Helper()
 	owners := map[string]string{}
@@ -166,12 +167,13 @@ func (w *world) wantClans(prefixes string, n, families int) {
 		w.Errorf("Dixa has %d end-users, want %d", got, 3*families)
 	}
 	if list := w.api.Duplicates(); len(list) != 0 {
-		w.Errorf("there are twice: %v", list)
+		w.Errorf("duplicates: %v", list)
 	}
 }
 
-// TestSeveralProcessesMeetFamilies: everybody is somebody, although new end-users cannot be found for a while, and some creations get no answer.
-func TestSeveralProcessesMeetFamilies(t *testing.T) {
+// TestProcessesCreateFamiliesOnce requires an end-user for each member, although new ones cannot be found for a while and some creations
+// get no answer.
+func TestProcessesCreateFamiliesOnce(t *testing.T) {
 	t.Parallel()
 	const n, families = 120, 20
 	w := setup(t, "postgres", sandbox.Options{EndUserLag: 30 * time.Millisecond, UniqueExternalID: true, Faults: []sandbox.Fault{
@@ -184,13 +186,13 @@ func TestSeveralProcessesMeetFamilies(t *testing.T) {
 		c.wait(importer.OutcomeOK)
 	}
 	if fired := w.api.Fired(); fired["one"]+fired["many"] == 0 {
-		t.Errorf("no creation went wrong: %v", fired)
+		t.Errorf("no creation failed: %v", fired)
 	}
 	w.wantClans("t", n, families)
 }
 
-// TestACreatorOfFamiliesIsKilled: between the creation of end-users and the record of it.
-func TestACreatorOfFamiliesIsKilled(t *testing.T) {
+// TestKilledCreatorOfFamilies kills a process between the creation of end-users and their record.
+func TestKilledCreatorOfFamilies(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, store := range stores {
@@ -203,19 +205,19 @@ func TestACreatorOfFamiliesIsKilled(t *testing.T) {
 				for nth := range 3 {
 					created, leaves := make(chan struct{}), make(chan struct{})
 					w.onNth(op, int64(nth+1), func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
-						serve(&answering{ResponseWriter: rw, before: func() {
+						serve(&hookedWriter{ResponseWriter: rw, before: func() {
 							close(created)
 							<-leaves
 						}})
 					})
-					// If the creation was not the first one, transcripts were being sent when the child was killed. The next child waits
-					// for that long before it looks for them.
+					// After the first creation, transcripts were being sent when the child was killed. The next child waits that long
+					// before it searches for them.
 					c := w.spawn(path, func(spec *childSpec) { spec.Timeout = 5 * time.Second })
 					select {
 					case <-created:
 						c.kill()
 						close(leaves)
-						w.buries(c)
+						w.expireChild(c)
 					case <-c.ended:
 						close(leaves)
 					}

@@ -13,51 +13,51 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// pipeline takes claimed transcripts through their steps, many at a time. What reads, triages and selects is the Importer's.
+// pipeline takes claimed transcripts through their steps, many at a time. The Importer reads, triages and selects.
 type pipeline struct {
 	s     *session.Session
 	tally *tally
 	times stepTimes
 
-	matcher    *people.Matcher
-	users      *people.Resolver
-	refusals   *refusals
-	writes     *batch.Group[[]checkpoint.Change, written] // see write
-	looker     *looker
-	learning   *learning // what looks can see
-	gate       *mark.Gate
-	unmarked   unmarked
-	first      firstRun
-	isFirst    bool        // no run of the source has come to its end yet
-	unlooked   atomic.Bool // a transcript that was to be looked for could not be, and waits for the next run
-	lostBefore atomic.Bool // the checkpoint knows less than Dixa, as an earlier run or this one has found out
-	waitTold   sync.Once
+	matcher          *people.Matcher
+	users            *people.Resolver
+	refusals         *refusals
+	writes           *batch.Group[[]checkpoint.Change, writeResult] // see write
+	searcher         *searcher
+	learning         *learning // what searches can see
+	gate             *mark.Gate
+	unmarked         unmarked
+	first            firstRun
+	isFirstRun       bool        // no run of the source has completed yet
+	unsearched       atomic.Bool // a required search failed, so a transcript is left to the next run
+	checkpointBehind atomic.Bool // Dixa has transcripts that the checkpoint does not know, as an earlier run or this one found out
+	waitLogged       sync.Once
 
-	started  time.Time
-	memory   *reading.Memory
-	backlog  backlog // records that wait for another run, or for a transcript of this one
-	tasks    sync.WaitGroup
-	slots    chan struct{} // one for each busy worker
-	ahead    chan struct{} // one for each task that is made ready for the workers
-	ready    atomic.Int64  // tasks that wait for a worker
-	open     chan struct{} // one for each task that is not settled
-	inFlight atomic.Int64
-	doubts   atomic.Int64
-	reading  atomic.Bool // there may be more to begin
+	started     time.Time
+	memory      *reading.Memory
+	backlog     backlog // records that wait for another run, or for a transcript of this one
+	tasks       sync.WaitGroup
+	workerSlots chan struct{} // a place for each task that has a worker
+	aheadSlots  chan struct{} // a place for each task that is prepared for a worker
+	ready       atomic.Int64  // tasks that wait for a worker
+	openSlots   chan struct{} // a place for each task that is not settled
+	inFlight    atomic.Int64
+	doubts      atomic.Int64
+	reading     atomic.Bool // more tasks may start
 }
 
 func newPipeline(s *session.Session, n *tally) *pipeline {
 	p := &pipeline{
 		s: s, tally: n, matcher: people.NewMatcher(s.Config), memory: reading.NewMemory(),
-		slots: make(chan struct{}, s.Workers), ahead: make(chan struct{}, aheadOf(s.Workers)),
-		open: make(chan struct{}, s.Workers+aheadOf(s.Workers)+openTasks),
+		workerSlots: make(chan struct{}, s.Workers), aheadSlots: make(chan struct{}, aheadCapacity(s.Workers)),
+		openSlots: make(chan struct{}, s.Workers+aheadCapacity(s.Workers)+maxWaiting),
 	}
 	p.writes = batch.New(writeBatch, p.write)
-	p.gate = mark.NewGate(s, p.goOnUnmarked, func() { p.lostBefore.Store(true) })
+	p.gate = mark.NewGate(s, p.continueUnmarked, func() { p.checkpointBehind.Store(true) })
 	return p
 }
 
-// moreToCome reports whether other transcripts are on their way, of which something may be learnt.
+// moreToCome reports whether more transcripts are on their way that may provide facts about Dixa.
 func (p *pipeline) moreToCome() bool {
-	return p.inFlight.Load() > p.learning.waiting.Load()+p.refusals.waiting() || p.reading.Load() && len(p.open) < cap(p.open)
+	return p.inFlight.Load() > p.learning.waiting.Load()+p.refusals.waiting() || p.reading.Load() && len(p.openSlots) < cap(p.openSlots)
 }

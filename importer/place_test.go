@@ -14,19 +14,19 @@ import (
 	"dixa-import/source"
 )
 
-// hashOf is the content hash of a line, in hexadecimal.
+// hashOf returns the content hash of a line, in hexadecimal.
 func hashOf(line string) string {
 	sum := sha256.Sum256([]byte(line))
 	return hex.EncodeToString(sum[:])
 }
 
-// correctedLine is a chat that corrects a line without an id, as `errors --format transcripts` names it.
-func correctedLine(place, line string, id any) string {
+// correctionOf returns a chat that corrects a line without an id, as `errors --format transcripts` names it.
+func correctionOf(place, line string, id any) string {
 	why := fields{"transcript_id": place, "place": place, "content_hash": hashOf(line), "code": "x"}
-	return handedOut(place, id, fields{"_error": why})
+	return correction(place, id, fields{"_error": why})
 }
 
-// rejected returns what the checkpoint says is rejected, by key.
+// rejected returns the rejected rows of the checkpoint, by key.
 func (w *world) rejected() map[string]checkpoint.Row {
 	w.Helper()
 	s := w.open()
@@ -42,7 +42,7 @@ func (w *world) rejected() map[string]checkpoint.Row {
 	return found
 }
 
-// wantRejected checks that a line is among what is rejected, and how many there are.
+// wantRejected checks that a line is rejected, and the number of rejected rows.
 func (w *world) wantRejected(n int, line string) checkpoint.Row {
 	w.Helper()
 	rows := w.rejected()
@@ -51,27 +51,27 @@ func (w *world) wantRejected(n int, line string) checkpoint.Row {
 			return row
 		}
 	}
-	w.Errorf("rejected is %v, want %d, one of them with the hash %s", rows, n, hashOf(line))
+	w.Errorf("rejected rows are %v, want %d, one of them with the hash %s", rows, n, hashOf(line))
 	return checkpoint.Row{}
 }
 
 var badLines = map[string]func(day string) string{
-	"no JSON":   func(day string) string { return `{"id": "` + day + `", "closed` },
-	"no id":     func(day string) string { return chat("", fields{"id": nil, "direction": day}) },
-	"a bad id":  func(day string) string { return chat("", fields{"id": true, "direction": day}) },
-	"no object": func(day string) string { return `["` + day + `"]` },
+	"not JSON":      func(day string) string { return `{"id": "` + day + `", "closed` },
+	"no id":         func(day string) string { return chat("", fields{"id": nil, "direction": day}) },
+	"a bad id":      func(day string) string { return chat("", fields{"id": true, "direction": day}) },
+	"not an object": func(day string) string { return `["` + day + `"]` },
 }
 
-// A file is replaced every day under the same name. What was settled about a line must not settle another day's.
-func TestWhatIsKnownOfAPlaceHoldsForItsContentOnly(t *testing.T) {
+// TestPlaceIdentifiesOnlyItsContent has a file that is replaced daily. What is settled about a line must not settle another day's line.
+func TestPlaceIdentifiesOnlyItsContent(t *testing.T) {
 	t.Parallel()
 	for kind, bad := range badLines {
 		for settledAs, settle := range map[string]func(w *world, path, place, line string){
-			"under an id of its own": func(w *world, _, place, line string) {
-				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("corrected.jsonl", correctedLine(place, line, "m-1"))), excerpt)
+			"under its own id": func(w *world, _, place, line string) {
+				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("corrected.jsonl", correctionOf(place, line, "m-1"))), excerpt)
 			},
 			"under the name of the place": func(w *world, _, place, line string) {
-				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("corrected.jsonl", correctedLine(place, line, place))), excerpt)
+				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("corrected.jsonl", correctionOf(place, line, place))), excerpt)
 			},
 			"dropped": func(w *world, path, place, _ string) {
 				w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) {
@@ -84,7 +84,7 @@ func TestWhatIsKnownOfAPlaceHoldsForItsContentOnly(t *testing.T) {
 			}
 			t.Run(kind+"/"+settledAs, func(t *testing.T) {
 				t.Parallel()
-				onStores(t, storesFor(kind == "no JSON"), func(t *testing.T, store string) {
+				onStores(t, storesFor(kind == "not JSON"), func(t *testing.T, store string) {
 					w := setup(t, store, sandbox.Options{})
 					monday, tuesday := bad("monday"), bad("tuesday")
 					path := w.file("day.jsonl", monday, chat("a", nil))
@@ -107,11 +107,11 @@ func TestWhatIsKnownOfAPlaceHoldsForItsContentOnly(t *testing.T) {
 					}
 					e, err := plan.Explain(t.Context(), importer.Config{Source: testSource, Store: w.open(), Reader: w.jsonl(path), AgentID: sandbox.DefaultAgentID}, key)
 					if err != nil || !e.Known || e.Record == nil || e.Next != plan.NextIgnores {
-						t.Errorf("explain %s says %+v, %v", key, e, err)
+						t.Errorf("explain %s: %+v, %v", key, e, err)
 					}
-					// It is corrected as any other is.
+					// It can be corrected like any other.
 					w.mustRun(importer.OutcomeOK, w.jsonl(w.file("corrected.jsonl",
-						handedOut(key, "m-2", fields{"_error": fields{"transcript_id": key, "place": place, "content_hash": hashOf(tuesday)}}))), excerpt)
+						correction(key, "m-2", fields{"_error": fields{"transcript_id": key, "place": place, "content_hash": hashOf(tuesday)}}))), excerpt)
 					w.wantOnce("m-2")
 					if left := w.rejected(); len(left) != 0 {
 						t.Errorf("rejected after the correction: %v", left)
@@ -125,18 +125,18 @@ func TestWhatIsKnownOfAPlaceHoldsForItsContentOnly(t *testing.T) {
 	}
 }
 
-// A correction that comes late must not settle what stands at the place by now.
-func TestALateCorrectionSettlesNothingElse(t *testing.T) {
+// TestLateCorrectionSettlesOnlyItsOriginal requires that a late correction does not settle the record that is now at the place.
+func TestLateCorrectionSettlesOnlyItsOriginal(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
-		monday, tuesday := badLines["no JSON"]("monday"), badLines["no id"]("tuesday")
+		monday, tuesday := badLines["not JSON"]("monday"), badLines["no id"]("tuesday")
 		path := w.file("day.jsonl", monday)
 		place := path + ":1"
 		w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
 		w.file("day.jsonl", tuesday)
 		w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
-		corrected := w.file("corrected.jsonl", correctedLine(place, monday, "m-1"))
+		corrected := w.file("corrected.jsonl", correctionOf(place, monday, "m-1"))
 		w.mustRun(importer.OutcomeOK, w.jsonl(corrected), excerpt)
 		w.wantOnce("m-1")
 		w.wantRejected(1, tuesday)
@@ -144,22 +144,22 @@ func TestALateCorrectionSettlesNothingElse(t *testing.T) {
 			t.Errorf("the correction again: %+v", s.Counts)
 		}
 		// Under another id it would be in Dixa twice.
-		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("again.jsonl", correctedLine(place, monday, "n-1"))), excerpt)
+		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("again.jsonl", correctionOf(place, monday, "n-1"))), excerpt)
 		if s.Counts.Rejected != 1 || s.Causes["duplicate_id"] != 1 {
 			t.Errorf("corrected twice: %+v, %v", s.Counts, s.Causes)
 		}
-		// One that is still bad settles nothing, either.
-		s = w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("bad.jsonl", handedOut(place, nil,
+		// A correction that is still invalid settles nothing, either.
+		s = w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("bad.jsonl", correction(place, nil,
 			fields{"_error": fields{"transcript_id": place, "place": place, "content_hash": hashOf(badLines["no id"]("sunday"))}}))), excerpt)
 		if s.Counts.Rejected != 1 {
-			t.Errorf("still bad: %+v", s.Counts)
+			t.Errorf("still invalid: %+v", s.Counts)
 		}
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	})
 }
 
-// An id may look like a place.
-func TestAnIDThatLooksLikeAPlace(t *testing.T) {
+// TestIDThatLooksLikeAPlace has a record whose id is the place of another record.
+func TestIDThatLooksLikeAPlace(t *testing.T) {
 	t.Parallel()
 	for name, record := range map[string]fields{
 		"closed":   nil,
@@ -172,7 +172,7 @@ func TestAnIDThatLooksLikeAPlace(t *testing.T) {
 				onStores(t, storesFor(name == "closed"), func(t *testing.T, store string) {
 					w := setup(t, store, sandbox.Options{})
 					path := w.files + "/t.jsonl"
-					bad, number := badLines["no JSON"]("x"), 2
+					bad, number := badLines["not JSON"]("x"), 2
 					lines := func(record fields) []string { return []string{chat(path+":2", record), bad} }
 					if !order {
 						number = 1
@@ -195,13 +195,13 @@ func TestAnIDThatLooksLikeAPlace(t *testing.T) {
 					w.wantRow(id, checkpoint.Complete, "")
 					row := w.wantRejected(1, bad)
 					if s := w.mustRun(importer.OutcomeOK, w.jsonl(path), nil); s.Counts.AlreadyDone != 2 {
-						t.Errorf("when all is settled: %+v", s.Counts)
+						t.Errorf("after all is settled: %+v", s.Counts)
 					}
 					w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) {
 						c.Retry = &importer.Selection{IDs: []string{row.ID}, Decision: importer.Drop}
 					})
 					if s := w.mustRun(importer.OutcomeOK, w.jsonl(path), nil); s.Counts.AlreadyDone != 1 || s.Counts.Skipped != 1 {
-						t.Errorf("when the line is dropped: %+v", s.Counts)
+						t.Errorf("after the line is dropped: %+v", s.Counts)
 					}
 				})
 			})
@@ -209,7 +209,7 @@ func TestAnIDThatLooksLikeAPlace(t *testing.T) {
 	}
 }
 
-// clockAt is a reader of files whose clock is set.
+// clockAt returns a reader of files with the given clock.
 func (w *world) clockAt(at time.Time, paths ...string) *source.JSONL {
 	w.Helper()
 	r, err := source.OpenJSONL(source.JSONLConfig{Paths: paths, Now: func() time.Time { return at }})
@@ -219,8 +219,9 @@ func (w *world) clockAt(at time.Time, paths ...string) *source.JSONL {
 	return r
 }
 
-// A verdict that depends on the day or on the configuration is made again whenever the record is read.
-func TestVerdictsAreNotFinal(t *testing.T) {
+// TestUnsentRecordsAreCheckedAgain requires that a verdict that depends on the date or the configuration is repeated whenever the record is
+// read.
+func TestUnsentRecordsAreCheckedAgain(t *testing.T) {
 	t.Parallel()
 	day := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 	skip := func(c *importer.Config) { c.Anonymous = importer.AnonymousSkip }
@@ -239,7 +240,7 @@ func TestVerdictsAreNotFinal(t *testing.T) {
 		"a day ahead":    {ahead, run{at: day}, run{at: day.AddDate(0, 0, 2)}, checkpoint.Rejected, "time_in_future"},
 		"anonymous":      {chat("a", fields{"end_user": nil}), run{day, skip}, run{at: day}, checkpoint.Skipped, "anonymous"},
 		"another region": {local, run{day, func(c *importer.Config) { skip(c); c.Region = "" }}, run{day, skip}, checkpoint.Skipped, "anonymous"},
-		"another order of look-up": {chat("a", fields{"end_user": fields{"email": "ann@example.org"}}),
+		"another match order": {chat("a", fields{"end_user": fields{"email": "ann@example.org"}}),
 			run{day, func(c *importer.Config) { skip(c); c.Match = []checkpoint.IdentifierKind{checkpoint.ExternalID} }}, run{day, skip}, checkpoint.Skipped, "anonymous"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -249,12 +250,12 @@ func TestVerdictsAreNotFinal(t *testing.T) {
 				path := w.file("t.jsonl", test.line)
 				for range 2 {
 					if s, err := w.run(w.clockAt(test.first.at, path), test.first.change); err != nil || s.Counts.Imported != 0 {
-						t.Fatalf("the first run says %+v, %v", s.Counts, err)
+						t.Fatalf("the first run: %+v, %v", s.Counts, err)
 					}
 					w.wantRow("a", test.status, test.code)
 				}
 				if s := w.mustRun(importer.OutcomeOK, w.clockAt(test.then.at, path), test.then.change); s.Counts.Imported != 1 {
-					t.Errorf("the run after says %+v", s.Counts)
+					t.Errorf("the next run: %+v", s.Counts)
 				}
 				w.wantOnce("a")
 			})
@@ -262,8 +263,8 @@ func TestVerdictsAreNotFinal(t *testing.T) {
 	}
 }
 
-// What an earlier version of the program recorded is judged by this one.
-func TestVerdictsOfAnEarlierVersion(t *testing.T) {
+// TestRowsOfEarlierVersionsAreCheckedAgain requires that this version repeats the verdicts of earlier versions.
+func TestRowsOfEarlierVersionsAreCheckedAgain(t *testing.T) {
 	t.Parallel()
 	for name, set := range map[string]string{
 		"rejected": "status = 'rejected', error_code = 'invalid_role', error = 'x'",
@@ -281,7 +282,7 @@ func TestVerdictsOfAnEarlierVersion(t *testing.T) {
 				w.sql("update dixa_import.transcripts set " + set + ", content_hash = '" + hashOf(good) + "' where transcript_id = 'a'")
 				w.file("t.jsonl", good, bad)
 				if s, err := w.run(w.jsonl(path), nil); err != nil || s.Counts.Imported != 1 {
-					t.Errorf("the run says %+v, %v", s.Counts, err)
+					t.Errorf("the run: %+v, %v", s.Counts, err)
 				}
 				w.wantOnce("a")
 			})
@@ -289,35 +290,36 @@ func TestVerdictsOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
-// What was rejected below the watermark is judged again by a retry, and left alone where the verdict is the same.
-func TestRetryJudgesRejectedRowsAgain(t *testing.T) {
+// TestRetryChecksRejectedRowsAgain requires that a retry checks rejected rows below the watermark, and keeps them if the verdict is the
+// same.
+func TestRetryChecksRejectedRowsAgain(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
 		url, db := botDatabase(t, 9)
 		exec(t, db, "update messages set sender = 'visitor' where session_id in (3, 4, 5)")
 		w.mustRun(importer.OutcomeIncomplete, w.postgres(url), nil)
-		exec(t, db, "update sessions set ended_at = ended_at + interval '30 days' where id = 9") // lifts the watermark
+		exec(t, db, "update sessions set ended_at = ended_at + interval '30 days' where id = 9") // raises the watermark
 		w.mustRun(importer.OutcomeOK, w.postgres(url), nil)
 		// As if an earlier version had not known this role.
 		exec(t, db, "update messages set sender = 'user' where session_id = 3")
 		w.sql("update dixa_import.transcripts set content_hash = '" + w.hashOfRow(url, "3") + "' where transcript_id = '3'")
 		retry := func(c *importer.Config) { c.Retry = &importer.Selection{} }
 		if s := w.mustRun(importer.OutcomeOK, w.postgres(url), retry); s.Counts.Imported != 1 || s.Counts.AlreadyDone != 2 || s.Counts.Rejected != 0 {
-			t.Errorf("the retry says %+v", s.Counts)
+			t.Errorf("the retry: %+v", s.Counts)
 		}
 		w.wantOnce("3")
 		w.wantRow("4", checkpoint.Rejected, "invalid_role")
 		exec(t, db, "update messages set sender = 'user' where session_id = 4")
 		exec(t, db, "delete from messages where session_id = 5; delete from sessions where id = 5")
 		if s := w.mustRun(importer.OutcomeOK, w.postgres(url), retry); s.Counts.Imported != 1 || s.Counts.AlreadyDone != 1 {
-			t.Errorf("the second retry says %+v", s.Counts)
+			t.Errorf("the second retry: %+v", s.Counts)
 		}
 		w.wantOnce("4")
 	})
 }
 
-// hashOfRow is the content hash of a row of the bot's database.
+// hashOfRow returns the content hash of a row of the bot's database.
 func (w *world) hashOfRow(url, id string) string {
 	w.Helper()
 	for rec, err := range w.postgres(url).Fetch(w.Context(), []string{id}) {

@@ -19,13 +19,13 @@ import (
 	"dixa-import/source"
 )
 
-// plan makes a plan, and checks that it had no effect in Dixa.
+// plan makes a plan, and checks that it changed nothing in Dixa.
 func (w *world) plan(reader source.Reader, show int, change func(*importer.Config)) (plan.Plan, error) {
 	w.Helper()
 	store := w.open()
 	defer func() { _ = store.Close() }()
 	cfg := importer.Config{Source: testSource, Reader: reader, Store: store, API: w.client(nil), BaseURL: w.http.URL,
-		AgentID: sandbox.DefaultAgentID, Region: "DK", Workers: 4, Empty: importer.EmptyReject} // as the runs of these tests
+		AgentID: sandbox.DefaultAgentID, Region: "DK", Workers: 4, Empty: importer.EmptyReject} // as in the runs of these tests
 	if change != nil {
 		change(&cfg)
 	}
@@ -53,27 +53,27 @@ func (w *world) mustPlan(reader source.Reader, change func(*importer.Config)) pl
 	return planned
 }
 
-// wantCounts checks that a plan counts what the run that follows it counted, the number of requests aside.
+// wantCounts checks that a plan has the counts of the run that followed it, apart from the number of requests.
 func wantCounts(t *testing.T, p plan.Plan, run importer.Summary) {
 	t.Helper()
 	planned, made := p.Counts, run.Counts
 	planned.Requests, made.Requests = 0, 0
 	if d := cmp.Diff(made, planned); d != "" {
-		t.Errorf("the run (-) is not what was planned (+):\n%s", d)
+		t.Errorf("the run (-) differs from the plan (+):\n%s", d)
 	}
 	if p.Changed != run.Changed {
 		t.Errorf("%d changed, planned %d", run.Changed, p.Changed)
 	}
 }
 
-func TestAPlanCountsWhatARunCounts(t *testing.T) {
+func TestPlanCountsMatchTheRun(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	t.Run("empty chats rejected", func(t *testing.T) { t.Parallel(); planAndRun(t, importer.EmptyReject) })
 	t.Run("empty chats skipped", func(t *testing.T) { t.Parallel(); planAndRun(t, importer.EmptySkip) })
 }
 
-// planAndRun plans runs over a dirty file, and makes them.
+// planAndRun plans runs over a dirty file, and performs them.
 func planAndRun(t *testing.T, empty importer.Empty) {
 	t.Helper()
 	withOrders := func(c *importer.Config) { withOrders(c); c.Empty = empty }
@@ -118,16 +118,16 @@ func planAndRun(t *testing.T, empty importer.Empty) {
 	})
 }
 
-func TestAPlanOfWhatIsLeftInTheMiddle(t *testing.T) {
+func TestPlanIncludesUnfinishedTranscripts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", append(orders(5), chat("t-1", nil), chat("t-2", nil))...)
-	leftSending(w, path, true)
+	leaveSending(w, path, true)
 	planned := w.mustPlan(w.jsonl(path), withOrders)
 	if planned.Work.Sending != 1 || planned.Work.New+planned.Work.Pending+planned.Work.Attributes != planned.Counts.Read-planned.Counts.AlreadyDone-1 {
 		t.Errorf("work is %+v of %+v", planned.Work, planned.Counts)
 	}
-	// What the source does not hold any more is gone on with, too.
+	// Transcripts that the source no longer has are continued, too.
 	w.file("c.jsonl", chat("t-9", nil))
 	planned = w.mustPlan(w.jsonl(path), withOrders)
 	if planned.Work.Sending != 1 || planned.Work.New != 1 || planned.Requests.Looks == 0 {
@@ -135,9 +135,9 @@ func TestAPlanOfWhatIsLeftInTheMiddle(t *testing.T) {
 	}
 }
 
-func TestAPlanOfRequests(t *testing.T) {
+func TestPlanEstimatesRequests(t *testing.T) {
 	t.Parallel()
-	// Of 700 customers 40% are in Dixa already; they come back, by one or several identifiers.
+	// 40% of the 700 customers are in Dixa already. They return with one or several identifiers.
 	w := setup(t, "sqlite", sandbox.Options{})
 	const customers = 700
 	for i := range customers {
@@ -158,7 +158,7 @@ func TestAPlanOfRequests(t *testing.T) {
 	planned := w.mustPlan(w.jsonl(path), func(c *importer.Config) { withOrders(c); c.Rate = 50 })
 	again := w.mustPlan(w.jsonl(path), func(c *importer.Config) { withOrders(c); c.Rate = 50 })
 	if d := cmp.Diff(planned, again, cmp.AllowUnexported(importer.Mark{})); d != "" {
-		t.Errorf("the same plan is another one the second time:\n%s", d)
+		t.Errorf("the second plan differs from the first:\n%s", d)
 	}
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 	if off := math.Abs(float64(planned.Counts.Requests)/float64(s.Counts.Requests) - 1); off > 0.05 {
@@ -180,7 +180,7 @@ func TestAPlanOfRequests(t *testing.T) {
 	}
 }
 
-func TestAPlanWithPreload(t *testing.T) {
+func TestPlanEstimatesPreload(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	for i := range 250 {
@@ -200,9 +200,9 @@ func TestAPlanWithPreload(t *testing.T) {
 		t.Errorf("planned %d requests (%+v), made %d", planned.Counts.Requests, planned.Requests, s.Counts.Requests)
 	}
 	if planned.Directory.LookUps != 400 {
-		t.Errorf("without the list there would be %d look-ups, want 400", planned.Directory.LookUps)
+		t.Errorf("without the list, %d look-ups, want 400", planned.Directory.LookUps)
 	}
-	// Where the list may not be read, the plan is that of look-ups.
+	// If the list may not be read, the plan is that of look-ups.
 	w.api.Forbid(sandbox.ListEndUsers, 403)
 	more := w.file("d.jsonl", chat("new", nil))
 	planned = w.mustPlan(w.jsonl(more), preload)
@@ -211,7 +211,7 @@ func TestAPlanWithPreload(t *testing.T) {
 	}
 }
 
-func TestAPlanWithoutACheckpoint(t *testing.T) {
+func TestPlanWithoutCheckpoint(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", append(orders(40), orders(40)...)...)
@@ -222,7 +222,7 @@ func TestAPlanWithoutACheckpoint(t *testing.T) {
 	}
 }
 
-func TestAPlanShowsWhatWouldLeave(t *testing.T) {
+func TestPlanShowsRequests(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	old := w.file("old.jsonl", chat("t-0", fields{"end_user": fields{"external_id": "known"}}))
@@ -241,7 +241,7 @@ func TestAPlanShowsWhatWouldLeave(t *testing.T) {
 	if v := planned.Examples[0].Attributes[sandbox.OrderNumberID]; v.Text != "42" || planned.Examples[1].Attributes != nil {
 		t.Errorf("attributes are %+v and %+v", planned.Examples[0].Attributes, planned.Examples[1].Attributes)
 	}
-	// It is what leaves, byte for byte.
+	// It equals the request that is sent, byte for byte.
 	var sent []byte
 	w.api.SetFaults([]sandbox.Fault{{Kind: sandbox.SlowBody, Operation: sandbox.Import, Match: func(body []byte) bool {
 		if strings.Contains(string(body), "bot/t-1") {
@@ -256,11 +256,11 @@ func TestAPlanShowsWhatWouldLeave(t *testing.T) {
 	}
 	var a, b any
 	if json.Unmarshal(sent, &a) != nil || json.Unmarshal(shown, &b) != nil || !cmp.Equal(a, b) {
-		t.Errorf("shown is\n%s\nsent was\n%s", shown, sent)
+		t.Errorf("shown:\n%s\nsent:\n%s", shown, sent)
 	}
 }
 
-func TestAPlanNamesAttributeValuesThatCannotBeSet(t *testing.T) {
+func TestPlanNamesInvalidAttributeValues(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	reason := func(id string, v any) string { return chat(id, fields{"attributes": fields{"reason": v}}) }
@@ -276,12 +276,12 @@ func TestAPlanNamesAttributeValuesThatCannotBeSet(t *testing.T) {
 	}
 	for _, r := range planned.Refused {
 		if strings.Contains(r.Reason, "gold") || strings.Contains(r.Reason, "nonsense") {
-			t.Errorf("a value is in %q", r.Reason)
+			t.Errorf("%q has a value", r.Reason)
 		}
 	}
 }
 
-func TestAPlanThatCannotBeMade(t *testing.T) {
+func TestPlanErrors(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(3)...)
@@ -291,7 +291,7 @@ func TestAPlanThatCannotBeMade(t *testing.T) {
 		t.Errorf("another organisation: %v", err)
 	}
 	if _, err := w.plan(w.jsonl(path), 0, func(c *importer.Config) { c.BaseURL, c.Rebind = "https://dev.dixa.io", true }); err != nil {
-		t.Errorf("another organisation, wanted so: %v", err)
+		t.Errorf("another organisation with Rebind: %v", err)
 	}
 	reader := w.jsonl(path)
 	if err := os.Remove(path); err != nil {
@@ -299,11 +299,11 @@ func TestAPlanThatCannotBeMade(t *testing.T) {
 	}
 	planned, err := w.plan(reader, 0, nil)
 	if err != nil || planned.Counts.Rejected != 1 || planned.Rejections[0].Code != source.RejectFileDamaged {
-		t.Errorf("a file that went away: %+v, %v", planned.Rejections, err)
+		t.Errorf("a deleted file: %+v, %v", planned.Rejections, err)
 	}
 }
 
-func TestAPlanWithReconcile(t *testing.T) {
+func TestPlanWithReconcile(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(60)...)

@@ -29,7 +29,7 @@ const botQuery = `select s.id, s.started_at as created_at, s.ended_at as closed_
 		from messages m where m.session_id = s.id) as messages
 from sessions s; -- the bot's own tables`
 
-// botDatabase is a normalised database of a bot with n sessions, of which every tenth is still open.
+// botDatabase creates a normalised database of a bot with n sessions, every tenth of which is still open.
 func botDatabase(t *testing.T, n int) (url string, db *pgx.Conn) {
 	t.Helper()
 	url = pgtest.New(t)
@@ -70,7 +70,7 @@ func (w *world) postgres(url string) *source.Postgres {
 	return r
 }
 
-func TestANormalisedDatabaseIsImportedFromItsWatermark(t *testing.T) {
+func TestPostgresIsReadFromTheWatermark(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -101,8 +101,9 @@ func TestANormalisedDatabaseIsImportedFromItsWatermark(t *testing.T) {
 	})
 }
 
-// A row that was closed in the future, accepted or rejected, must not lift the watermark over the chats that are closed until then.
-func TestRowsClosedInTheFutureHideNothing(t *testing.T) {
+// TestFutureRowsDoNotMoveTheWatermark requires that a row closed in the future, accepted or rejected, does not move the watermark past
+// chats that close before then.
+func TestFutureRowsDoNotMoveTheWatermark(t *testing.T) {
 	t.Parallel()
 	for name, closed := range map[string]string{
 		"year 9999": "'9999-12-31 23:00Z'", "year 2099": "'2099-01-01Z'", "in 20 hours": "now() + interval '20 hours'",
@@ -116,12 +117,12 @@ func TestRowsClosedInTheFutureHideNothing(t *testing.T) {
 				overlap := func(c *importer.Config) { c.Overlap = time.Hour }
 				exec(t, db, "update sessions set ended_at = "+closed+" where id = 9")
 				if s, err := w.run(w.postgres(url), overlap); err != nil || s.Counts.Imported < 8 {
-					t.Fatalf("the first run says %+v, %v", s.Counts, err)
+					t.Fatalf("the first run: %+v, %v", s.Counts, err)
 				}
 				addSessions(t, db, 11, 12)
 				exec(t, db, "update sessions set ended_at = now() - interval '30 minutes' where id > 10")
 				if s, err := w.run(w.postgres(url), overlap); err != nil || s.Counts.Imported != 2 {
-					t.Errorf("the run after says %+v, %v", s.Counts, err)
+					t.Errorf("the next run: %+v, %v", s.Counts, err)
 				}
 				w.wantOnce("11")
 				w.wantOnce("12")
@@ -130,8 +131,8 @@ func TestRowsClosedInTheFutureHideNothing(t *testing.T) {
 	}
 }
 
-// A checkpoint whose watermark is ahead of the present finds what it has passed over.
-func TestAWatermarkThatIsAheadHeals(t *testing.T) {
+// TestWatermarkInTheFutureIsReset requires that a run finds the rows that such a watermark skipped.
+func TestWatermarkInTheFutureIsReset(t *testing.T) {
 	t.Parallel()
 	for name, stored := range map[string]string{"year 9999": "9999-12-31T23:59:59.000Z", "year 33658": "33658-09-27T00:00:00.000Z", "tomorrow": time.Now().UTC().Add(20 * time.Hour).Format("2006-01-02T15:04:05.000Z")} {
 		t.Run(name, func(t *testing.T) {
@@ -143,20 +144,20 @@ func TestAWatermarkThatIsAheadHeals(t *testing.T) {
 				w.sql("update dixa_import.sources set watermark = '" + stored + "'")
 				addSessions(t, db, 11, 12)
 				if s := w.mustRun(importer.OutcomeOK, w.postgres(url), nil); s.Counts.Imported != 2 {
-					t.Errorf("the run after says %+v", s.Counts)
+					t.Errorf("the next run: %+v", s.Counts)
 				}
 				if !strings.Contains(w.logs.String(), "the watermark is in the future") {
 					t.Error("the log does not say that the whole source is read again")
 				}
 				if s := w.mustRun(importer.OutcomeOK, w.postgres(url), nil); s.Counts.Read > 4 {
-					t.Errorf("the watermark has not healed, the next run says %+v", s.Counts)
+					t.Errorf("the watermark was not reset, the run after that: %+v", s.Counts)
 				}
 			})
 		})
 	}
 }
 
-func TestTheWatermarkWaitsForWhatIsNotDone(t *testing.T) {
+func TestWatermarkStaysBehindUnfinishedRows(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	url, _ := botDatabase(t, 100)
@@ -183,8 +184,8 @@ func TestTheWatermarkWaitsForWhatIsNotDone(t *testing.T) {
 	}
 }
 
-// TestTheCheckpointDatabaseGoesAway: nothing is lost or doubled by a restart in the middle of a run.
-func TestTheCheckpointDatabaseGoesAway(t *testing.T) {
+// TestDatabaseOutageIsWaitedOut requires that a restart during a run loses and doubles nothing.
+func TestDatabaseOutageIsWaitedOut(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Cluster(t)
 	w := setup(t, "sqlite", sandbox.Options{})
@@ -219,8 +220,8 @@ func TestTheCheckpointDatabaseGoesAway(t *testing.T) {
 	}
 }
 
-// TestTheCheckpointDatabaseStaysAway: the run stops, and what is on its way is covered by what the checkpoint says.
-func TestTheCheckpointDatabaseStaysAway(t *testing.T) {
+// TestLongDatabaseOutageAborts requires that the run stops, and that the checkpoint covers the requests in flight.
+func TestLongDatabaseOutageAborts(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	cluster := pgtest.Cluster(t)
@@ -253,13 +254,13 @@ func TestTheCheckpointDatabaseStaysAway(t *testing.T) {
 	}
 }
 
-// expireLeases lets the leases of runs that did not end be over, as 30 s would.
+// expireLeases ends the leases of runs that did not end, as 30 s would.
 func (w *world) expireLeases() {
 	w.Helper()
 	w.expire(0)
 }
 
-// expire does that to the lease of one run, or of all if it is 0. On SQLite a process that is gone holds nothing.
+// expire ends the lease of one run, or of all if run is 0. On SQLite, a process that is gone holds no lease.
 func (w *world) expire(run int64) {
 	w.Helper()
 	if !strings.HasPrefix(w.url, "postgres") {

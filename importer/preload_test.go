@@ -13,8 +13,8 @@ import (
 
 func preloading(c *importer.Config) { c.Attributes, c.Preload = orderNumber, true }
 
-// known puts customers into Dixa and returns their end-users by address.
-func (w *world) known(addresses ...string) map[string]string {
+// addCustomers adds customers to Dixa and returns the ids of their end-users by address.
+func (w *world) addCustomers(addresses ...string) map[string]string {
 	ids := map[string]string{}
 	for _, a := range addresses {
 		ids[a] = w.api.AddEndUser(sandbox.EndUser{Email: a})
@@ -22,8 +22,8 @@ func (w *world) known(addresses ...string) map[string]string {
 	return ids
 }
 
-// TestPreload: half of the customers are in Dixa, and nobody is looked up.
-func TestPreload(t *testing.T) {
+// TestPreloadSavesLookUps has half of the customers in Dixa. None is looked up.
+func TestPreloadSavesLookUps(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		const n, persons = 1000, 400
@@ -32,10 +32,10 @@ func TestPreload(t *testing.T) {
 		for i := range persons / 2 {
 			addresses = append(addresses, fmt.Sprintf("customer%d@example.org", 2*i))
 		}
-		w.known(addresses...)
+		w.addCustomers(addresses...)
 		s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", customers(n, persons)...)), preloading)
 		if each := float64(s.Counts.Requests) / n; each > 2.05 {
-			t.Errorf("%.3f requests for each transcript: %v", each, w.api.Counts())
+			t.Errorf("%.3f requests per transcript: %v", each, w.api.Counts())
 		}
 		if found := w.api.Counts()[sandbox.FindEndUsers]; found != 0 {
 			t.Errorf("%d look-ups", found)
@@ -44,18 +44,18 @@ func TestPreload(t *testing.T) {
 	})
 }
 
-func TestPreloadThatIsRefused(t *testing.T) {
+func TestRefusedPreloadFallsBackToLookUps(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.ListEndUsers, Kind: sandbox.ErrorBefore, Status: status}}})
-			w.known("customer1@example.org")
+			w.addCustomers("customer1@example.org")
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", customers(30, 10)...)), preloading)
 			w.wantFired("list_end_users:error_before")
 			w.wantTotals(30, 10)
 			if n := strings.Count(w.logs.String(), "looked up one by one"); n != 1 {
-				t.Errorf("the log says so %d times", n)
+				t.Errorf("the log reports it %d times", n)
 			}
 			if found := w.api.Counts()[sandbox.FindEndUsers]; found != 10 {
 				t.Errorf("%d look-ups, want 10", found)
@@ -64,8 +64,8 @@ func TestPreloadThatIsRefused(t *testing.T) {
 	}
 }
 
-// TestPreloadOfPages: a list that breaks off in the middle tells who is there, and not who is not.
-func TestPreloadOfPages(t *testing.T) {
+// TestPreloadReadsEveryPage requires that an interrupted list shows who is in Dixa, and not who is missing.
+func TestPreloadReadsEveryPage(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name   string
@@ -73,7 +73,7 @@ func TestPreloadOfPages(t *testing.T) {
 		lookUp int
 	}{
 		{"too many at once", sandbox.Fault{Kind: sandbox.ErrorBefore, Status: http.StatusBadRequest, Nth: 1}, 0},
-		{"broken off", sandbox.Fault{Kind: sandbox.ErrorBefore, Status: http.StatusForbidden, Nth: 3}, 15},
+		{"interrupted", sandbox.Fault{Kind: sandbox.ErrorBefore, Status: http.StatusForbidden, Nth: 3}, 15},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +83,7 @@ func TestPreloadOfPages(t *testing.T) {
 			for i := range 20 {
 				addresses = append(addresses, fmt.Sprintf("customer%d@example.org", i))
 			}
-			w.known(addresses...)
+			w.addCustomers(addresses...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", customers(60, 25)...)), preloading)
 			w.wantTotals(60, 25)
 			if found := w.api.Counts()[sandbox.FindEndUsers]; found != tc.lookUp {
@@ -93,8 +93,8 @@ func TestPreloadOfPages(t *testing.T) {
 	}
 }
 
-// TestPreloadedPeople are found by what identifies them, however it is written in Dixa, and by nothing else.
-func TestPreloadedPeople(t *testing.T) {
+// TestPreloadMatchesLookUps requires that end-users are found by their identifiers, in any spelling, and by nothing else.
+func TestPreloadMatchesLookUps(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	byMail := w.api.AddEndUser(sandbox.EndUser{Email: "ann@example.org", AdditionalEmails: []string{"lee@example.org"}})
@@ -113,19 +113,18 @@ func TestPreloadedPeople(t *testing.T) {
 		}
 	}
 	if got := w.row("t-4").EndUserID; got == byMail {
-		t.Error("an external id was taken for an address")
+		t.Error("an external id was used as an address")
 	}
 	if found := w.api.Counts()[sandbox.FindEndUsers]; found != 1 {
 		t.Errorf("%d look-ups, want one: two end-users have that external id", found)
 	}
 }
 
-// TestPreloadThatIsOutOfDate: Dixa refuses to create somebody whom the list did not have, and does not know somebody whom
-// it had.
-func TestPreloadThatIsOutOfDate(t *testing.T) {
+// TestOutdatedPreload has an end-user that was created after the list was read, and one that was deleted.
+func TestOutdatedPreload(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
-	ids := w.known("ann@example.org")
+	ids := w.addCustomers("ann@example.org")
 	later := ""
 	w.onOperation(func(op sandbox.Operation) {
 		if op == sandbox.CreateEndUser || op == sandbox.CreateEndUsers {
@@ -152,8 +151,8 @@ func TestPreloadThatIsOutOfDate(t *testing.T) {
 	}
 }
 
-// TestPreloadAndReconcile: what a listed end-user has in Dixa already is found, for a checkpoint that was lost.
-func TestPreloadAndReconcile(t *testing.T) {
+// TestPreloadWithReconcile requires that the conversations of a listed end-user are found after the checkpoint was lost.
+func TestPreloadWithReconcile(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", customers(20, 8)...)

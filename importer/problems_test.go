@@ -23,8 +23,8 @@ func reasons(id string, path ...string) string {
 	return chat(id, fields{"attributes": fields{"reason": path}})
 }
 
-// TestProblemsOfPartialOnes: the run says what is wrong with how many, the log names the first few of them.
-func TestProblemsOfPartialOnes(t *testing.T) {
+// TestProblemsOfPartialTranscripts requires that the summary counts them by problem, and that the log has the first few of each.
+func TestProblemsOfPartialTranscripts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", reasons("t-1", "nowhere"), reasons("t-2", "payment", "nothing"), reasons("t-3", "nowhere"),
@@ -35,10 +35,10 @@ func TestProblemsOfPartialOnes(t *testing.T) {
 	}
 	logs := w.logs.String()
 	if n := strings.Count(logs, "transcript imported with problems"); n != 3 {
-		t.Errorf("%d of them are logged, want 3", n)
+		t.Errorf("%d are logged, want 3", n)
 	}
 	if !strings.Contains(logs, `msg="more transcripts imported with problems" run=1 count=2 cause="attribute reason"`) {
-		t.Error("the log does not say how many more there are")
+		t.Error("the log does not count the others")
 	}
 	debug := &lockedBuffer{}
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Statuses: []checkpoint.Status{checkpoint.Partial}}, func(c *importer.Config) {
@@ -46,17 +46,17 @@ func TestProblemsOfPartialOnes(t *testing.T) {
 		c.Logger = slog.New(slog.NewTextHandler(debug, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}))
 	if n := strings.Count(debug.String(), "transcript imported with problems"); n != 5 {
-		t.Errorf("with debug %d of them are logged, want 5", n)
+		t.Errorf("%d are logged at debug level, want 5", n)
 	}
 }
 
-// TestOptionsInOtherCase: Dixa gets its own way to write them. A value that no option has is answered with the nearest one.
-func TestOptionsInOtherCase(t *testing.T) {
+// TestSelectOptionsIgnoreCase requires that Dixa gets its own spelling, and that the error for an unknown value names the closest option.
+func TestSelectOptionsIgnoreCase(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	defs := sandbox.DefaultAttributes()
 	for i := range defs {
-		if defs[i].ID == sandbox.ContactReasonID { // two that differ in nothing else
+		if defs[i].ID == sandbox.ContactReasonID { // two that differ by case alone
 			defs[i].Options = append(defs[i].Options, sandbox.Option{Value: "vip", Label: "vip"}, sandbox.Option{Value: "VIP", Label: "VIP"})
 		}
 	}
@@ -77,8 +77,8 @@ func TestOptionsInOtherCase(t *testing.T) {
 	}
 }
 
-// TestVerifyTellsOfRefusedAttributes: the checkpoint knows them, and they are missing in Dixa all the same.
-func TestVerifyTellsOfRefusedAttributes(t *testing.T) {
+// TestVerifyReportsRefusedAttributes requires that attributes which the checkpoint knows to be refused are reported as missing in Dixa.
+func TestVerifyReportsRefusedAttributes(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", reasons("t-1", "nowhere"), reasons("t-2", "payment"), reasons("t-3", "nowhere"))
@@ -97,8 +97,8 @@ func TestVerifyTellsOfRefusedAttributes(t *testing.T) {
 	}
 }
 
-// TestCountsOfAStoppedRunAddUp: also where it is stopped among records whose ids it has met before.
-func TestCountsOfAStoppedRunAddUp(t *testing.T) {
+// TestCountsOfStoppedRunAddUp also stops a run among records with repeated ids.
+func TestCountsOfStoppedRunAddUp(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	var lines []string
@@ -109,7 +109,7 @@ func TestCountsOfAStoppedRunAddUp(t *testing.T) {
 	im := w.importer(w.jsonl(w.file("c.jsonl", lines...)), nil)
 	var imports atomic.Int64
 	w.onOperation(func(op sandbox.Operation) {
-		if op == sandbox.Import && imports.Add(1) == 300 { // by now reading waits for the workers in the middle of a batch
+		if op == sandbox.Import && imports.Add(1) == 300 { // reading now waits for the workers in the middle of a batch
 			im.Stop("enough")
 		}
 	})
@@ -120,8 +120,8 @@ func TestCountsOfAStoppedRunAddUp(t *testing.T) {
 	checkCounts(t, s)
 }
 
-// TestTheLogSaysASentenceOnce: of what is rejected or fails for one reason the first line says it, the others say where.
-func TestTheLogSaysASentenceOnce(t *testing.T) {
+// TestLogHasEachReasonOnce requires that the first line with a reason has its full text, and that the others have only the place.
+func TestLogHasEachReasonOnce(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422}}})
 	bad := func(id string) string { return chat(id, fields{"closed_at": "2026-11-19 08:12:30"}) }
@@ -155,7 +155,7 @@ func TestTheLogSaysASentenceOnce(t *testing.T) {
 				t.Errorf("%s: line %d is %s", code, i+1, line)
 			}
 			if i > 0 && code != "refused" && !strings.Contains(line, "place=") {
-				t.Errorf("%s: line %d does not say where: %s", code, i+1, line)
+				t.Errorf("%s: line %d has no place: %s", code, i+1, line)
 			}
 		}
 	}

@@ -11,38 +11,37 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// slotsAhead is how far into the future a process reserves: a process that dies loses that much of the rate once.
-const slotsAhead = 250 * time.Millisecond
+// reserveAhead is how far into the future a process reserves slots. A process that dies wastes that much of the rate.
+const reserveAhead = 250 * time.Millisecond
 
-// SharedLimiter is a dixa.Limiter for processes that share a token's rate through a checkpoint.RateSlots. One statement reserves slots
-// for all workers that wait at that moment, so that none is wasted.
+// SharedLimiter is a dixa.Limiter for processes that share a token's rate through checkpoint.RateSlots. One statement reserves slots for
+// all workers that are waiting, so that none is wasted.
 type SharedLimiter struct {
 	shared checkpoint.RateSlots
-	token  string // a hash that names the token
+	token  string // a hash that identifies the token
 	slack  int    // slots
 	log    *slog.Logger
-	own    *dixa.RateLimiter // what the 429s that this process sees do to its rate
+	local  *dixa.RateLimiter // applies the 429s that this process gets to its rate
 
 	mu      sync.Mutex
 	waiting int
 	slots   []time.Time
 	taking  bool
-	changed chan struct{} // closed when slots have come, or taking them failed
-	trouble error
+	changed chan struct{} // closed when slots were taken, or taking them failed
+	lastErr error
 }
 
-// NewSharedLimiter returns a limiter for rate requests a second, which must be positive. tokenHash names the token without
-// giving it away.
+// NewSharedLimiter returns a limiter for rate requests a second, which must be positive. tokenHash identifies the token without revealing
+// it.
 func NewSharedLimiter(shared checkpoint.RateSlots, tokenHash string, rate float64, burst int, log *slog.Logger) *SharedLimiter {
 	slack := 0
-	if burst > 2 { // lost moments may be made up for, within what the server forgives anyway
+	if burst > 2 { // unused slots may be made up for, within what the server tolerates anyway
 		slack = 1
 	}
-	return &SharedLimiter{shared: shared, token: tokenHash, slack: slack, log: log, own: dixa.NewLimiter(rate, burst), changed: make(chan struct{})}
+	return &SharedLimiter{shared: shared, token: tokenHash, slack: slack, log: log, local: dixa.NewLimiter(rate, burst), changed: make(chan struct{})}
 }
 
-// Wait blocks until the next request may leave, or returns the error of the context. While the database is away, nothing
-// leaves.
+// Wait blocks until the next request may leave, or returns the error of the context. While the database is unavailable, it blocks.
 func (l *SharedLimiter) Wait(ctx context.Context) error {
 	l.mu.Lock()
 	l.waiting++
@@ -61,22 +60,22 @@ func (l *SharedLimiter) Wait(ctx context.Context) error {
 			l.giveBack(slot)
 			return ctx.Err()
 		}
-		if pause := l.own.Paused(); pause <= 0 {
+		if pause := l.local.Paused(); pause <= 0 {
 			return ctx.Err()
-		} else if !session.Pause(ctx, pause) { // a 429 came meanwhile, and voids the slot
+		} else if !session.Pause(ctx, pause) { // a 429 arrived meanwhile and cancels the slot
 			return ctx.Err()
 		}
 	}
 }
 
-// giveBack leaves a slot to another worker of this process.
+// giveBack returns a slot for another worker of this process.
 func (l *SharedLimiter) giveBack(slot time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.slots = append([]time.Time{slot}, l.slots...)
 }
 
-// slot returns a reserved moment; one of the waiting workers reserves for all.
+// slot returns a reserved time. One of the waiting workers reserves for all.
 func (l *SharedLimiter) slot(ctx context.Context) (time.Time, error) {
 	for pause := 50 * time.Millisecond; ; {
 		l.mu.Lock()
@@ -97,8 +96,8 @@ func (l *SharedLimiter) slot(ctx context.Context) (time.Time, error) {
 			}
 		}
 		l.taking = true
-		interval := time.Duration(float64(time.Second) / l.own.Rate())
-		n := max(1, min(l.waiting, int(slotsAhead/interval)))
+		interval := time.Duration(float64(time.Second) / l.local.Rate())
+		n := max(1, min(l.waiting, int(reserveAhead/interval)))
 		l.mu.Unlock()
 		if l.take(ctx, n, interval) == nil {
 			continue
@@ -122,11 +121,11 @@ func (l *SharedLimiter) take(ctx context.Context, n int, interval time.Duration)
 			l.slots = append(l.slots, now.Add(wait+time.Duration(i)*interval))
 		}
 	}
-	if (err == nil) != (l.trouble == nil) {
+	if (err == nil) != (l.lastErr == nil) {
 		if err != nil {
-			l.log.Warn("the rate cannot be shared while the checkpoint database is away: nothing is sent", "error", err.Error())
+			l.log.Warn("the checkpoint database is unavailable, so the rate cannot be shared: nothing is sent", "error", err.Error())
 		}
-		l.trouble = err
+		l.lastErr = err
 	}
 	l.taking = false
 	close(l.changed)
@@ -136,11 +135,11 @@ func (l *SharedLimiter) take(ctx context.Context, n int, interval time.Duration)
 
 // Throttled pauses every process that uses the token, and slows this one down for a while.
 func (l *SharedLimiter) Throttled(retryAfter time.Duration) {
-	before := l.own.Paused()
-	l.own.Throttled(retryAfter)
-	pause := l.own.Paused()
+	before := l.local.Paused()
+	l.local.Throttled(retryAfter)
+	pause := l.local.Paused()
 	if pause <= before {
-		return // the same event, seen by another worker
+		return // another worker has handled the same 429
 	}
 	l.mu.Lock()
 	l.slots = nil
@@ -148,6 +147,6 @@ func (l *SharedLimiter) Throttled(retryAfter time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if err := l.shared.PostponeSlots(ctx, l.token, pause); err != nil {
-		l.log.Warn("the other processes could not be told of a 429", "error", err.Error())
+		l.log.Warn("could not tell the other processes about a 429", "error", err.Error())
 	}
 }

@@ -14,46 +14,46 @@ import (
 	"dixa-import/source"
 )
 
-// maxErrors is how many looks with an error in them it takes before a person has to decide.
+// maxErrors is how many failed or unclear searches for a transcript it takes to leave it in doubt.
 const maxErrors = 20
 
-// reconcile is the step that finds out whether an import arrived. It does not occupy a worker.
+// reconcile is the step that finds out whether an import arrived. It holds no worker.
 func (p *pipeline) reconcile(ctx context.Context, t *task) (step, error) {
-	t.leave()
+	t.releaseSlot()
 	p.memory.MoveToDoubts(&t.held)
-	t.user.Others = nil // what this run sends is the person's own
+	t.user.Others = nil // this run sends only to the end-user itself
 	p.doubts.Add(1)
 	defer p.doubts.Add(-1)
-	if t.due.IsZero() { // found in the checkpoint: its request may have begun as late as send_before
+	if t.due.IsZero() { // an earlier run sent it: its request may have left as late as send_before
 		t.due = time.Now().Add(t.row.SendIn + p.s.RequestTimeout)
 	}
-	defer p.looker.inDoubt.enter(t)()
+	defer p.searcher.inDoubt.enter(t)()
 	if !session.Pause(p.s.Starting, time.Until(t.due)) {
 		return stepEnd, session.ErrStopped
 	}
 	d := doubt{due: t.due}
 	for {
 		began := time.Now()
-		seen, err := p.looker.look(p.s.Starting, t)
+		seen, err := p.searcher.search(p.s.Starting, t)
 		if err == nil && len(seen.found) == 1 && seen.byContent {
-			seen.unclear, err = p.looker.claimedToo(p.s.Starting, t, seen.found[0])
+			seen.unclear, err = p.searcher.rivalReason(p.s.Starting, t, seen.found[0])
 		}
 		switch {
 		case p.s.Starting.Err() != nil:
 			return stepEnd, session.ErrStopped
 		case err == nil && len(seen.found) > 0 && seen.unclear == "":
-			if d.missed { // so long it was not listed
+			if d.missed { // it was not listed until now
 				lag := p.learning.lagBetween(t.due, began)
 				p.learning.note(checkpoint.Facts{ListLag: &lag})
 			}
 			return p.adopt(ctx, t, seen)
 		case err == nil:
-			next, err := p.judgeLook(t, &d, seen.unclear, began)
+			next, err := p.judgeSearch(t, &d, seen.unclear, began)
 			if next != stepReconcile || err != nil {
 				return next, err
 			}
 		default:
-			if next, err := p.lookFailed(t, &d, err); next != stepReconcile || err != nil {
+			if next, err := p.searchFailed(t, &d, err); next != stepReconcile || err != nil {
 				return next, err
 			}
 		}
@@ -67,7 +67,8 @@ func (p *pipeline) reconcile(ctx context.Context, t *task) (step, error) {
 	}
 }
 
-// learnMore waits, once for each doubt, for what this run may find out of what looks can see.
+// learnMore waits for facts about what a search can see: for as long as this run may find them out the first time, then only for those of
+// other runs.
 func (p *pipeline) learnMore(d *doubt) error {
 	more := p.learning.await
 	if d.waited {
@@ -77,24 +78,24 @@ func (p *pipeline) learnMore(d *doubt) error {
 	if err := more(p.s.Starting); err != nil {
 		return p.s.StoppedOr(err)
 	}
-	p.learning.tell()
+	p.learning.logLag()
 	return nil
 }
 
-// doubt is what the looks for one transcript have shown so far.
+// doubt is what the searches for one transcript have shown so far.
 type doubt struct {
-	due             time.Time     // when the import had taken effect, or never will
-	missed          bool          // a look did not show it
-	waited          bool          // for what was to be learnt
-	clear, unclear  session.Looks // of those that can see it: they showed nothing, or what may be it
+	due             time.Time     // when the import has either taken effect or never will
+	missed          bool          // a search did not show it
+	waited          bool          // for facts about Dixa's answers
+	clear, unclear  session.Looks // searches late enough to see it that showed nothing, or something unclear
 	failed, counted int
 }
 
-// judgeLook decides what a look that did not find the transcript means. It returns stepReconcile where that is not clear yet.
-func (p *pipeline) judgeLook(t *task, d *doubt, unclear string, began time.Time) (step, error) {
+// judgeSearch decides what follows a search that did not find the transcript. It returns stepReconcile to search again.
+func (p *pipeline) judgeSearch(t *task, d *doubt, unclear string, began time.Time) (step, error) {
 	d.missed = d.missed || unclear == ""
 	lag, spread := p.learning.window()
-	if !d.waited && !p.learning.enough() || began.Before(d.due.Add(lag)) { // it could not have been seen, or who knows
+	if !d.waited && !p.learning.enough() || began.Before(d.due.Add(lag)) { // too early to see it, or it is not known how long lists lag
 		return stepReconcile, nil
 	}
 	if d.counted++; unclear == "" {
@@ -112,27 +113,27 @@ func (p *pipeline) judgeLook(t *task, d *doubt, unclear string, began time.Time)
 		return stepReconcile, nil
 	case blind:
 		return p.settle(t, checkpoint.GiveUp, codeLookFailed, fmt.Sprintf("Dixa's lists did not show another import after %s: "+
-			"that they do not show this one means nothing", roughTime(unlisted)))
+			"so this one may be there although they do not show it", roughTime(unlisted)))
 	}
-	return p.notThere(t)
+	return p.handleNotFound(t)
 }
 
-// lookFailed decides about a look that could not be made. It returns stepReconcile to look again.
-func (p *pipeline) lookFailed(t *task, d *doubt, err error) (step, error) {
+// searchFailed decides what follows a failed search. It returns stepReconcile to search again.
+func (p *pipeline) searchFailed(t *task, d *doubt, err error) (step, error) {
 	switch {
 	case session.HasStatus(err, http.StatusNotFound):
-		return p.settle(t, checkpoint.GiveUp, codeEndUserGone, "the end-user of the import is not in Dixa any more")
+		return p.settle(t, checkpoint.GiveUp, codeEndUserGone, "the end-user of the import is no longer in Dixa")
 	case session.Denied(err) && session.IsFatal(p.refusals.askToken(err)):
 		return stepEnd, session.FatalAnswer(err)
 	case session.Denied(err):
 		return p.settle(t, checkpoint.GiveUp, codeUnreadable, err.Error()+
-			": whether the transcript arrived cannot be read with this token")
+			": this token cannot find out whether the transcript arrived")
 	}
 	var database *DatabaseError
 	if errors.As(err, &database) {
 		return stepEnd, session.Fatal(err)
 	}
-	p.tally.warnSampled(logCause{event: "in doubt, of which a look failed"})("a search for a transcript in doubt failed", "transcript", t.key, "error", err.Error())
+	p.tally.warnSampled(logCause{event: "in doubt for which a search failed"})("a search for a transcript in doubt failed", "transcript", t.key, "error", err.Error())
 	d.failed++
 	if _, resting := errors.AsType[*dixa.RestingError](err); resting && d.failed >= session.MinLooks {
 		return p.settle(t, checkpoint.Release, codeLookFailed, err.Error())
@@ -143,16 +144,16 @@ func (p *pipeline) lookFailed(t *task, d *doubt, err error) (step, error) {
 	return stepReconcile, nil
 }
 
-// notThere goes on with a transcript of which a reconcile has shown that it did not arrive.
-func (p *pipeline) notThere(t *task) (step, error) {
+// handleNotFound decides what follows when the searches have shown that the import did not arrive.
+func (p *pipeline) handleNotFound(t *task) (step, error) {
 	switch {
 	case t.rec == nil:
-		return p.settle(t, checkpoint.Fail, codeSourceMissing, "the import did not arrive, and the source does not hold the transcript any more")
-	case t.row.Attempts >= p.s.MaxAttempts && p.rests(dixa.OpImport): // that is no fault of the transcript
+		return p.settle(t, checkpoint.Fail, codeSourceMissing, "the import did not arrive, and the source no longer has the transcript")
+	case t.row.Attempts >= p.s.MaxAttempts && p.rests(dixa.OpImport): // the transcript is not the cause
 		if _, err := p.record(t, t.change(checkpoint.NotFound)); err != nil {
 			return stepEnd, err
 		}
-		return p.settle(t, checkpoint.Release, codeUnavailable, "Dixa does not answer imports at present, and none of this transcript arrived")
+		return p.settle(t, checkpoint.Release, codeUnavailable, "imports keep failing in Dixa at present, and none of this transcript's imports arrived")
 	case t.row.Attempts >= p.s.MaxAttempts:
 		return p.settle(t, checkpoint.Fail, codeNotFound, fmt.Sprintf("%d imports got no clear answer and left no conversation", t.row.Attempts))
 	}
@@ -163,38 +164,38 @@ func (p *pipeline) notThere(t *task) (step, error) {
 	if _, err := p.record(t, c); err != nil {
 		return stepEnd, err
 	}
-	if t.transcript == nil { // it is bad, or open again, in its present version
+	if t.transcript == nil { // its current version is invalid or open
 		return stepValidate, nil
 	}
 	t.user.Person = p.matcher.Person(t.transcript)
 	return stepSend, nil
 }
 
-// lookFirst looks for the conversation of a transcript that the checkpoint knows nothing of.
-func (p *pipeline) lookFirst(ctx context.Context, t *task) (step, error) {
-	if !p.s.Reconcile && p.unmarked.looks() {
-		return p.lookUnmarked(ctx, t)
+// searchFirst is the step that searches Dixa for a transcript before it is sent, because the checkpoint may not have its conversation.
+func (p *pipeline) searchFirst(ctx context.Context, t *task) (step, error) {
+	if !p.s.Reconcile && p.unmarked.searches() {
+		return p.searchUnmarked(ctx, t)
 	}
-	if !p.s.Reconcile && p.first.looking != nil {
-		if next, err := p.lookForLost(t); err != nil || !isMendedRecord(t) {
+	if !p.s.Reconcile && p.first.lock != nil {
+		if next, err := p.searchForLost(t); err != nil || !isCorrection(t) {
 			return next, err
 		}
 	}
 	failures, unclear := 0, 0
 	for {
-		// What was sent just before the checkpoint was lost may not be listed yet.
+		// Dixa may not list yet what was sent just before the checkpoint was lost.
 		lag, spread := p.learning.window()
 		if wait := time.Until(p.started.Add(lag + spread)); p.s.Reconcile && wait > 0 {
-			t.leave()
-			p.tellOfWait(lag + spread)
+			t.releaseSlot()
+			p.logWait(lag + spread)
 			if !session.Pause(p.s.Starting, wait) {
 				return stepEnd, session.ErrStopped
 			}
 		}
-		seen, err := p.looker.look(p.s.Starting, t)
+		seen, err := p.searcher.search(p.s.Starting, t)
 		if err == nil && seen.unclear == "" && (seen.byContent || len(seen.found) == 0) {
-			if other := p.looker.known.take(p.looker.likenessOf(t), t.key, seen.byContent); other != "" && other != t.key {
-				seen.unclear = fmt.Sprintf("transcript %s has the same end-user and content, and was found in Dixa by its content: which of the two it is cannot be said", other)
+			if other := p.searcher.known.claimLikeness(p.searcher.likenessOf(t), t.key, seen.byContent); other != "" && other != t.key {
+				seen.unclear = fmt.Sprintf("transcript %s has the same end-user and content, and was found in Dixa by its content: the conversation may be either", other)
 			}
 		}
 		pause := time.Second
@@ -202,26 +203,26 @@ func (p *pipeline) lookFirst(ctx context.Context, t *task) (step, error) {
 		case p.s.Starting.Err() != nil:
 			return stepEnd, session.ErrStopped
 		case err == nil && seen.unclear == "" && len(seen.found) > 0:
-			p.lostBefore.Store(true)
+			p.checkpointBehind.Store(true)
 			return p.adopt(ctx, t, seen)
-		case err == nil && seen.unclear != "": // others that work on their transcripts may make it clear
+		case err == nil && seen.unclear != "": // other tasks may settle their transcripts, which may make it clear
 			if unclear++; unclear >= session.MinLooks {
-				p.lostBefore.Store(true)
+				p.checkpointBehind.Store(true)
 				return p.settle(t, checkpoint.GiveUp, codeAmbiguous, seen.unclear)
 			}
-			t.leave()
+			t.releaseSlot()
 			pause = p.s.Settle / (session.MinLooks - 1)
 		case err == nil:
 			return stepSend, nil
-		case session.HasStatus(err, http.StatusNotFound) && p.isGone(t.row.EndUserID):
-			return stepSend, nil // the import says whether Dixa knows the end-user
+		case session.HasStatus(err, http.StatusNotFound) && p.endUserGone(t.row.EndUserID):
+			return stepSend, nil // the import will show whether Dixa knows the end-user
 		case session.Denied(err) && !p.s.Reconcile:
 			return stepSend, nil
 		case session.Denied(err):
 			return stepEnd, session.Fatal(session.Advise(err, "--reconcile must read conversations and messages: use a token that is allowed to"))
 		default:
 			if failures++; failures > session.MinLooks {
-				p.unlooked.Store(true)
+				p.unsearched.Store(true)
 				return p.settle(t, checkpoint.Release, codeLookFailed, err.Error())
 			}
 		}
@@ -231,31 +232,31 @@ func (p *pipeline) lookFirst(ctx context.Context, t *task) (step, error) {
 	}
 }
 
-// tellOfWait logs, once, how long a run with Reconcile waits before it looks.
-func (p *pipeline) tellOfWait(d time.Duration) {
-	p.waitTold.Do(func() {
+// logWait logs, once, how long a run with Reconcile waits before it searches.
+func (p *pipeline) logWait(d time.Duration) {
+	p.waitLogged.Do(func() {
 		p.s.Log.Info("Dixa may not list yet what was sent just before this run: waiting before looking", "wait", roughTime(d))
 	})
 }
 
-// adopt records a conversation that a look has found, and what differs in it from the transcript.
-func (p *pipeline) adopt(ctx context.Context, t *task, seen sight) (step, error) {
+// adopt records a conversation that a search found, and how it differs from the transcript.
+func (p *pipeline) adopt(ctx context.Context, t *task, seen searchResult) (step, error) {
 	found := seen.found
 	if seen.byContent {
 		p.learning.note(checkpoint.Facts{ExternalIDs: checkpoint.IDsWithheld})
 	}
-	p.tally.warnSampled(logCause{event: "that are in Dixa already"})("the transcript is in Dixa already", "transcript", t.key, "conversation", found[0])
+	p.tally.warnSampled(logCause{event: "were already in Dixa"})("the transcript is already in Dixa", "transcript", t.key, "conversation", found[0])
 	if len(found) > 1 {
 		p.noteDuplicate(t, found[0], found[1])
 	}
 	differences := p.differences(ctx, t, found[0])
-	if ctx.Err() != nil { // what could not be read is no difference then
+	if ctx.Err() != nil { // a conversation that could not be read does not differ
 		return stepEnd, session.ErrStopped
 	}
 	return p.recordFound(t, found[0], differences)
 }
 
-// differences compares a conversation with what would be sent. A problem with reading it back is a difference, too.
+// differences compares a conversation with what would be sent. If it cannot be read, that counts as a difference.
 func (p *pipeline) differences(ctx context.Context, t *task, id int64) []checkpoint.PartialError {
 	if t.transcript == nil {
 		return nil
@@ -271,8 +272,8 @@ func (p *pipeline) differences(ctx context.Context, t *task, id int64) []checkpo
 	return out
 }
 
-// compare reads a conversation back and returns in what it is not what a transcript becomes, attributes aside. endUserID is
-// its requester, "" if that is not known.
+// compare reads a conversation back and returns how it differs from the conversation that the transcript would make, apart from attributes.
+// endUserID is the expected requester, "" if that is not known.
 func (p *pipeline) compare(ctx context.Context, t *source.Transcript, endUserID string, id int64) ([]shape.Difference, error) {
 	conversation, err := p.s.API.GetConversation(ctx, id)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"dixa-import/source"
 )
 
-// lostAnswer makes the answer to the first import get lost; after says whether the import took effect.
+// lostAnswer loses the answer to the first import; after says whether the import took effect.
 func lostAnswer(after bool) sandbox.Fault {
 	f := sandbox.Fault{Operation: sandbox.Import, Kind: sandbox.DropBefore, Times: 1}
 	if after {
@@ -22,8 +22,8 @@ func lostAnswer(after bool) sandbox.Fault {
 	return f
 }
 
-// leftSending makes a run that is stopped in the moment after its import took effect (or not) and before it knows.
-func leftSending(w *world, path string, after bool) {
+// leaveSending performs a run that is stopped after its import took effect (or did not), before it gets the answer.
+func leaveSending(w *world, path string, after bool) {
 	w.Helper()
 	w.api.SetFaults([]sandbox.Fault{lostAnswer(after)})
 	s := w.mustRunStopping(w.jsonl(path))
@@ -34,7 +34,7 @@ func leftSending(w *world, path string, after bool) {
 	w.api.SetFaults(nil)
 }
 
-// mustRunStopping makes a run that is told to stop when its first import arrives.
+// mustRunStopping performs a run that is stopped when its first import arrives.
 func (w *world) mustRunStopping(reader source.Reader) importer.Summary {
 	w.Helper()
 	store := w.open()
@@ -54,29 +54,29 @@ func (w *world) mustRunStopping(reader source.Reader) importer.Summary {
 	return s
 }
 
-func TestWhatAStoppedRunLeavesInDoubt(t *testing.T) {
+func TestDoubtsOfAStoppedRunAreReconciled(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, after := range []bool{true, false} {
 		onEveryStore(t, func(t *testing.T, store string) {
 			w := setup(t, store, sandbox.Options{})
 			path := w.file("c.jsonl", chat("t-1", nil))
-			leftSending(w, path, after)
+			leaveSending(w, path, after)
 			w.wantRow("t-1", checkpoint.Sending, "")
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 			w.wantOnce("t-1")
 			if row := w.wantRow("t-1", checkpoint.Complete, ""); after != (row.Attempts == 1) {
-				t.Errorf("took effect %v, and %d imports were sent", after, row.Attempts)
+				t.Errorf("took effect %v: %d imports were sent", after, row.Attempts)
 			}
 		})
 	}
 }
 
-func TestDoubtAboutARecordThatTheSourceHasLost(t *testing.T) {
+func TestDoubtWithoutSourceRecord(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{true, false} {
 		w := setup(t, "sqlite", sandbox.Options{})
-		leftSending(w, w.file("c.jsonl", chat("t-1", nil)), after)
+		leaveSending(w, w.file("c.jsonl", chat("t-1", nil)), after)
 		path := w.file("c.jsonl", chat("t-2", nil))
 		if after {
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
@@ -90,11 +90,11 @@ func TestDoubtAboutARecordThatTheSourceHasLost(t *testing.T) {
 	}
 }
 
-func TestDoubtAboutAnEditedTranscript(t *testing.T) {
+func TestDoubtAboutEditedTranscript(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", chat("t-1", nil))
-	leftSending(w, path, true)
+	leaveSending(w, path, true)
 	w.file("c.jsonl", chat("t-1", fields{"messages": []any{
 		fields{"role": "user", "text": "Where is my PARCEL?", "created_at": "2026-11-19T08:00:01Z"},
 		fields{"role": "bot", "text": "It ships **today**.", "created_at": "2026-11-19T08:00:04Z"},
@@ -113,11 +113,11 @@ func TestDoubtAboutAnEditedTranscript(t *testing.T) {
 	}
 }
 
-func TestAnAdoptedConversationThatIsNotClosed(t *testing.T) {
+func TestAdoptedConversationThatIsNotClosed(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", chat("t-1", nil))
-	leftSending(w, path, true)
+	leaveSending(w, path, true)
 	w.api.Reopen(w.wantOnce("t-1").ID)
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	if p := w.partialErrors("t-1"); len(p) != 1 || p[0].Kind != checkpoint.KindAdopted || !strings.Contains(p[0].Message, "not closed") {
@@ -125,13 +125,13 @@ func TestAnAdoptedConversationThatIsNotClosed(t *testing.T) {
 	}
 }
 
-// TestLooksReadEveryPageAndChannel: the conversation is found among hundreds, some of them of other channels, and of sources
-// and ids that look alike.
-func TestLooksReadEveryPageAndChannel(t *testing.T) {
+// TestSearchReadsEveryPageAndChannel has the conversation among hundreds, some of them of other channels, and of sources and ids that look
+// similar.
+func TestSearchReadsEveryPageAndChannel(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{PageLimit: 40, ListLag: 30 * time.Millisecond})
 	path := w.file("c.jsonl", chat("t-1", nil))
-	leftSending(w, path, true)
+	leaveSending(w, path, true)
 	mine := w.wantOnce("t-1")
 	for i := range 300 {
 		c := sandbox.Conversation{RequesterID: mine.RequesterID, CreatedAt: mine.CreatedAt.Add(time.Duration(i%3) * time.Hour)}
@@ -152,8 +152,8 @@ func TestLooksReadEveryPageAndChannel(t *testing.T) {
 	}
 }
 
-// TestAnotherConversationIsRecordedMeanwhile: the summary, the log and the row tell of both.
-func TestAnotherConversationIsRecordedMeanwhile(t *testing.T) {
+// TestConversationRecordedMeanwhileIsKept requires that the summary, the log and the row report both conversations.
+func TestConversationRecordedMeanwhileIsKept(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -176,19 +176,19 @@ func TestAnotherConversationIsRecordedMeanwhile(t *testing.T) {
 		}
 		both := fmt.Sprintf("Dixa has two conversations of this transcript: %d and %d", earlier, w.wantOnce("t-1").ID)
 		if p := w.partialErrors("t-1"); len(p) != 1 || p[0].Kind != checkpoint.KindDuplicate || p[0].Message != both {
-			t.Errorf("partial errors are %+v, not %s", p, both)
+			t.Errorf("partial errors are %+v, want %s", p, both)
 		}
 		if log := w.logs.String(); !strings.Contains(log, fmt.Sprintf("transcript=t-1 status=partial problem=duplicate conversation=%d", earlier)) {
-			t.Error("the log does not tell of the duplicate")
+			t.Error("the log does not report the duplicate")
 		}
 	})
 }
 
-func TestTwoConversationsAreFound(t *testing.T) {
+func TestTwoConversationsOfOneTranscript(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", chat("t-1", nil))
-	leftSending(w, path, true)
+	leaveSending(w, path, true)
 	first := w.wantOnce("t-1")
 	second := w.api.AddConversation(sandbox.Conversation{RequesterID: first.RequesterID, CreatedAt: first.CreatedAt, Messages: first.Messages})
 	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
@@ -207,8 +207,8 @@ func TestTwoConversationsAreFound(t *testing.T) {
 	}
 }
 
-// TestDoubtsThatAPersonMustSettle: never sent again silently.
-func TestDoubtsThatAPersonMustSettle(t *testing.T) {
+// TestDoubtsLeftToAPerson requires that they are not sent again.
+func TestDoubtsLeftToAPerson(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name, code string
@@ -222,7 +222,7 @@ func TestDoubtsThatAPersonMustSettle(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{})
 			path := w.file("c.jsonl", chat("t-1", nil))
-			leftSending(w, path, true)
+			leaveSending(w, path, true)
 			tc.arrange(w)
 			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
 			if s.Counts.InDoubt != 1 || w.api.Counts()[sandbox.Import] != 1 {
@@ -238,21 +238,21 @@ func TestDoubtsThatAPersonMustSettle(t *testing.T) {
 	}
 }
 
-func TestMessagesMayNotBeReadButThereIsNoCandidate(t *testing.T) {
+func TestUnreadableMessagesWithoutCandidate(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Forbidden: map[sandbox.Operation]int{sandbox.ListMessages: 403}})
 	path := w.file("c.jsonl", chat("t-1", nil))
-	leftSending(w, path, false)
+	leaveSending(w, path, false)
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	w.wantOnce("t-1")
 }
 
-func TestErrorsDuringALookDoNotCount(t *testing.T) {
+func TestFailedSearchesDoNotCount(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", chat("t-1", nil))
-	leftSending(w, path, true)
-	// Three attempts make a look fail; the list answers only after that many looks as would have sufficed to send it again.
+	leaveSending(w, path, true)
+	// A search fails after three attempts. The list works only after as many searches as would prove that the transcript is not there.
 	w.api.SetFaults([]sandbox.Fault{{Operation: sandbox.ListConversations, Kind: sandbox.ErrorBefore, Times: 12}})
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	w.wantFired("list_conversations:error_before")
@@ -262,7 +262,7 @@ func TestErrorsDuringALookDoNotCount(t *testing.T) {
 	}
 }
 
-func TestReconcileOverAFullDixaImportsNothingTwice(t *testing.T) {
+func TestReconcileImportsNothingTwice(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{ListLag: 20 * time.Millisecond})
@@ -278,8 +278,8 @@ func TestReconcileOverAFullDixaImportsNothingTwice(t *testing.T) {
 	})
 }
 
-// TestTwoRunsShareASource: two processes read the same file at once; each transcript is imported by one of them, and both
-// end only when all is done.
+// TestTwoRunsShareASource has two processes that read the same file. One of them imports each transcript, and both end only when all are
+// done.
 func TestTwoRunsShareASource(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})

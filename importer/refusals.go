@@ -15,198 +15,199 @@ import (
 )
 
 const (
-	deniedInARow  = 10          // records that are answered 401 or 403, before that concerns everybody
-	blamedInARow  = 5           // imports that are refused for what is the same in all of them, such as the agent
-	verdictWithin = time.Minute // a refused record waits at most so long for what others are answered
+	maxDenied      = 10          // distinct records that get 401 or 403 until the refusal concerns all
+	maxRefused     = 5           // distinct imports refused for a cause they share, such as the agent, until it concerns all
+	maxVerdictWait = time.Minute // the longest that a refused record waits for the answers to others
 )
 
-// refusals find out whom a refusal concerns. A 401, a 403 and some answers to imports are those that everybody would get, if the token
-// or the configuration is wrong; but a firewall may object to the words of one customer, too. So the token is asked about elsewhere, and
-// the refused record waits for company: the next success of the operation shows that the refusal is about the record, and many
-// refusals in a row show that it is about everybody. Where nothing more comes, what has come decides.
+// refusals find out whom a refusal concerns. If the token or the configuration is wrong, every transcript gets a 401, a 403 or one of some
+// documented answers to imports. But a firewall may also object to the words of one customer. So the run tries the token on another
+// request, and the refused record waits for others: the next success of the operation shows that only this record is refused, and many
+// refusals in a row show that all are. If nothing more happens, what is known so far decides.
 type refusals struct {
 	s        *session.Session
-	inFlight *atomic.Int64                 // transcripts that are worked on
-	token    *batch.Group[error, struct{}] // questions about the token; one answers for all who wait
+	inFlight *atomic.Int64                 // transcripts that are being worked on
+	token    *batch.Group[error, struct{}] // checks of the token; one serves all tasks that wait
 
-	mu    sync.Mutex
-	open  map[objection]*refusal
-	well  map[dixa.Operation]bool // operations that succeeded in this run
-	quiet bool                    // no other transcript begins
-	held  int64                   // transcripts that wait
-	patch error                   // why attributes are not set any more, nil: they are
+	mu           sync.Mutex
+	open         map[refusalKind]*refusal
+	succeededOps map[dixa.Operation]bool // operations that succeeded in this run
+	noMoreTasks  bool                    // no other transcript will start
+	waiters      int64                   // transcripts that wait for a verdict
+	patchErr     error                   // why the run no longer sets attributes; nil: it does
 }
 
-// objection is what is refused, and why: a documented reason, or 401 and 403 as ReasonUnknown.
-type objection struct {
+// refusalKind is the refused operation and the documented reason; 401 and 403 have ReasonUnknown.
+type refusalKind struct {
 	op     dixa.Operation
 	reason dixa.Reason
 }
 
-// refusal is one objection, since the last success of its operation.
+// refusal collects the refusals of one kind since the last success of the operation.
 type refusal struct {
-	subjects map[string]bool // transcripts or persons that met it
-	own      bool            // all in Dixa's own words
-	last     error
-	over     chan struct{} // closed when it is decided
-	all      bool          // it concerns everybody
+	subjects   map[string]bool // transcripts or persons that were refused
+	documented bool            // all of them with an error text that Dixa documents
+	last       error
+	decided    chan struct{} // closed once the verdict is known
+	everyone   bool          // the verdict: it concerns all transcripts
 }
 
 func newRefusals(s *session.Session, inFlight *atomic.Int64) *refusals {
-	r := &refusals{s: s, inFlight: inFlight, open: map[objection]*refusal{}, well: map[dixa.Operation]bool{}}
+	r := &refusals{s: s, inFlight: inFlight, open: map[refusalKind]*refusal{}, succeededOps: map[dixa.Operation]bool{}}
 	r.token = batch.New(1<<20, func(all []error) ([]struct{}, error) {
 		return make([]struct{}, len(all)), s.TryToken(s.Starting)
 	})
 	return r
 }
 
-// unclearError is a refusal of which it could not be found out whom it concerns.
-type unclearError struct{ err error }
+// undecidedError is a refusal that may concern one transcript or all, because the check of the token failed.
+type undecidedError struct{ err error }
 
-func (e *unclearError) Error() string {
-	return e.err.Error() + ", and whether Dixa accepts the token elsewhere could not be found out"
+func (e *undecidedError) Error() string {
+	return e.err.Error() + ", and it is not known whether Dixa accepts the token elsewhere"
 }
-func (e *unclearError) Unwrap() error { return e.err }
+func (e *undecidedError) Unwrap() error { return e.err }
 
-// askToken returns nil if Dixa still accepts the token, after the refusal err; else session.ErrStopped, an *unclearError, or a fatal error.
+// askToken returns nil if Dixa still accepts the token after the refusal err. Otherwise it returns session.ErrStopped, an *undecidedError
+// or a fatal error.
 func (r *refusals) askToken(err error) error {
-	switch _, said := r.token.Do(err); {
-	case said == nil:
+	switch _, tokenErr := r.token.Do(err); {
+	case tokenErr == nil:
 		return nil
 	case r.s.Starting.Err() != nil:
 		return session.ErrStopped
-	case session.Denied(said):
+	case session.Denied(tokenErr):
 		return session.FatalAnswer(err)
 	}
-	return &unclearError{err}
+	return &undecidedError{err}
 }
 
-// judge waits until it is known whom a refusal concerns. It returns nil if that is the subject alone: a transcript, or a person by
-// an identifier; session.ErrStopped; an *unclearError; or a fatal error if it concerns everybody.
+// judge waits for the verdict on a refusal. It returns nil if it concerns only the subject: a transcript, or a person by an identifier.
+// Otherwise it returns session.ErrStopped, an *undecidedError, or a fatal error if it concerns all.
 func (r *refusals) judge(t *task, subject string, err error) error {
 	if session.Denied(err) {
 		if tokenErr := r.askToken(err); tokenErr != nil {
 			return tokenErr
 		}
 	}
-	t.leave()
+	t.releaseSlot()
 	x := r.note(subject, err)
 	defer r.release()
-	patience := time.NewTimer(verdictWithin)
+	patience := time.NewTimer(maxVerdictWait)
 	defer patience.Stop()
 	select {
-	case <-x.over:
+	case <-x.decided:
 	case <-r.s.Starting.Done():
 		return session.ErrStopped
 	case <-patience.C:
 		r.mu.Lock()
-		r.decideByWhatCame()
+		r.decideOpen()
 		r.mu.Unlock()
 	}
-	if x.all {
+	if x.everyone {
 		return session.FatalAnswer(err)
 	}
 	return nil
 }
 
-// note takes down one refusal, for which somebody waits.
+// note records a refusal whose task waits for the verdict.
 func (r *refusals) note(subject string, err error) *refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.held++
+	r.waiters++
 	x := r.add(subject, err)
 	r.settleIfIdle()
 	return x
 }
 
-// add takes down one refusal. r.mu is held.
+// add records a refusal. r.mu must be held.
 func (r *refusals) add(subject string, err error) *refusal {
 	api, _ := errors.AsType[*dixa.APIError](err)
-	about, limit, own := objection{op: api.Operation}, deniedInARow, api.Reason.Documented()
+	kind, limit, documented := refusalKind{op: api.Operation}, maxDenied, api.Reason.Documented()
 	if !session.Denied(err) {
-		about.reason, limit = api.Reason, blamedInARow
+		kind.reason, limit = api.Reason, maxRefused
 	}
-	x := r.open[about]
+	x := r.open[kind]
 	if x == nil {
-		x = &refusal{subjects: map[string]bool{}, own: true, over: make(chan struct{})}
-		r.open[about] = x
+		x = &refusal{subjects: map[string]bool{}, documented: true, decided: make(chan struct{})}
+		r.open[kind] = x
 	}
 	x.subjects[subject] = true
-	x.own, x.last = x.own && own, err
+	x.documented, x.last = x.documented && documented, err
 	if len(x.subjects) >= limit {
-		r.decide(about, x, true)
+		r.decide(kind, x, true)
 	}
 	return x
 }
 
-// decide tells those who wait. r.mu is held.
-func (r *refusals) decide(about objection, x *refusal, all bool) {
-	x.all = all
-	if all && about.op == dixa.OpPatchAttributes && r.patch == nil {
-		r.patch = session.FatalAnswer(x.last)
+// decide sets the verdict and wakes the tasks that wait for it. r.mu must be held.
+func (r *refusals) decide(kind refusalKind, x *refusal, everyone bool) {
+	x.everyone = everyone
+	if everyone && kind.op == dixa.OpPatchAttributes && r.patchErr == nil {
+		r.patchErr = session.FatalAnswer(x.last)
 	}
-	delete(r.open, about)
-	close(x.over)
+	delete(r.open, kind)
+	close(x.decided)
 }
 
-// decideByWhatCame decides what is open: two refusals or more in Dixa's own words, with no success of the operation in this run,
-// are not about one record. r.mu is held.
-func (r *refusals) decideByWhatCame() {
-	for about, x := range r.open {
-		r.decide(about, x, x.own && len(x.subjects) > 1 && !r.well[about.op])
+// decideOpen decides all open refusals: two or more with documented error texts, and no success of the operation in this run, concern all
+// transcripts. r.mu must be held.
+func (r *refusals) decideOpen() {
+	for kind, x := range r.open {
+		r.decide(kind, x, x.documented && len(x.subjects) > 1 && !r.succeededOps[kind.op])
 	}
 }
 
-// succeeded takes down that operations did what they were asked for.
+// succeeded records that operations succeeded.
 func (r *refusals) succeeded(ops ...dixa.Operation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, op := range ops {
-		r.well[op] = true
-		for about, x := range r.open {
-			if about.op == op {
-				r.decide(about, x, false)
+		r.succeededOps[op] = true
+		for kind, x := range r.open {
+			if kind.op == op {
+				r.decide(kind, x, false)
 			}
 		}
 	}
 }
 
-// noMore records whether other transcripts may begin.
-func (r *refusals) noMore(quiet bool) {
+// setNoMoreTasks records whether other transcripts may still start.
+func (r *refusals) setNoMoreTasks(noMore bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.quiet = quiet
+	r.noMoreTasks = noMore
 	r.settleIfIdle()
 }
 
-// ended says that the work on a transcript has ended.
-func (r *refusals) ended() {
+// taskEnded is called when a task has ended.
+func (r *refusals) taskEnded() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.settleIfIdle()
 }
 
-// waiting is how many wait for a verdict.
+// waiting returns the number of transcripts that wait for a verdict.
 func (r *refusals) waiting() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.held
+	return r.waiters
 }
 
 func (r *refusals) release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.held--
+	r.waiters--
 }
 
-// settleIfIdle decides when everybody who is at work waits for a verdict. r.mu is held.
+// settleIfIdle decides if all tasks wait for a verdict and no other will start. r.mu must be held.
 func (r *refusals) settleIfIdle() {
-	if r.quiet && r.held > 0 && r.inFlight.Load() <= r.held {
-		r.decideByWhatCame()
+	if r.noMoreTasks && r.waiters > 0 && r.inFlight.Load() <= r.waiters {
+		r.decideOpen()
 	}
 }
 
-// notePatch takes down that attributes of a transcript were refused. Nobody waits for a verdict: the conversation is there, and its
+// notePatch records that attributes of a transcript were refused. No task waits for the verdict: the conversation exists, and its
 // attributes are left to the next run either way.
 func (r *refusals) notePatch(subject string, err error) {
 	r.mu.Lock()
@@ -214,51 +215,51 @@ func (r *refusals) notePatch(subject string, err error) {
 	r.add(subject, err)
 }
 
-// patchDenied returns why attributes are not set any more, nil if they are.
+// patchDenied returns why the run no longer sets attributes, or nil if it does.
 func (r *refusals) patchDenied() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.patch
+	return r.patchErr
 }
 
-// close decides at the end of the work, and returns a fatal error if attributes may not be set at all.
+// close decides what is open at the end of the work, and returns a fatal error if the token may not set attributes at all.
 func (r *refusals) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.decideByWhatCame()
-	return r.patch
+	r.decideOpen()
+	return r.patchErr
 }
 
-// rests reports whether an operation of Dixa does not answer at present, while others do.
+// rests reports whether an operation of Dixa keeps failing at present while others succeed.
 func (p *pipeline) rests(op dixa.Operation) bool {
 	return slices.ContainsFunc(p.s.API.Rests(), func(r dixa.Rest) bool { return r.Operation == op && r.Resting })
 }
 
-// settleRefused ends the work on a transcript that was refused, as its end-user may have been, or returns why the run cannot go on.
+// settleRefused settles a transcript if only it or its end-user was refused, or returns the error that stops the run.
 func (p *pipeline) settleRefused(t *task, subject string, err error) (step, error) {
 	verdict := p.refusals.judge(t, subject, err)
 	if verdict == nil {
-		code, fact := refusedAlone(err)
-		return p.settleFailed(t, code, fact)
+		code, cause := refusedAlone(err)
+		return p.settleFailed(t, code, cause)
 	}
-	if unclear, ok := errors.AsType[*unclearError](verdict); ok {
+	if unclear, ok := errors.AsType[*undecidedError](verdict); ok {
 		return p.settle(t, checkpoint.Release, codeUnavailable, unclear.Error())
 	}
 	return stepEnd, verdict
 }
 
-// refusedAlone is what is recorded of a record that is refused for itself.
-func refusedAlone(err error) (code string, fact error) {
+// refusedAlone returns the code and the error to record for a transcript that alone was refused.
+func refusedAlone(err error) (code string, cause error) {
 	switch dixa.ReasonOf(err) {
 	case dixa.ReasonAgentUnknown:
 		return codeAgentUnknown, err
 	case dixa.ReasonChannelUnsupported:
-		return codeRefused, fmt.Errorf("%w, which other transcripts do not get", err)
+		return codeRefused, fmt.Errorf("%w, although other transcripts did not get this answer", err)
 	}
 	return codeForbidden, acceptedElsewhere(err)
 }
 
-// acceptedElsewhere adds to a 401 or 403 what is known besides.
+// acceptedElsewhere adds to a 401 or 403 that Dixa accepts the token elsewhere.
 func acceptedElsewhere(err error) error {
 	return fmt.Errorf("%w, although Dixa accepts the token elsewhere", err)
 }

@@ -15,13 +15,13 @@ import (
 	"dixa-import/importer/verify"
 )
 
-// ordered are n chats of customers of their own, each with an order number, of which those in sick hold a text that a firewall objects to.
-func ordered(n int, sick ...int) []string {
+// chatsWithBlocked returns n chats with an order number, each of another customer. Those in blocked have a text that a firewall blocks.
+func chatsWithBlocked(n int, blocked ...int) []string {
 	lines := make([]string, n)
 	for i := range lines {
 		text, order := "Where is my order?", fmt.Sprint(i)
 		customer := fields{"external_id": fmt.Sprintf("c-%d", i), "name": "Ann Lee"}
-		for _, s := range sick {
+		for _, s := range blocked {
 			if s == i {
 				text, order = "<script>alert(1)</script>", "order <script>"
 				customer = fields{"external_id": fmt.Sprintf("c-%d-<script>", i), "name": "Ann <script>"}
@@ -33,22 +33,22 @@ func ordered(n int, sick ...int) []string {
 	return lines
 }
 
-// firewall answers requests of an operation that hold <script> as a web application firewall does.
+// firewall answers requests of an operation that contain <script> as a web application firewall does.
 func firewall(op sandbox.Operation, status int) sandbox.Fault {
 	return sandbox.Fault{Operation: op, Kind: sandbox.HTMLBody, Status: status, Match: sandbox.MatchText("<script>")}
 }
 
-// TestAFirewallObjectsToOneRecord: that one fails, or keeps its conversation without attributes; the others are imported, and a retry
-// imports it when the firewall lets it through.
-func TestAFirewallObjectsToOneRecord(t *testing.T) {
+// TestFirewallBlocksOneRecord requires that this record fails, or its conversation has no attributes, and that the rest are imported. A
+// retry imports it once the firewall lets it pass.
+func TestFirewallBlocksOneRecord(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type shape struct {
-		op     sandbox.Operation
-		status int
-		page   bool
-		sick   []int
-		n      int
+		op      sandbox.Operation
+		status  int
+		page    bool
+		blocked []int
+		n       int
 	}
 	var shapes []shape
 	for _, op := range []sandbox.Operation{sandbox.Import, sandbox.FindEndUsers, sandbox.CreateEndUser, sandbox.PatchAttributes} {
@@ -58,25 +58,25 @@ func TestAFirewallObjectsToOneRecord(t *testing.T) {
 		}
 	}
 	together(t, shapes, func(s shape) string {
-		return fmt.Sprintf("%s %d page %v %d of %d", s.op, s.status, s.page, len(s.sick), s.n)
+		return fmt.Sprintf("%s %d page %v %d of %d", s.op, s.status, s.page, len(s.blocked), s.n)
 	}, func(t *testing.T, s shape) {
 		fault := firewall(s.op, s.status)
 		if !s.page {
 			fault.Kind, fault.Message = sandbox.ErrorBefore, "Forbidden"
 		}
 		faults := []sandbox.Fault{fault}
-		if s.op == sandbox.CreateEndUser { // those of many, too
+		if s.op == sandbox.CreateEndUser { // batch creations, too
 			fault.Operation, fault.Name = sandbox.CreateEndUsers, "many"
 			faults = append(faults, fault)
 		}
 		w := setup(t, "sqlite", sandbox.Options{Faults: faults})
-		path := w.file("c.jsonl", ordered(s.n, s.sick...)...)
+		path := w.file("c.jsonl", chatsWithBlocked(s.n, s.blocked...)...)
 		got := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withOrders)
-		sick := int64(len(s.sick))
-		if got.Counts.Imported != int64(s.n)-sick || got.Counts.Failed+got.Counts.Pending != sick {
+		blocked := int64(len(s.blocked))
+		if got.Counts.Imported != int64(s.n)-blocked || got.Counts.Failed+got.Counts.Pending != blocked {
 			t.Errorf("counts are %+v", got.Counts)
 		}
-		for _, i := range s.sick {
+		for _, i := range s.blocked {
 			status, code := checkpoint.Failed, "forbidden"
 			if s.op == sandbox.PatchAttributes {
 				status, code = checkpoint.Imported, "attributes_unset"
@@ -88,15 +88,15 @@ func TestAFirewallObjectsToOneRecord(t *testing.T) {
 		}
 		w.api.SetFaults(nil)
 		again := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{}, withOrders))
-		if again.Counts.Imported != sick || len(w.api.Duplicates()) != 0 {
+		if again.Counts.Imported != blocked || len(w.api.Duplicates()) != 0 {
 			t.Errorf("the retry counts %+v", again.Counts)
 		}
 		w.wantTotals(s.n, s.n)
 	})
 }
 
-// TestARevokedTokenFailsNobody: 64 workers are refused at once, and one question about the token answers for all of them.
-func TestARevokedTokenFailsNobody(t *testing.T) {
+// TestRevokedTokenFailsNoTranscript has 64 workers refused at once. One check of the token must serve them all.
+func TestRevokedTokenFailsNoTranscript(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.Import, sandbox.FindEndUsers, sandbox.PatchAttributes} {
 		for _, mayAsk := range []bool{true, false} {
@@ -113,7 +113,7 @@ func TestARevokedTokenFailsNobody(t *testing.T) {
 					}
 				})
 				before := w.api.Token()
-				s, err := w.run(w.jsonl(w.file("c.jsonl", ordered(200)...)), func(c *importer.Config) {
+				s, err := w.run(w.jsonl(w.file("c.jsonl", chatsWithBlocked(200)...)), func(c *importer.Config) {
 					withOrders(c)
 					c.Workers = 64
 				})
@@ -121,19 +121,19 @@ func TestARevokedTokenFailsNobody(t *testing.T) {
 					t.Errorf("%+v, error %v", s.Counts, err)
 				}
 				if n := w.api.Counts()[sandbox.GetOrganization]; mayAsk && n > 4 {
-					t.Errorf("%d questions about the token", n)
+					t.Errorf("%d checks of the token", n)
 				}
 				w.onOperation(nil)
 				w.api.SetToken(before)
-				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", ordered(200)...)), withOrders)
+				w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chatsWithBlocked(200)...)), withOrders)
 				w.wantTotals(200, 200)
 			})
 		}
 	}
 }
 
-// TestTheTokenCannotBeAskedAbout: nothing is known, so nothing is final.
-func TestTheTokenCannotBeAskedAbout(t *testing.T) {
+// TestRefusalWithoutTokenCheck requires that nothing is final if the token cannot be checked.
+func TestRefusalWithoutTokenCheck(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.Import, sandbox.FindEndUsers, sandbox.PatchAttributes} {
 		for _, kind := range []sandbox.FaultKind{sandbox.ErrorBefore, sandbox.HangBefore, sandbox.BrokenBody} {
@@ -141,7 +141,7 @@ func TestTheTokenCannotBeAskedAbout(t *testing.T) {
 				t.Parallel()
 				w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{firewall(op, 403),
 					{Operation: sandbox.GetOrganization, Kind: kind, Nth: 2, Times: 1000}}})
-				path := w.file("c.jsonl", ordered(8, 2)...)
+				path := w.file("c.jsonl", chatsWithBlocked(8, 2)...)
 				s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withOrders)
 				if s.Counts.Imported != 7 || s.Counts.Pending != 1 || s.Counts.Failed != 0 {
 					t.Errorf("counts are %+v", s.Counts)
@@ -159,7 +159,8 @@ func TestTheTokenCannotBeAskedAbout(t *testing.T) {
 	}
 }
 
-// TestManyRefusalsInARowStopTheRun: nobody is failed for what everybody gets. Where only attributes are refused, all are imported.
+// TestManyRefusalsInARowStopTheRun requires that no transcript fails for a refusal that all get. If only attributes are refused, all are
+// imported.
 func TestManyRefusalsInARowStopTheRun(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -172,7 +173,7 @@ func TestManyRefusalsInARowStopTheRun(t *testing.T) {
 					faults = append(faults, sandbox.Fault{Operation: sandbox.CreateEndUsers, Kind: kind, Status: 403, Message: "Forbidden"})
 				}
 				w := setup(t, "sqlite", sandbox.Options{Faults: faults})
-				path := w.file("c.jsonl", ordered(300)...)
+				path := w.file("c.jsonl", chatsWithBlocked(300)...)
 				s, err := w.run(w.jsonl(path), withOrders)
 				if err == nil || s.Outcome != importer.OutcomeAborted || s.Counts.Failed != 0 || !strings.Contains(err.Error(), "run again") {
 					t.Errorf("%+v, error %v", s.Counts, err)
@@ -191,14 +192,13 @@ func TestManyRefusalsInARowStopTheRun(t *testing.T) {
 	}
 }
 
-// TestWordsOfCustomersStopNothing: an answer that repeats what a customer said is not what Dixa says by itself, and one record that is
-// answered in Dixa's own words is only one record.
-func TestWordsOfCustomersStopNothing(t *testing.T) {
+// TestBlockedTextsDoNotStopTheRun has answers that only quote the text of a customer, and documented answers to a single record.
+func TestBlockedTextsDoNotStopTheRun(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		message, code string
 		retry         bool
-		reason        dixa.Reason // that is recorded for advice
+		reason        dixa.Reason // stored for the advice to the user
 	}{
 		{"Invalid input for Message: agent does not exist", "refused", false, dixa.ReasonUnknown},
 		{"cannot take 'Unsupported ConversationChannel' in", "refused", false, dixa.ReasonUnknown},
@@ -214,7 +214,7 @@ func TestWordsOfCustomersStopNothing(t *testing.T) {
 				t.Parallel()
 				w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{
 					{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 400, Message: tt.message, Match: sandbox.MatchText("<script>")}}})
-				s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", ordered(n, 0)...)), withOrders)
+				s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", chatsWithBlocked(n, 0)...)), withOrders)
 				if row := w.wantRow("t-0", checkpoint.Failed, tt.code); row.Reason != string(tt.reason) || !strings.HasPrefix(row.Error, "import: Dixa answered 400: ") || strings.Contains(row.Error, "dixa-import") {
 					t.Errorf("the error is %q, about %q", row.Error, row.Reason)
 				}
@@ -226,15 +226,15 @@ func TestWordsOfCustomersStopNothing(t *testing.T) {
 	}
 }
 
-// TestAWrongAgentStopsTheRunSoon: nothing is failed, and all go back to pending.
-func TestAWrongAgentStopsTheRunSoon(t *testing.T) {
+// TestWrongAgentStopsTheRun requires that no transcript fails and all become pending again.
+func TestWrongAgentStopsTheRun(t *testing.T) {
 	t.Parallel()
 	for _, message := range []string{"Agent does not exist", "Unsupported ConversationChannel"} {
 		for _, n := range []int{2, 300} {
 			t.Run(fmt.Sprintf("%s, %d", message, n), func(t *testing.T) {
 				t.Parallel()
 				w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 400, Message: message}}})
-				path := w.file("c.jsonl", ordered(n)...)
+				path := w.file("c.jsonl", chatsWithBlocked(n)...)
 				s, err := w.run(w.jsonl(path), nil)
 				if err == nil || s.Outcome != importer.OutcomeAborted || s.Counts.Failed != 0 || w.api.Counts()[sandbox.Import] > 40 {
 					t.Errorf("%+v, error %v, %d imports", s.Counts, err, w.api.Counts()[sandbox.Import])
@@ -247,22 +247,22 @@ func TestAWrongAgentStopsTheRunSoon(t *testing.T) {
 	}
 }
 
-// TestManyChatsOfOneSickCustomer count as one: they wait for no verdict about the others, and stop nothing.
-func TestManyChatsOfOneSickCustomer(t *testing.T) {
+// TestRefusedCustomerWithManyChats requires that the chats of one customer count as one refusal, so that they do not stop the run.
+func TestRefusedCustomerWithManyChats(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{firewall(sandbox.FindEndUsers, http.StatusForbidden)}})
 	var lines []string
 	for i := range 30 {
 		lines = append(lines, chat(fmt.Sprintf("s-%d", i), fields{"end_user": fields{"external_id": "c-<script>-1"}}))
 	}
-	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", append(lines, ordered(5)...)...)), withOrders)
+	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", append(lines, chatsWithBlocked(5)...)...)), withOrders)
 	if s.Counts.Failed != 30 || s.Counts.Imported != 5 || s.Causes["forbidden"] != 30 {
 		t.Errorf("counts are %+v", s.Counts)
 	}
 }
 
-// TestARevokedTokenLeavesDoubts: whether a transcript arrived is looked for by the next run, not by a person.
-func TestARevokedTokenLeavesDoubts(t *testing.T) {
+// TestRevokedTokenKeepsDoubts requires that the next run searches for transcripts in doubt; no person has to.
+func TestRevokedTokenKeepsDoubts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.DropAfter, Times: 1}}})
 	token := w.api.Token()
@@ -271,7 +271,7 @@ func TestARevokedTokenLeavesDoubts(t *testing.T) {
 			w.api.SetToken("revoked")
 		}
 	})
-	path := w.file("c.jsonl", ordered(1)...)
+	path := w.file("c.jsonl", chatsWithBlocked(1)...)
 	if s, err := w.run(w.jsonl(path), nil); err == nil || s.Counts.InDoubt != 0 {
 		t.Errorf("%+v, error %v", s.Counts, err)
 	}
@@ -282,8 +282,8 @@ func TestARevokedTokenLeavesDoubts(t *testing.T) {
 	w.wantOnce("t-0")
 }
 
-// TestOneSickOperation: one operation always fails, and everything else is well. What needs it is left to the next run.
-func TestOneSickOperation(t *testing.T) {
+// TestFailingOperationRests has one operation that always fails while the others work. What needs it is left to the next run.
+func TestFailingOperationRests(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type sickness struct {
@@ -304,14 +304,14 @@ func TestOneSickOperation(t *testing.T) {
 	together(t, all, func(s sickness) string { return faultName(s.fault) }, func(t *testing.T, s sickness) {
 		const n = 400
 		w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{s.fault}})
-		path := w.file("c.jsonl", ordered(n)...)
+		path := w.file("c.jsonl", chatsWithBlocked(n)...)
 		quick := func(c *importer.Config) {
 			withOrders(c)
 			c.API = w.client(func(c *dixa.Config) { c.MaxAttempts, c.Timeout = 5, 1500*time.Millisecond })
 		}
 		got := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), quick)
 		if sent := w.api.Counts()[s.op]; sent > s.most {
-			t.Errorf("%d requests of the sick operation", sent)
+			t.Errorf("%d requests of the failing operation", sent)
 		}
 		if len(got.Rests) != 1 || got.Rests[0].Left == 0 || !strings.Contains(w.logs.String(), "an operation of Dixa kept failing while others succeeded") {
 			t.Errorf("rests are %+v", got.Rests)
@@ -324,7 +324,7 @@ func TestOneSickOperation(t *testing.T) {
 			t.Errorf("%d conversations, counts %+v", len(w.api.Conversations()), got.Counts)
 		}
 		w.api.SetFaults(nil)
-		if s.fault.Status == 404 { // the first ones may have been about their conversations
+		if s.fault.Status == 404 { // the first 404s may have been about their conversations
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{}, quick))
 		}
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), quick)
@@ -337,14 +337,14 @@ func TestOneSickOperation(t *testing.T) {
 	})
 }
 
-// TestPeopleAreCreatedAloneWhereTogetherFails: the creation of many at once never gets an answer, that of one does.
-func TestPeopleAreCreatedAloneWhereTogetherFails(t *testing.T) {
+// TestFailingBatchCreationFallsBackToSingle has a batch creation that never gets an answer, and a single one that does.
+func TestFailingBatchCreationFallsBackToSingle(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []sandbox.FaultKind{sandbox.ErrorBefore, sandbox.ErrorAfter, sandbox.DropBefore} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.CreateEndUsers, Kind: kind}}})
-			s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", ordered(120)...)), nil)
+			s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chatsWithBlocked(120)...)), nil)
 			if s.Counts.Imported != 120 || w.api.Fired()["create_end_users:"+string(kind)] == 0 {
 				t.Errorf("counts are %+v, fired %v", s.Counts, w.api.Fired())
 			}
@@ -353,8 +353,8 @@ func TestPeopleAreCreatedAloneWhereTogetherFails(t *testing.T) {
 	}
 }
 
-// TestDoubtsWhereListsAreSick: what may have arrived is left to the next run, which looks again; the others are imported.
-func TestDoubtsWhereListsAreSick(t *testing.T) {
+// TestDoubtsWhileListsFail requires that transcripts in doubt are left to the next run, and that the rest are imported.
+func TestDoubtsWhileListsFail(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.ListConversations, sandbox.ListMessages} {
@@ -362,7 +362,7 @@ func TestDoubtsWhereListsAreSick(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: op, Kind: sandbox.ErrorBefore},
 				{Name: "lost", Operation: sandbox.Import, Kind: sandbox.ErrorAfter, Match: sandbox.MatchText("<script>")}}})
-			path := w.file("c.jsonl", ordered(100, 3, 17, 40, 77)...)
+			path := w.file("c.jsonl", chatsWithBlocked(100, 3, 17, 40, 77)...)
 			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), func(c *importer.Config) {
 				c.API = w.client(func(c *dixa.Config) { c.MaxAttempts = 5 })
 			})
@@ -380,13 +380,13 @@ func TestDoubtsWhereListsAreSick(t *testing.T) {
 	}
 }
 
-// TestDefinitionsThatCannotBeRead stop nothing where the configuration has the attributes' UUIDs.
-func TestDefinitionsThatCannotBeRead(t *testing.T) {
+// TestUnreadableAttributeDefinitions requires that they do not stop a run whose configuration has the attributes' UUIDs.
+func TestUnreadableAttributeDefinitions(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.ListAttributes, Kind: sandbox.ErrorBefore}}})
-	path := w.file("c.jsonl", one)
+	path := w.file("c.jsonl", withOrder)
 	if _, err := w.run(w.jsonl(path), withOrders); err == nil {
-		t.Error("a name is used that could not be resolved")
+		t.Error("an unresolved name was used")
 	}
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), func(c *importer.Config) {
 		c.Attributes = []importer.AttributeMapping{{Name: "order", Attribute: sandbox.OrderNumberID}}
@@ -396,14 +396,14 @@ func TestDefinitionsThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestOneConversationThatMayNotBeRead is a difference of that one.
-func TestOneConversationThatMayNotBeRead(t *testing.T) {
+// TestOneUnreadableConversation requires that verify reports it as a difference of that transcript.
+func TestOneUnreadableConversation(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.GetConversation, sandbox.ListMessages} {
 		w := setup(t, "sqlite", sandbox.Options{})
-		path := w.file("c.jsonl", ordered(30)...)
+		path := w.file("c.jsonl", chatsWithBlocked(30)...)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
-		id := fmt.Sprint(w.wantOnce("t-9").ID) // the last in the order of ids
+		id := fmt.Sprint(w.wantOnce("t-9").ID) // the last by id
 		w.api.SetFaults([]sandbox.Fault{{Operation: op, Kind: sandbox.ErrorBefore, Status: 403, Message: "Forbidden", Match: sandbox.MatchText(id)}})
 		s, _, err := w.verify(w.jsonl(path), verify.Options{}, func(c *importer.Config) { c.Workers = 1 })
 		if err != nil || s.Checked != 30 || s.Differing != 1 || s.Kinds[verify.DiffUnreadable] != 1 {

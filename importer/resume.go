@@ -12,8 +12,8 @@ import (
 	"dixa-import/source"
 )
 
-// resumeUnfinished goes on with what earlier runs left in the middle and this one did not meet while reading: transcripts that may be on
-// their way, or lack their attributes. Their records are fetched by id, whatever their age.
+// resumeUnfinished continues what earlier runs left unfinished and this one did not read: transcripts that may be on their way, or lack
+// their attributes. It fetches their records by id, however old they are.
 func (im *Importer) resumeUnfinished(ctx context.Context) error {
 	if im.s.Limit > 0 || im.s.Excerpt {
 		return nil
@@ -39,25 +39,25 @@ func (im *Importer) resumeUnfinished(ctx context.Context) error {
 }
 
 func (im *Importer) resumeRows(ctx context.Context, rows []checkpoint.Row) error {
-	rows = slices.DeleteFunc(rows, func(row checkpoint.Row) bool { return row.RunID == im.s.RunID }) // this run has done what it could
-	err := im.again(ctx, rows, func(row checkpoint.Row, _ *source.Record) (checkpoint.ClaimRequest, bool) {
+	rows = slices.DeleteFunc(rows, func(row checkpoint.Row) bool { return row.RunID == im.s.RunID }) // this run has tried already
+	err := im.fetchAndClaim(ctx, rows, func(row checkpoint.Row, _ *source.Record) (checkpoint.ClaimRequest, bool) {
 		return checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim, SeenAt: row.UpdatedAt}, true
 	})
 	if errors.Is(err, source.ErrCannotReread) {
-		im.Stop("transcripts that an earlier run left in doubt are not in standard input: give them again, or run with the files themselves")
+		im.Stop("standard input does not have the transcripts that an earlier run left in doubt: provide them again, or run with the files themselves")
 		im.tally.read.Add(int64(len(rows)))
-		im.tally.leave(len(rows))
+		im.tally.addPending(len(rows))
 		return nil
 	}
 	return ignoreLimit(err)
 }
 
-// fetchPage is how many transcripts are fetched from the source in one go: for files, in one reading of them all.
+// fetchPage is how many transcripts are fetched from the source at once. With files, each fetch reads them all.
 const fetchPage = 10_000
 
-// again fetches the records of rows, claims those that how selects, and starts the work on them. A record that the source
-// does not hold any more is nil.
-func (im *Importer) again(ctx context.Context, rows []checkpoint.Row, how func(checkpoint.Row, *source.Record) (checkpoint.ClaimRequest, bool)) error {
+// fetchAndClaim fetches the records of rows, claims the rows for which requestFor returns true, and starts the work on them. A record that the
+// source no longer has is nil.
+func (im *Importer) fetchAndClaim(ctx context.Context, rows []checkpoint.Row, requestFor func(checkpoint.Row, *source.Record) (checkpoint.ClaimRequest, bool)) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -65,7 +65,7 @@ func (im *Importer) again(ctx context.Context, rows []checkpoint.Row, how func(c
 	for i, row := range rows {
 		keys[i], wanted[row.ID] = row.ID, row
 	}
-	var batch []claimPair
+	var batch []fetchedClaim
 	start := func() error {
 		now := batch
 		batch = nil
@@ -73,13 +73,13 @@ func (im *Importer) again(ctx context.Context, rows []checkpoint.Row, how func(c
 	}
 	take := func(row checkpoint.Row, rec *source.Record) error {
 		delete(wanted, row.ID)
-		request, ok := how(row, rec)
+		request, ok := requestFor(row, rec)
 		if !ok {
 			return nil
 		}
-		pair := claimPair{row: row, request: request, rec: rec}
+		pair := fetchedClaim{row: row, request: request, rec: rec}
 		if rec != nil {
-			if pair.held, ok = im.pipeline.memory.TryHold(rec.Size()); !ok { // what waits in the batch may hold it all
+			if pair.held, ok = im.pipeline.memory.TryHold(rec.Size()); !ok { // the records in the batch may hold all the memory
 				if err := start(); err != nil {
 					return err
 				}
@@ -116,35 +116,34 @@ func (im *Importer) again(ctx context.Context, rows []checkpoint.Row, how func(c
 	return start()
 }
 
-// rowOf returns the row that a fetched record belongs to: that of its place, if it is the record that was rejected there, else
-// that of its key. A record at the place of another one comes last.
+// rowOf returns the row that a fetched record belongs to: the row of its place if it is the record that was rejected there, otherwise the
+// row of its key, and last the row of its place even if that was another record's.
 func rowOf(wanted map[string]checkpoint.Row, rec *source.Record) (checkpoint.Row, bool) {
 	place := rec.Place.String()
 	if row, ok := wanted[source.ContentKey(place, rec.Hash.String())]; ok {
 		rec.UseContent(true)
 		return row, true
 	}
-	at, there := wanted[place]
-	if there && rules.SameHash(at.ContentHash, rec.Hash) {
-		return at, true
+	atPlace, found := wanted[place]
+	if found && rules.SameHash(atPlace.ContentHash, rec.Hash) {
+		return atPlace, true
 	}
 	if row, ok := wanted[rec.Key()]; ok {
 		return row, true
 	}
-	return at, there
+	return atPlace, found
 }
 
-// claimPair is a row, how to claim it, and its record.
-type claimPair struct {
+// fetchedClaim is a row, the request to claim it, and its record.
+type fetchedClaim struct {
 	row     checkpoint.Row
 	request checkpoint.ClaimRequest
 	rec     *source.Record
 	held    reading.Hold
 }
 
-// startClaimed claims rows that were not met by reading, and starts the work on those that it gets. Another run goes on with
-// the others.
-func (im *Importer) startClaimed(ctx context.Context, pairs []claimPair) error {
+// startClaimed claims fetched rows and starts the work on those that it gets. Another run is working on the rest.
+func (im *Importer) startClaimed(ctx context.Context, pairs []fetchedClaim) error {
 	if len(pairs) == 0 {
 		return nil
 	}
@@ -164,8 +163,8 @@ func (im *Importer) startClaimed(ctx context.Context, pairs []claimPair) error {
 		im.tally.read.Add(1)
 		t := newTask(p.row.ID, p.rec, rows[i])
 		t.held = p.held
-		if err := im.pipeline.arrange(t, p.row); err != nil {
-			im.tally.leave(1)
+		if err := im.pipeline.applyRetry(t, p.row); err != nil {
+			im.tally.addPending(1)
 			return err
 		}
 		im.pipeline.start(ctx, t)

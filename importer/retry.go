@@ -13,8 +13,8 @@ import (
 	"dixa-import/source"
 )
 
-// statusesOf returns the statuses that a Selection is about.
-func statusesOf(s Selection) []checkpoint.Status {
+// selectedStatuses returns the statuses that a Selection includes.
+func selectedStatuses(s Selection) []checkpoint.Status {
 	switch {
 	case len(s.Statuses) > 0:
 		return s.Statuses
@@ -28,20 +28,22 @@ func statusesOf(s Selection) []checkpoint.Status {
 	return []checkpoint.Status{checkpoint.Failed, checkpoint.Imported, checkpoint.Partial, checkpoint.Pending}
 }
 
-// byDefault reports whether nothing is chosen and nothing decided.
-func byDefault(s Selection) bool {
+// isDefault reports whether the selection names no statuses, codes or ids and makes no decision.
+func isDefault(s Selection) bool {
 	return len(s.Statuses)+len(s.Codes)+len(s.IDs) == 0 && s.Decision == Undecided
 }
 
-// selected returns the statuses that a retry works on. Rejected records of files need no retry: every run judges them again.
-func (im *Importer) selected(s Selection) []checkpoint.Status {
-	if byDefault(s) && im.s.Reader.Ordered() {
-		return append(statusesOf(s), checkpoint.Rejected)
+// retryStatuses returns the statuses that a retry works on. By default it omits rejected records of files, because every run checks them
+// again.
+func (im *Importer) retryStatuses(s Selection) []checkpoint.Status {
+	if isDefault(s) && im.s.Reader.Ordered() {
+		return append(selectedStatuses(s), checkpoint.Rejected)
 	}
-	return statusesOf(s)
+	return selectedStatuses(s)
 }
 
-// partialKinds are the partial errors that a retry may correct; where partial transcripts are selected by name, all.
+// partialKinds returns the kinds of partial errors that a retry may fix; nil means all, for partial transcripts that are selected by status
+// or id.
 func partialKinds(s Selection) []checkpoint.PartialErrorKind {
 	if len(s.Statuses) > 0 || len(s.IDs) > 0 {
 		return nil
@@ -49,23 +51,23 @@ func partialKinds(s Selection) []checkpoint.PartialErrorKind {
 	return []checkpoint.PartialErrorKind{checkpoint.KindAttribute}
 }
 
-// wants reports whether a transcript that fits the statuses, codes and ids is really to be worked on.
-func wants(s Selection, row checkpoint.Row) bool {
+// needsRetry reports whether a retry works on a transcript that matches the statuses, codes and ids.
+func needsRetry(s Selection, row checkpoint.Row) bool {
 	named := len(s.Statuses) > 0 || len(s.IDs) > 0 || len(s.Codes) > 0
 	return row.Status != checkpoint.Pending || named || row.ErrorCode != ""
 }
 
-// retry works on what a person has selected, page by page, in the order of the ids.
+// retry works on the selected transcripts, page by page, in the order of their ids.
 func (im *Importer) retry(ctx context.Context) error {
 	sel := *im.s.Retry
-	if err := im.expect(sel); err != nil {
+	if err := im.countExpected(sel); err != nil {
 		return ignoreLimit(im.s.StoppedOr(err))
 	}
 	for after := ""; im.s.Starting.Err() == nil; {
 		var rows []checkpoint.Row
 		err := im.s.Patiently(im.s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {
 			rows, err = im.s.Store.Select(ctx, im.s.Source, im.s.RunID, checkpoint.Filter{
-				Statuses: im.selected(sel), Codes: sel.Codes, IDs: sel.IDs, After: after, Limit: fetchPage,
+				Statuses: im.retryStatuses(sel), Codes: sel.Codes, IDs: sel.IDs, After: after, Limit: fetchPage,
 				WithPartial: partialKinds(sel)})
 			return err
 		})
@@ -73,10 +75,10 @@ func (im *Importer) retry(ctx context.Context) error {
 			return ignoreLimit(im.s.StoppedOr(err))
 		}
 		if len(rows) == 0 {
-			return im.rejectUncorrected(sel)
+			return im.countUncorrectedRecords(sel)
 		}
 		after = rows[len(rows)-1].ID
-		rows = slices.DeleteFunc(rows, func(row checkpoint.Row) bool { return row.RunID == im.s.RunID || !wants(sel, row) })
+		rows = slices.DeleteFunc(rows, func(row checkpoint.Row) bool { return row.RunID == im.s.RunID || !needsRetry(sel, row) })
 		if err := im.retryRows(ctx, rows); err != nil {
 			return ignoreLimit(err)
 		}
@@ -84,8 +86,8 @@ func (im *Importer) retry(ctx context.Context) error {
 	return nil
 }
 
-// expect finds out how much there is to do at most.
-func (im *Importer) expect(sel Selection) error {
+// countExpected counts the transcripts that the retry may work on, at most.
+func (im *Importer) countExpected(sel Selection) error {
 	if len(sel.IDs) > 0 {
 		im.expected.Store(int64(len(sel.IDs)))
 		return nil
@@ -94,8 +96,8 @@ func (im *Importer) expect(sel Selection) error {
 		totals, err := im.s.Store.Totals(ctx, im.s.Source, 0)
 		var n int64
 		for _, t := range totals {
-			fits := slices.Contains(im.selected(sel), t.Status) && (len(sel.Codes) == 0 || slices.Contains(sel.Codes, t.ErrorCode))
-			if fits && wants(sel, checkpoint.Row{Status: t.Status, ErrorCode: t.ErrorCode}) {
+			fits := slices.Contains(im.retryStatuses(sel), t.Status) && (len(sel.Codes) == 0 || slices.Contains(sel.Codes, t.ErrorCode))
+			if fits && needsRetry(sel, checkpoint.Row{Status: t.Status, ErrorCode: t.ErrorCode}) {
 				n += t.Count
 			}
 		}
@@ -104,36 +106,36 @@ func (im *Importer) expect(sel Selection) error {
 	})
 }
 
-// retryRows starts the work on rows. What needs a record that the source does not hold any more stays as it is.
+// retryRows starts the work on rows. Rows that need a record which the source no longer has stay unchanged.
 func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error {
-	err := im.again(ctx, rows, func(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
+	err := im.fetchAndClaim(ctx, rows, func(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
 		if rec == nil && im.s.Excerpt {
 			return checkpoint.ClaimRequest{}, false
 		}
-		if row.Status == checkpoint.Rejected && byDefault(*im.s.Retry) && (rec == nil || im.pipeline.policy().Settled(rec, &row)) {
+		if row.Status == checkpoint.Rejected && isDefault(*im.s.Retry) && (rec == nil || im.pipeline.policy().Settled(rec, &row)) {
 			im.tally.read.Add(1)
 			im.tally.alreadyDone.Add(1)
 			return checkpoint.ClaimRequest{}, false
 		}
-		if rec != nil && im.leavesBad(row, rec) {
-			if !im.s.Excerpt { // those of an excerpt are counted when all of it is read
+		if rec != nil && im.staysUncorrected(row, rec) {
+			if !im.s.Excerpt { // those of an excerpt are counted once all of it is read
 				im.tally.read.Add(1)
 				im.countUncorrected(rec)
 			}
 			return checkpoint.ClaimRequest{}, false
 		}
-		problem := "the source does not hold the transcript any more"
-		if rec != nil && rec.Key() != row.ID { // it is known by its place
+		problem := "the source no longer has the transcript"
+		if rec != nil && rec.Key() != row.ID { // the row is identified by its place
 			if rules.SameHash(row.ContentHash, rec.Hash) {
 				rec.Reject(rules.ErrDuplicateID())
 			} else {
-				rec, problem = nil, "another record is at this place by now: `dixa-import run` takes it"
+				rec, problem = nil, "this place now has another record, which `dixa-import run` imports"
 			}
 		}
 		request, ok := im.retryClaim(row, rec)
 		if !ok {
 			im.tally.warnSampled(logCause{event: "left: " + problem})(problem, "transcript", row.ID)
-			im.leaveAsItIs(row)
+			im.countUntouched(row)
 		}
 		return request, ok
 	})
@@ -143,8 +145,8 @@ func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error 
 	return err
 }
 
-// leaveAsItIs counts a transcript about which a retry can do nothing.
-func (im *Importer) leaveAsItIs(row checkpoint.Row) {
+// countUntouched counts a transcript that the retry cannot work on.
+func (im *Importer) countUntouched(row checkpoint.Row) {
 	count := &im.tally.pending
 	switch row.Status {
 	case checkpoint.Failed:
@@ -156,10 +158,10 @@ func (im *Importer) leaveAsItIs(row checkpoint.Row) {
 	}
 	im.tally.read.Add(1)
 	count.Add(1)
-	im.tally.cause(codeSourceMissing)
+	im.tally.addCause(codeSourceMissing)
 }
 
-// retryClaim returns how to claim a row, and whether that makes sense.
+// retryClaim returns the request to claim a row, and whether the retry can work on it.
 func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
 	request := checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim, SeenAt: row.UpdatedAt, ContentHash: row.ContentHash, ClosedAt: row.ClosedAt}
 	if rec != nil {
@@ -170,7 +172,7 @@ func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoi
 	}
 	switch decision := im.s.Retry.Decision; row.Status {
 	case checkpoint.Failed, checkpoint.Rejected:
-		if decision == Drop { // as it was: with another content a person may think otherwise
+		if decision == Drop { // keep the old content: a person may decide otherwise about a new version
 			request.ContentHash, request.ClosedAt = row.ContentHash, row.ClosedAt
 			return request, true
 		}
@@ -187,14 +189,14 @@ func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoi
 	return request, rec != nil
 }
 
-// arrange prepares a task for what a retry is to do with a transcript that was in the state row before its claim.
-func (p *pipeline) arrange(t *task, row checkpoint.Row) error {
+// applyRetry prepares a task for the retry; row is the state before the claim.
+func (p *pipeline) applyRetry(t *task, row checkpoint.Row) error {
 	if p.s.Retry == nil {
 		return nil
 	}
 	switch row.Status {
 	case checkpoint.Failed, checkpoint.Rejected, checkpoint.Pending:
-		t.row.Attempts = 0 // a person asks for a new beginning, or for an end
+		t.row.Attempts = 0 // a person asks for a fresh start, or to drop it
 		t.decision = p.s.Retry.Decision
 	case checkpoint.InDoubt:
 		t.row.Attempts = 0
@@ -213,24 +215,24 @@ func (p *pipeline) arrange(t *task, row checkpoint.Row) error {
 	return nil
 }
 
-// repair has only the attributes set that are missing, and keeps what else is known to be wrong.
+// repair limits the task to the missing attributes, and keeps the other problems.
 func (t *task) repair(known []checkpoint.PartialError) {
-	t.missing = map[string]bool{}
+	t.repairAttributes = map[string]bool{}
 	t.partial = []checkpoint.PartialError{}
 	for _, p := range known {
 		if p.Kind != checkpoint.KindAttribute {
 			t.partial = append(t.partial, p)
 			continue
 		}
-		t.missing[p.Attribute] = true
+		t.repairAttributes[p.Attribute] = true
 	}
-	if t.missing[""] { // not said which
-		t.missing = nil
+	if t.repairAttributes[""] { // it is not known which
+		t.repairAttributes = nil
 	}
 }
 
-// decided does what a person has decided about a transcript in doubt.
-func (p *pipeline) decided(t *task) (step, error) {
+// applyDecision does what a person decided about the transcript.
+func (p *pipeline) applyDecision(t *task) (step, error) {
 	switch t.decision {
 	case Drop:
 		return p.settle(t, checkpoint.Skip, rules.CodeDropped, "")
@@ -240,7 +242,7 @@ func (p *pipeline) decided(t *task) (step, error) {
 	return stepResolve, nil
 }
 
-// checkDecision makes sure that the conversation that a person names is there.
+// checkDecision returns an error if the conversation that a person named does not exist.
 func (im *Importer) checkDecision(ctx context.Context) error {
 	if im.s.Retry == nil || im.s.Retry.Decision != Adopt {
 		return nil

@@ -20,14 +20,14 @@ func retrying(sel importer.Selection, change func(*importer.Config)) func(*impor
 	}
 }
 
-// TestRetryOfMissingAttributes: exactly one PATCH for each, and no import.
-func TestRetryOfMissingAttributes(t *testing.T) {
+// TestRetrySetsMissingAttributes requires exactly one PATCH for each transcript, and no import.
+func TestRetrySetsMissingAttributes(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
 		const n = 50
 		lines := make([]string, n)
-		for i := range lines { // "lost" is deactivated: Dixa refuses it, or rather we do
+		for i := range lines { // "lost" is deactivated, so the run refuses it
 			lines[i] = chat(fmt.Sprintf("t-%d", i), fields{"attributes": fields{"order": "1", "reason": []string{"delivery", "lost"}}})
 		}
 		path := w.file("c.jsonl", lines...)
@@ -67,7 +67,7 @@ func TestRetryOfMissingAttributes(t *testing.T) {
 	})
 }
 
-func TestRetryOfFailedOnes(t *testing.T) {
+func TestRetrySendsFailedTranscripts(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422, Times: 4}}})
@@ -75,7 +75,7 @@ func TestRetryOfFailedOnes(t *testing.T) {
 		w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
 		s := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Codes: []string{"no_such_code"}}, nil))
 		if s.Counts.Read != 0 {
-			t.Errorf("a code that nothing has: %+v", s.Counts)
+			t.Errorf("a code without transcripts: %+v", s.Counts)
 		}
 		s = w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Statuses: []checkpoint.Status{checkpoint.Failed}, Codes: []string{"refused"}}, nil))
 		if s.Counts.Read != 4 || s.Counts.Imported != 4 || len(w.api.Conversations()) != 10 || len(w.api.Duplicates()) != 0 {
@@ -84,8 +84,8 @@ func TestRetryOfFailedOnes(t *testing.T) {
 	})
 }
 
-// TestRetryOfChatsThatAreOpenAgain: they are not sent, whatever became of them, and imported once they are closed.
-func TestRetryOfChatsThatAreOpenAgain(t *testing.T) {
+// TestRetrySkipsReopenedChats requires that reopened chats are not sent, whatever their status, and are imported once they are closed.
+func TestRetrySkipsReopenedChats(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 422, Times: 1}}})
 	path := w.file("c.jsonl", chat("t-1", nil))
@@ -102,13 +102,14 @@ func TestRetryOfChatsThatAreOpenAgain(t *testing.T) {
 	w.wantOnce("t-1")
 }
 
-// TestADoubtAboutAChatThatIsOpenAgain: what did not arrive is not sent before it is closed, what did is adopted.
-func TestADoubtAboutAChatThatIsOpenAgain(t *testing.T) {
+// TestDoubtAboutReopenedChat requires that a chat that did not arrive is not sent before it is closed, and that one that did arrive is
+// adopted.
+func TestDoubtAboutReopenedChat(t *testing.T) {
 	t.Parallel()
 	for _, arrived := range []bool{false, true} {
 		w := setup(t, "sqlite", sandbox.Options{})
-		path := w.file("c.jsonl", one)
-		leftSending(w, path, arrived)
+		path := w.file("c.jsonl", withOrder)
+		leaveSending(w, path, arrived)
 		w.file("c.jsonl", chat("t-1", fields{"closed_at": nil}))
 		if _, err := w.run(w.jsonl(path), nil); err != nil {
 			t.Fatal(err)
@@ -120,18 +121,18 @@ func TestADoubtAboutAChatThatIsOpenAgain(t *testing.T) {
 		if n := len(w.api.Conversations()); n != want {
 			t.Errorf("arrived %v: %d conversations", arrived, n)
 		}
-		w.file("c.jsonl", one)
+		w.file("c.jsonl", withOrder)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 		w.wantOnce("t-1")
 	}
 }
 
-// doubtful leaves transcript t-1 to a person: its import took effect or not, and messages may not be read.
-func doubtful(t *testing.T, store string, arrived bool) (w *world, path string) {
+// leaveInDoubt leaves transcript t-1 in doubt: its import took effect or not, and messages may not be read.
+func leaveInDoubt(t *testing.T, store string, arrived bool) (w *world, path string) {
 	t.Helper()
 	w = setup(t, store, sandbox.Options{})
-	path = w.file("c.jsonl", one)
-	leftSending(w, path, true)
+	path = w.file("c.jsonl", withOrder)
+	leaveSending(w, path, true)
 	id := w.wantOnce("t-1").ID
 	w.api.Forbid(sandbox.ListMessages, 403)
 	w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), withOrders)
@@ -143,20 +144,20 @@ func doubtful(t *testing.T, store string, arrived bool) (w *world, path string) 
 	return w, path
 }
 
-func TestRetrySettlesWhatAPersonDecides(t *testing.T) {
+func TestRetryAppliesDecisions(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		ids := []string{"t-1"}
 		t.Run("resend", func(t *testing.T) {
 			t.Parallel()
-			w, path := doubtful(t, store, false)
+			w, path := leaveInDoubt(t, store, false)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{IDs: ids, Decision: importer.Resend}, withOrders))
 			w.wantOnce("t-1")
 			w.wantRow("t-1", checkpoint.Complete, "")
 		})
 		t.Run("drop", func(t *testing.T) {
 			t.Parallel()
-			w, path := doubtful(t, store, false)
+			w, path := leaveInDoubt(t, store, false)
 			s := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Decision: importer.Drop}, withOrders))
 			if s.Counts.Skipped != 1 {
 				t.Errorf("counts are %+v", s.Counts)
@@ -167,9 +168,9 @@ func TestRetrySettlesWhatAPersonDecides(t *testing.T) {
 		})
 		t.Run("conversation", func(t *testing.T) {
 			t.Parallel()
-			w, path := doubtful(t, store, true)
+			w, path := leaveInDoubt(t, store, true)
 			if _, err := w.run(w.jsonl(path), retrying(importer.Selection{IDs: ids, Decision: importer.Adopt, Conversation: 1}, withOrders)); err == nil {
-				t.Error("a conversation that is not there was adopted")
+				t.Error("a conversation that does not exist was adopted")
 			}
 			w.wantRow("t-1", checkpoint.InDoubt, "unreadable")
 			id := w.wantOnce("t-1").ID
@@ -180,19 +181,19 @@ func TestRetrySettlesWhatAPersonDecides(t *testing.T) {
 		})
 		t.Run("conversation of another transcript", func(t *testing.T) {
 			t.Parallel()
-			w, path := doubtful(t, store, true)
+			w, path := leaveInDoubt(t, store, true)
 			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("b.jsonl", chat("b", nil), chat("c", fields{"attributes": fields{"order": "1"}}))), withOrders)
-			for _, config := range []func(*importer.Config){withOrders, nil} { // without attributes one write finds and finishes it
+			for _, config := range []func(*importer.Config){withOrders, nil} { // without attributes, one write records and finishes it
 				for _, other := range []string{"b", "c"} {
 					before := len(w.logs.String())
 					adopt := retrying(importer.Selection{IDs: ids, Decision: importer.Adopt, Conversation: w.row(other).ConversationID}, config)
 					s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), adopt)
 					if s.Counts.InDoubt != 1 || s.Counts.Read != 1 || s.Causes["conversation_taken"] != 1 {
-						t.Errorf("the summary says %+v, %v", s.Counts, s.Causes)
+						t.Errorf("the summary: %+v, %v", s.Counts, s.Causes)
 					}
 					row := w.wantRow("t-1", checkpoint.InDoubt, "conversation_taken")
 					if want := fmt.Sprintf(`conversation %d already belongs to transcript "%s"`, w.row(other).ConversationID, other); !strings.HasPrefix(row.Error, want) {
-						t.Errorf("the row says %s, not %s", row.Error, want)
+						t.Errorf("the row has %q, want %q", row.Error, want)
 					}
 					if log := w.logs.String()[before:]; !strings.Contains(log, "transcript=t-1 status=in_doubt code=conversation_taken error="+strconv.Quote(row.Error)) {
 						t.Errorf("the log does not say that it is in doubt, and why: %s", log)
@@ -202,10 +203,10 @@ func TestRetrySettlesWhatAPersonDecides(t *testing.T) {
 		})
 		t.Run("undecided", func(t *testing.T) {
 			t.Parallel()
-			w, path := doubtful(t, store, true)
+			w, path := leaveInDoubt(t, store, true)
 			s := w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{}, withOrders))
 			if s.Counts.Read != 0 {
-				t.Errorf("a doubt was retried without being named: %+v", s.Counts)
+				t.Errorf("a doubt was retried although it was not selected: %+v", s.Counts)
 			}
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), retrying(importer.Selection{Statuses: []checkpoint.Status{checkpoint.InDoubt}}, withOrders))
 			w.wantRow("t-1", checkpoint.Complete, "")

@@ -13,21 +13,21 @@ import (
 	"dixa-import/source"
 )
 
-// inDoubt are the transcripts that this run looks for, with their content as it was sent; nil where that is not known.
-type inDoubt struct {
+// doubtful holds the transcripts in doubt that this run searches for, with the content that was sent; nil if that is not known.
+type doubtful struct {
 	mu   sync.Mutex
 	sent map[string]*source.Transcript
 }
 
-// enter adds a transcript; the function that it returns takes it out.
-func (d *inDoubt) enter(t *task) (leave func()) {
+// enter adds a transcript, and returns a function that removes it.
+func (d *doubtful) enter(t *task) (leave func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.sent == nil {
 		d.sent = map[string]*source.Transcript{}
 	}
 	d.sent[t.key] = nil
-	if t.sentThis() {
+	if t.hasSentVersion() {
 		d.sent[t.key] = t.transcript
 	}
 	return func() {
@@ -37,24 +37,24 @@ func (d *inDoubt) enter(t *task) (leave func()) {
 	}
 }
 
-func (d *inDoubt) get(key string) (sent *source.Transcript, is bool) {
+func (d *doubtful) get(key string) (sent *source.Transcript, is bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	sent, is = d.sent[key]
 	return sent, is
 }
 
-// sentThis says that the task's transcript is the version that was sent, or that none was.
-func (t *task) sentThis() bool {
+// hasSentVersion reports whether the task's transcript is the version that was sent, or no version was sent.
+func (t *task) hasSentVersion() bool {
 	return t.transcript != nil && (t.row.Status != checkpoint.Sending || rules.SameHash(t.row.ContentHash, t.rec.Hash))
 }
 
-// rivalStatuses are the statuses of transcripts that may have a conversation which the checkpoint does not hold.
+// rivalStatuses are the statuses of transcripts that may have a conversation which the checkpoint does not have.
 var rivalStatuses = []checkpoint.Status{checkpoint.Sending, checkpoint.InDoubt, checkpoint.Failed, checkpoint.Skipped}
 
-// claimedToo returns why a conversation that has the content of a transcript may be another one's, "" if it cannot: there is no other
-// with this end-user and content that may be in Dixa without the checkpoint's knowing.
-func (l *looker) claimedToo(ctx context.Context, t *task, conversation int64) (why string, err error) {
+// rivalReason returns why a conversation with the content of a transcript may belong to another transcript, or "" if it cannot: no other
+// transcript with this end-user and content may be in Dixa without the checkpoint's knowledge.
+func (l *searcher) rivalReason(ctx context.Context, t *task, conversation int64) (why string, err error) {
 	rows, err := l.rivals(ctx, t)
 	if err != nil {
 		return "", err
@@ -63,9 +63,9 @@ func (l *looker) claimedToo(ctx context.Context, t *task, conversation int64) (w
 	for _, row := range rows {
 		sent, doubt := l.inDoubt.get(row.ID)
 		switch {
-		case !doubt && row.ClaimedBy == l.s.RunID && row.Status == checkpoint.Sending, // its answer will tell
+		case !doubt && row.ClaimedBy == l.s.RunID && row.Status == checkpoint.Sending, // its answer will decide
 			doubt && (sent == nil || l.sameContent(sent, t)):
-			return rivalry(conversation, row.ID), nil
+			return rivalText(conversation, row.ID), nil
 		case !doubt:
 			unknown[row.ID] = row
 		}
@@ -92,19 +92,19 @@ func (l *looker) claimedToo(ctx context.Context, t *task, conversation int64) (w
 	}
 	for _, key := range keys {
 		if _, left := unknown[key]; left {
-			return rivalry(conversation, key), nil
+			return rivalText(conversation, key), nil
 		}
 	}
 	return "", nil
 }
 
-func rivalry(conversation int64, other string) string {
+func rivalText(conversation int64, other string) string {
 	return fmt.Sprintf("conversation %d has the content of this transcript and no external ids, but it may be transcript %s, "+
 		"which has the same end-user and may have the same content", conversation, other)
 }
 
-// rivals are the other transcripts of the task's end-user that may have a conversation which the checkpoint does not hold.
-func (l *looker) rivals(ctx context.Context, t *task) ([]checkpoint.Row, error) {
+// rivals returns the other transcripts of the task's end-user that may have a conversation which the checkpoint does not have.
+func (l *searcher) rivals(ctx context.Context, t *task) ([]checkpoint.Row, error) {
 	var out []checkpoint.Row
 	for after := ""; ; {
 		var rows []checkpoint.Row
@@ -125,12 +125,12 @@ func (l *looker) rivals(ctx context.Context, t *task) ([]checkpoint.Row, error) 
 	}
 }
 
-// sameContent says that two transcripts of one end-user make the same conversation.
-func (l *looker) sameContent(other *source.Transcript, t *task) bool {
+// sameContent reports whether two transcripts of one end-user make the same conversation.
+func (l *searcher) sameContent(other *source.Transcript, t *task) bool {
 	return shape.Fingerprint("", l.s.Bot().Payload(other, "", false)) == shape.Fingerprint("", l.s.Bot().Payload(t.transcript, "", false))
 }
 
-// likenessOf is the same for all transcripts of one end-user that have the same content.
-func (l *looker) likenessOf(t *task) uint64 {
+// likenessOf returns a hash that is equal for transcripts with the same end-user and content.
+func (l *searcher) likenessOf(t *task) uint64 {
 	return shape.Fingerprint(t.row.EndUserID, l.s.Bot().Payload(t.transcript, "", false))
 }

@@ -15,30 +15,30 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// openTasks bounds the transcripts that are claimed and not settled beyond those that workers are busy with: those that
-// wait for a reconcile, or for somebody else's end-user.
-const openTasks = 512
+// maxWaiting bounds how many more transcripts are claimed and not settled than are prepared or have a worker: they wait for a reconcile, or
+// for an end-user that another transcript resolves.
+const maxWaiting = 512
 
-// aheadOf is how many transcripts are looked after ahead of so many workers: their end-users are found, or gather to be
-// created together, while as many transcripts as there are workers wait with theirs known.
-func aheadOf(workers int) int { return 2*workers + 2*people.CreationPatience }
+// aheadCapacity returns how many transcripts are prepared for the given number of workers: some wait for their end-users to be found, or to
+// be created together, while as many as there are workers wait with a known end-user.
+func aheadCapacity(workers int) int { return 2*workers + 2*people.CreationPatience }
 
-// Importer makes one run. Its methods may be called from several goroutines.
+// Importer performs one run. Progress and Stop may be called from other goroutines while Run works.
 type Importer struct {
 	s        *session.Session
 	pipeline *pipeline
 	tally    *tally
 
-	unreported map[int64]bool  // earlier runs whose failures and rejections nobody was told of
-	reported   map[string]bool // those that this run tells of
+	unreported        map[int64]bool  // earlier runs whose failures and rejections were never reported
+	countedUnreported map[string]bool // transcripts of those runs that this run has reported
 
 	seen     *reading.IDSet
-	expected atomic.Int64              // transcripts of a retry, at most
-	upTo     atomic.Pointer[time.Time] // everything closed before it has been triaged
-	begun    atomic.Bool               // Run was called, and what Progress reads is there
+	expected atomic.Int64              // upper bound on the transcripts of a retry
+	upTo     atomic.Pointer[time.Time] // everything that was closed before this time is triaged
+	started  atomic.Bool               // Run was called, and Progress has what it reads
 }
 
-// New prepares a run.
+// New returns an Importer for the configuration. It makes no request.
 func New(cfg Config) (*Importer, error) {
 	s, err := session.New(cfg)
 	if err != nil {
@@ -48,21 +48,21 @@ func New(cfg Config) (*Importer, error) {
 	return &Importer{s: s, tally: n, pipeline: newPipeline(s, n), seen: reading.NewIDSet()}, nil
 }
 
-// Stop ends the run early: nothing new begins, what is on its way is finished within Config.DrainTimeout. The reason is
-// what the summary says. Only the first call counts.
+// Stop ends the run early: nothing new starts, and requests in flight finish within Config.DrainTimeout. The summary has the reason. Only
+// the first call has an effect.
 func (im *Importer) Stop(reason string) { im.s.Stop(reason) }
 
-// Progress returns how far the run is.
+// Progress returns the progress of the run. Before Run it is zero.
 func (im *Importer) Progress() Progress {
 	p := im.pipeline
-	if !im.begun.Load() {
+	if !im.started.Load() {
 		return Progress{}
 	}
 	stats := im.s.API.Stats()
 	return Progress{
 		Counts: p.counts(), Source: im.s.Reader.Progress(), Throttled: stats.Throttled,
-		InFlight: p.inFlight.Load(), Doubts: p.doubts.Load(), DoubtTakes: p.learning.doubtTakes(), Elapsed: time.Since(p.started),
-		Expected: im.expected.Load(), Busy: len(p.slots), Workers: im.s.Workers, Held: p.backlog.size(),
+		InFlight: p.inFlight.Load(), Doubts: p.doubts.Load(), DoubtTakes: p.learning.doubtDuration(), Elapsed: time.Since(p.started),
+		Expected: im.expected.Load(), Busy: len(p.workerSlots), Workers: im.s.Workers, Held: p.backlog.size(),
 		Rate: im.s.Rate, Paced: stats.Paced, Down: stats.Down,
 	}
 }
@@ -73,15 +73,15 @@ func (p *pipeline) counts() checkpoint.Counts {
 	return c
 }
 
-// Run makes the run, once. It returns an error when the run could not start or go on; the summary is valid all the same
-// if its Run is not 0. When ctx is cancelled, work in flight is abandoned at once: what is on its way stays in doubt.
+// Run performs the run. Call it once. It returns an error if the run could not start or could not continue; the summary is valid if its Run
+// is not 0. When ctx is cancelled, work in flight is abandoned at once, and requests that may have arrived stay in doubt.
 func (im *Importer) Run(ctx context.Context) (Summary, error) {
 	p := im.pipeline
 	p.started = time.Now()
 	defer im.s.Begin(ctx)()
 	p.learning = newLearning(im.s, p.moreToCome)
-	p.looker = &looker{s: im.s, learning: p.learning}
-	im.begun.Store(true)
+	p.searcher = &searcher{s: im.s, learning: p.learning}
+	im.started.Store(true)
 	if err := im.prepare(im.s.Starting); err != nil {
 		return Summary{}, im.s.CauseOf(err)
 	}
@@ -99,22 +99,22 @@ func (im *Importer) Run(ctx context.Context) (Summary, error) {
 	return im.finish(ctx)
 }
 
-// work does everything between the start and the end of a run.
+// work performs the phases, waits for everything that they started, and counts what is left.
 func (im *Importer) work(ctx context.Context) {
 	p := im.pipeline
-	beat, still := context.WithCancel(im.s.Recording)
+	heartCtx, stopHeart := context.WithCancel(im.s.Recording)
 	var heart sync.WaitGroup
-	heart.Go(func() { im.heartbeat(beat) })
+	heart.Go(func() { im.heartbeat(heartCtx) })
 
 	var err error
-	for _, part := range im.parts() {
-		p.refusals.noMore(false)
+	for _, phase := range im.phases() {
+		p.refusals.setNoMoreTasks(false)
 		if err == nil {
 			p.reading.Store(true)
-			err = part(ctx)
+			err = phase(ctx)
 			p.reading.Store(false)
 		}
-		p.refusals.noMore(true)
+		p.refusals.setNoMoreTasks(true)
 		p.tasks.Wait()
 	}
 	if err == nil {
@@ -125,26 +125,26 @@ func (im *Importer) work(ctx context.Context) {
 	if err != nil && im.s.Starting.Err() == nil {
 		im.s.Halt(err)
 	}
-	im.tally.leave(p.backlog.drop())
-	still()
+	im.tally.addPending(p.backlog.drop())
+	stopHeart()
 	heart.Wait()
 }
 
-// policy is by which rules the run judges records.
+// policy returns the rules by which the run judges records.
 func (p *pipeline) policy() rules.Policy { return p.s.Policy(p.s.RunID, p.matcher.Anonymous) }
 
-// parts are what a run does one after the other.
-func (im *Importer) parts() []func(context.Context) error {
+// phases returns the phases of the run in their order.
+func (im *Importer) phases() []func(context.Context) error {
 	if im.s.Retry != nil {
 		return []func(context.Context) error{im.retry}
 	}
 	if im.s.Reconcile {
-		return []func(context.Context) error{im.admitFirst, im.lookBack, im.readSource, im.resumeUnfinished, im.drain, im.reportUnread, im.takeOver}
+		return []func(context.Context) error{im.admitFirst, im.findUnreported, im.readSource, im.resumeUnfinished, im.drain, im.reportUnread, im.takeOverMark}
 	}
-	return []func(context.Context) error{im.lookBack, im.readSource, im.resumeUnfinished, im.drain, im.reportUnread}
+	return []func(context.Context) error{im.findUnreported, im.readSource, im.resumeUnfinished, im.drain, im.reportUnread}
 }
 
-// finish records the end of the run and tells what it did.
+// finish records the end of the run and returns its summary.
 func (im *Importer) finish(ctx context.Context) (Summary, error) {
 	p := im.pipeline
 	cause := context.Cause(im.s.Starting)
@@ -178,7 +178,7 @@ func (im *Importer) finish(ctx context.Context) (Summary, error) {
 		s.Outcome, s.Reason = OutcomeAborted, fmt.Sprintf("record the end of the run: %v", err)
 		cause = fmt.Errorf("record the end of the run: %w", err)
 	}
-	im.tally.logMore()
+	im.tally.logOmitted()
 	for _, r := range s.Rests {
 		im.s.Log.Warn("an operation of Dixa kept failing while others succeeded", "operation", string(r.Operation), "left", r.Left, "resting", r.Resting)
 	}
@@ -190,7 +190,7 @@ func (im *Importer) finish(ctx context.Context) (Summary, error) {
 	return s, cause
 }
 
-// prepare asks Dixa what must be known before the first transcript, and ties the source to its organisation.
+// prepare asks Dixa for what the first transcript needs, and binds the source to its organisation.
 func (im *Importer) prepare(ctx context.Context) error {
 	if err := im.s.Ask(ctx, im.s.AskOrganisation, im.s.ResolveAttributes, im.checkDecision); err != nil {
 		return err
@@ -204,10 +204,10 @@ func (im *Importer) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return im.expectFirst(ctx)
+	return im.detectFirstRun(ctx)
 }
 
-// heartbeat renews the run's lease and its figures, and moves the watermark.
+// heartbeat regularly renews the lease of the run, stores its counts, and moves the watermark.
 func (im *Importer) heartbeat(ctx context.Context) {
 	tick := time.NewTicker(checkpoint.Lease / 3)
 	defer tick.Stop()

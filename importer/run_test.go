@@ -20,7 +20,7 @@ var orderNumber = []importer.AttributeMapping{{Name: "order", Attribute: "order_
 
 func withOrders(c *importer.Config) { c.Attributes = orderNumber }
 
-// dirtyFile makes up a file with repeats, gaps and dirt, and says what must become of its lines.
+// dirtyFile returns random lines with repeats, gaps and errors, and the expected result.
 func dirtyFile(seed uint64, n int) (lines []string, closed map[string]bool, want checkpoint.Counts) {
 	random := rand.New(rand.NewPCG(seed, seed))
 	closed = map[string]bool{}
@@ -65,7 +65,7 @@ func dirtyFile(seed uint64, n int) (lines []string, closed map[string]bool, want
 	return lines, closed, want
 }
 
-func TestEveryTranscriptOnceWhateverTheFileHolds(t *testing.T) {
+func TestEveryTranscriptIsImportedOnce(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -84,7 +84,7 @@ func TestEveryTranscriptOnceWhateverTheFileHolds(t *testing.T) {
 		for _, c := range conversations {
 			id := strings.TrimPrefix(c.ExternalID, testSource+"/")
 			if !closed[id] || seen[id] {
-				t.Errorf("conversation %s is there, but is not to be, or is there twice", c.ExternalID)
+				t.Errorf("conversation %s is unexpected, or a duplicate", c.ExternalID)
 			}
 			seen[id] = true
 			if got := c.Attributes[sandbox.OrderNumberID]; got != id {
@@ -111,7 +111,7 @@ func TestEveryTranscriptOnceWhateverTheFileHolds(t *testing.T) {
 	})
 }
 
-func TestWhatAConversationLooksLike(t *testing.T) {
+func TestImportedConversation(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{Agents: []string{"aaaaaaaa-0000-4000-8000-000000000001"}})
 	path := w.file("chats.jsonl", chat("t-1", fields{
@@ -165,7 +165,7 @@ func TestOpenChatsAreImportedWhenTheyClose(t *testing.T) {
 		w.wantRow("t-1", checkpoint.Complete, "")
 
 		open2, closed2 := chat("t-2", fields{"closed_at": nil}), chat("t-2", nil)
-		w.file("chats.jsonl", open2, closed2, open2) // met for the first time, open and closed in one batch
+		w.file("chats.jsonl", open2, closed2, open2) // a new id, open and closed in one batch
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 		w.wantOnce("t-2")
 	})
@@ -190,12 +190,12 @@ func TestRejectedRecordsAreCorrectedAndCleared(t *testing.T) {
 		if s.Counts.Imported != 2 || s.Counts.AlreadyDone != 2 {
 			t.Errorf("counts are %+v", s.Counts)
 		}
-		w.wantRow(path+":2", "", "") // the file was read again in full, and line 2 is good now
+		w.wantRow(path+":2", "", "") // the file was read again in full, and line 2 is valid now
 		w.wantRow(path+":3", checkpoint.Rejected, "invalid_json")
 	})
 }
 
-func TestTheSameIDWithOtherContentIsRejected(t *testing.T) {
+func TestRepeatedIDWithOtherContentIsRejected(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("chats.jsonl", chat("t-1", nil), chat("t-1", fields{"direction": "outbound"}), chat("t-1", nil))
@@ -213,7 +213,7 @@ func TestTheSameIDWithOtherContentIsRejected(t *testing.T) {
 	}
 }
 
-func TestEditedTranscripts(t *testing.T) {
+func TestEditedTranscriptsAreNotSentAgain(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("chats.jsonl", chat("t-1", nil))
@@ -221,7 +221,7 @@ func TestEditedTranscripts(t *testing.T) {
 	w.file("chats.jsonl", chat("t-1", fields{"direction": "outbound"}))
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	if s.Counts.AlreadyDone != 1 || s.Changed != 1 {
-		t.Errorf("an edited transcript that was imported: %+v, changed %d", s.Counts, s.Changed)
+		t.Errorf("an edited transcript after its import: %+v, changed %d", s.Counts, s.Changed)
 	}
 	w.wantOnce("t-1")
 }
@@ -243,7 +243,7 @@ func TestAnonymousEndUsers(t *testing.T) {
 	}
 }
 
-func TestOnePersonIsCreatedOnceWhoeverMeetsThem(t *testing.T) {
+func TestEndUserIsCreatedOnce(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{UniqueExternalID: true})
@@ -265,7 +265,7 @@ func TestOnePersonIsCreatedOnceWhoeverMeetsThem(t *testing.T) {
 	})
 }
 
-func TestASecondSourceFindsItsCustomersInTheCheckpoint(t *testing.T) {
+func TestSourcesShareEndUsers(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("chats.jsonl", chats(50)...)
@@ -313,7 +313,7 @@ func TestLimitAndStop(t *testing.T) {
 	})
 }
 
-func TestASourceStaysWithItsOrganisation(t *testing.T) {
+func TestSourceIsBoundToItsOrganisation(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("chats.jsonl", chats(3)...)
@@ -322,7 +322,7 @@ func TestASourceStaysWithItsOrganisation(t *testing.T) {
 	other.url = w.url
 	_, err := other.run(other.jsonl(path), nil)
 	if err == nil || !strings.Contains(err.Error(), "--rebind") {
-		t.Errorf("the source went to another organisation: %v", err)
+		t.Errorf("the source was imported into another organisation: %v", err)
 	}
 	if len(other.api.Conversations()) != 0 {
 		t.Error("something was imported")

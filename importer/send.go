@@ -19,7 +19,7 @@ func (p *pipeline) send(ctx context.Context, t *task) (step, error) {
 		return stepEnd, err
 	}
 	in := p.s.Bot().Payload(t.transcript, t.row.EndUserID, t.withoutAttachments)
-	// A stop ends the wait until the request may leave, but not the request.
+	// A stop cancels the wait for the rate limiter, but not a request that may have left.
 	mayLeave, leave := context.WithCancel(ctx)
 	defer leave()
 	var recorded atomic.Bool
@@ -34,33 +34,33 @@ func (p *pipeline) send(ctx context.Context, t *task) (step, error) {
 	})
 	if err == nil {
 		p.refusals.succeeded(dixa.OpImport)
-		p.learning.imported(t, answer.ID)
+		p.learning.followImport(t, answer.ID)
 		return p.recordFound(t, answer.ID, partialErrors(answer.PartialErrors))
 	}
-	if t.row.Status != checkpoint.Sending { // nothing was recorded, so nothing left
-		return p.unsent(t, err)
+	if t.row.Status != checkpoint.Sending { // nothing was recorded, so no request left
+		return p.handleUnsent(t, err)
 	}
 	if !dixa.NotApplied(err) && !errors.Is(err, session.ErrStopped) && !errors.Is(err, errLostClaim) {
 		p.tally.warnSampled(logCause{event: "in doubt, because it is unclear whether the import arrived"})("it is unclear whether the import arrived", "transcript", t.key, "error", err.Error())
 		return stepReconcile, nil
 	}
-	// A definite refusal, or nothing was written.
+	// Dixa refused the import, or the request never left.
 	if !errors.Is(err, errLostClaim) {
 		c := t.change(checkpoint.Unsent)
 		if _, refused := errors.AsType[*dixa.APIError](err); !refused {
-			c.Attempts-- // it did not leave
+			c.Attempts-- // the request never left
 		}
 		if _, recordErr := p.record(t, c); recordErr != nil {
 			return stepEnd, recordErr
 		}
 	}
-	return p.unsent(t, err)
+	return p.handleUnsent(t, err)
 }
 
-// recordSending records, before a request leaves, that it may be on its way. It is called after the rate limiter let the
-// request go, and again before every repetition, which does not count as another attempt: nothing of the last one was
-// applied. It returns until when the request may begin. Where that proves too soon the next record allows twice the time: a slow
-// checkpoint would keep the request back for ever.
+// recordSending records, before a request leaves, that it may be on its way, and returns the time by which it must leave. The client calls
+// it after the rate limiter, and again before each repetition. A repetition is not another attempt, because nothing of the previous request
+// was applied. If the request would leave too late, the next record allows twice the time: otherwise a slow checkpoint would hold it back
+// forever.
 func (p *pipeline) recordSending(t *task, previous error) (notAfter time.Time, err error) {
 	again := previous != nil
 	if t.window = max(t.window, p.s.SendWindow); dixa.TooLate(previous) {
@@ -71,7 +71,7 @@ func (p *pipeline) recordSending(t *task, previous error) (notAfter time.Time, e
 			return time.Time{}, session.ErrStopped
 		}
 		event := checkpoint.Send
-		if t.row.Status == checkpoint.Sending { // and previous proves that nothing of it was applied
+		if t.row.Status == checkpoint.Sending { // previous proves that nothing was applied
 			event = checkpoint.SendAgain
 		}
 		c := t.change(event)
@@ -90,18 +90,18 @@ func (p *pipeline) recordSending(t *task, previous error) (notAfter time.Time, e
 			return w.began.Add(t.window / 2), nil
 		}
 		p.s.WarnSlowCheckpoint(took)
-		again = true // nothing left since
+		again = true // no request has left since
 	}
 }
 
-// recordFound records the conversation of a transcript, even if another run has claimed it meanwhile.
+// recordFound records the conversation of a transcript, even if another run has claimed the transcript meanwhile.
 func (p *pipeline) recordFound(t *task, conversation int64, partial []checkpoint.PartialError) (step, error) {
 	t.partial = append(append(t.partial, t.user.LeftOut...), partial...)
 	t.user.LeftOut = nil
 	finished := false
 	if t.transcript != nil {
 		values, refused := p.s.Custom.Values(t.transcript)
-		if finished = len(values) == 0; finished { // one transaction records both, for there is no more to do
+		if finished = len(values) == 0; finished { // there are no attributes to set: one transaction records both
 			t.partial = append(t.partial, refused...)
 		}
 	}
@@ -110,13 +110,13 @@ func (p *pipeline) recordFound(t *task, conversation int64, partial []checkpoint
 	changes := []checkpoint.Change{found}
 	if finished {
 		finish := found
-		finish.Event, finish.PartialErrors = t.finishing(), nil
+		finish.Event, finish.PartialErrors = t.finishEvent(), nil
 		changes = append(changes, finish)
 	}
 	w, err := p.record(t, changes...)
 	if len(w.results) > 0 {
 		switch first := w.results[0]; {
-		case first.Holder != "": // the checkpoint has left it to a person
+		case first.Holder != "": // the checkpoint recorded it as in doubt
 			p.s.Log.Error("the conversation belongs to another transcript", "transcript", t.key, "conversation", conversation, "other", first.Holder)
 			return p.tally.count(t)
 		case first.Other != 0:
@@ -132,7 +132,7 @@ func (p *pipeline) recordFound(t *task, conversation int64, partial []checkpoint
 	return stepAttributes, nil
 }
 
-// noteDuplicate takes down that a transcript has two conversations; the first one is the one that it keeps.
+// noteDuplicate records that a transcript has two conversations. It keeps the first one.
 func (p *pipeline) noteDuplicate(t *task, kept, other int64) {
 	t.partial = append(t.partial, checkpoint.PartialError{Kind: checkpoint.KindDuplicate,
 		Message: fmt.Sprintf("Dixa has two conversations of this transcript: %d and %d", kept, other)})
@@ -140,8 +140,8 @@ func (p *pipeline) noteDuplicate(t *task, kept, other int64) {
 	p.s.Log.Error("a transcript has two conversations in Dixa", "transcript", t.key, "conversation", kept, "other", other)
 }
 
-// unsent decides about a transcript whose import is known not to have been applied.
-func (p *pipeline) unsent(t *task, err error) (step, error) {
+// handleUnsent decides what follows an import that was certainly not applied.
+func (p *pipeline) handleUnsent(t *task, err error) (step, error) {
 	var database *DatabaseError
 	reason := dixa.ReasonOf(err)
 	switch {
@@ -149,15 +149,15 @@ func (p *pipeline) unsent(t *task, err error) (step, error) {
 		return stepEnd, err
 	case session.ContextError(err) != nil:
 		return stepEnd, session.ErrStopped
-	case reason == dixa.ReasonRequesterMissing && !t.renewed:
-		t.renewed = true
+	case reason == dixa.ReasonRequesterMissing && !t.resolvedAgain:
+		t.resolvedAgain = true
 		if err := p.users.Forget(t.row.EndUserID); err != nil {
 			return stepEnd, err
 		}
 		t.row.EndUserID = ""
 		return stepResolve, nil
 	case reason == dixa.ReasonRequesterMissing:
-		return p.settleFailed(t, codeEndUserMissing, fmt.Errorf("%w, although it was looked up again", err))
+		return p.settleFailed(t, codeEndUserMissing, fmt.Errorf("%w, although it was just looked up again", err))
 	case reason == dixa.ReasonAgentUnknown && shape.NamesAgents(t.transcript):
 		return p.settleFailed(t, codeAgentUnknown, err)
 	case mayStopRun(err):
@@ -170,7 +170,7 @@ func (p *pipeline) unsent(t *task, err error) (step, error) {
 	case dixa.Refused(err):
 		return p.settleFailed(t, codeRefused, err)
 	}
-	return p.settle(t, checkpoint.Release, codeUnavailable, err.Error()) // nothing is known about the transcript
+	return p.settle(t, checkpoint.Release, codeUnavailable, err.Error()) // this says nothing about the transcript itself
 }
 
 func hasAttachments(t *task) bool {

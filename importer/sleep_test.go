@@ -18,11 +18,11 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// These tests put a process to sleep, as the lid of a laptop or the freezing of a container does, until another one has taken
-// its lease and finished its work; then it wakes. What remains, and is not tested, is the moment between the last look at the
-// clocks and the system call that writes the first byte of an import.
+// These tests suspend a process, as closing a laptop or freezing a container does, until another process has taken over its lease and
+// finished its work. Then it wakes. They do not test the time between the last check of the clocks and the system call that writes the
+// first byte of an import.
 
-// rows returns what the checkpoint knows of transcripts, without what every write changes.
+// rows returns the rows of transcripts, without the fields that every write changes.
 func (w *world) rows(ids ...string) map[string]checkpoint.Row {
 	w.Helper()
 	s := w.open()
@@ -34,13 +34,13 @@ func (w *world) rows(ids ...string) map[string]checkpoint.Row {
 	return rows
 }
 
-// outlived has the next run do the work of a sleeping child, wakes the child, and checks that it changes nothing of it.
-func (w *world) outlived(c *child, path string, want func()) {
+// wantNoOverwrite has the next run do the work of a suspended child, wakes the child, and checks that it does not change the result.
+func (w *world) wantNoOverwrite(c *child, path string, want func()) {
 	w.Helper()
 	w.expireLeases()
 	s, err := w.run(w.jsonl(path), func(c *importer.Config) {
 		withNumbers(c)
-		c.Settle = sendWindow() // longer than a creation may be held up, as it is by default
+		c.Settle = sendWindow() // longer than a creation may be delayed, as by default
 	})
 	if err != nil || s.Outcome != importer.OutcomeOK && s.Outcome != importer.OutcomeIncomplete {
 		w.Fatalf("the successor ended as %q, %v; counts %+v", s.Outcome, err, s.Counts)
@@ -51,17 +51,17 @@ func (w *world) outlived(c *child, path string, want func()) {
 	c.signal(syscall.SIGCONT)
 	<-c.ended
 	if c.summary == nil || c.summary.Outcome != importer.OutcomeOK && c.summary.Outcome != importer.OutcomeIncomplete {
-		w.Errorf("the run that slept ended with status %v: %+v", c.status, c.summary)
+		w.Errorf("the suspended run ended with status %v: %+v", c.status, c.summary)
 	} else {
 		checkCounts(w.T, *c.summary)
 	}
 	want()
 	if diff := cmp.Diff(before, w.rows(ids...)); diff != "" {
-		w.Errorf("the run that slept wrote over its successor:\n%s", diff)
+		w.Errorf("the suspended run overwrote the result of its successor:\n%s", diff)
 	}
 }
 
-func TestAsleepAtEveryWrite(t *testing.T) {
+func TestSuspendAtEveryWrite(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type moment struct {
@@ -70,11 +70,11 @@ func TestAsleepAtEveryWrite(t *testing.T) {
 	}
 	var moments []moment
 	for _, c := range crashes {
-		if c.retry != nil { // it goes on to do what it was asked for
+		if c.retry != nil { // it still does what was requested
 			continue
 		}
 		for _, call := range c.calls {
-			if call == "Bind" || call == "StartRun" { // before there is anything to lose
+			if call == "Bind" || call == "StartRun" { // nothing can be lost before these
 				continue
 			}
 			for _, after := range []bool{false, true} {
@@ -96,38 +96,38 @@ func TestAsleepAtEveryWrite(t *testing.T) {
 			m.arrange(w, path)
 		}
 		c := w.spawn(path, func(spec *childSpec) {
-			// One thing at a time: who sleeps in a transaction holds its rows until the database ends that, after 30 s.
+			// One at a time: a process suspended in a transaction holds its rows until the database ends the transaction, after 30 s.
 			spec.Halt, spec.Attributes, spec.Workers = &m.halt, numbered, 1
 		})
 		c.mustStop()
 		if m.repair != nil {
 			m.repair(w)
 		}
-		w.outlived(c, path, func() { want(w, m.After) })
+		w.wantNoOverwrite(c, path, func() { want(w, m.After) })
 	})
 }
 
-// TestAsleepAtEveryRequest: the process sleeps when its request has had its effect and the answer is about to leave.
-func TestAsleepAtEveryRequest(t *testing.T) {
+// TestSuspendAtEveryRequest suspends the process after its request took effect and before it gets the answer.
+func TestSuspendAtEveryRequest(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	ops := []sandbox.Operation{sandbox.FindEndUsers, sandbox.CreateEndUser, sandbox.Import, sandbox.PatchAttributes}
 	together(t, ops, func(op sandbox.Operation) string { return string(op) }, func(t *testing.T, op sandbox.Operation) {
 		w := setup(t, "postgres", sandbox.Options{EndUserLag: 30 * time.Millisecond, ListLag: 20 * time.Millisecond})
 		path := w.file("c.jsonl", family...)
-		asleep := w.sleepsAtAnswer(op, nil)
-		c := asleep(w.spawn(path, func(spec *childSpec) { spec.Attributes = numbered }))
-		w.outlived(c, path, func() { wantFamily(w, false) })
+		suspended := w.suspendAtAnswer(op, nil)
+		c := suspended(w.spawn(path, func(spec *childSpec) { spec.Attributes = numbered }))
+		w.wantNoOverwrite(c, path, func() { wantFamily(w, false) })
 	})
 }
 
-// sleepsAtAnswer puts a child to sleep when its first request of the operation has had its effect. The answer leaves when
-// the channel is closed, or at once if it is nil. What it returns waits for the child to sleep.
-func (w *world) sleepsAtAnswer(op sandbox.Operation, leaves <-chan struct{}) func(*child) *child {
+// suspendAtAnswer suspends a child when its first request of the operation has taken effect. The answer leaves when the channel is closed,
+// or at once if it is nil. The function that it returns waits for that.
+func (w *world) suspendAtAnswer(op sandbox.Operation, leaves <-chan struct{}) func(*child) *child {
 	victim, slept := make(chan *child, 1), make(chan struct{})
 	w.onNth(op, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
-		serve(&answering{ResponseWriter: rw, before: func() {
-			(<-victim).sleeps()
+		serve(&hookedWriter{ResponseWriter: rw, before: func() {
+			(<-victim).suspend()
 			close(slept)
 			if leaves != nil {
 				<-leaves
@@ -141,34 +141,33 @@ func (w *world) sleepsAtAnswer(op sandbox.Operation, leaves <-chan struct{}) fun
 	}
 }
 
-// sleeps puts a child to sleep and returns when it does.
-func (c *child) sleeps() {
+// suspend suspends a child and returns once it is suspended.
+func (c *child) suspend() {
 	c.signal(syscall.SIGSTOP)
 	select {
 	case <-c.stopped:
 	case <-c.ended:
-		c.Errorf("the child was to be stopped, but ended with status %v: %+v", c.status, c.summary)
+		c.Errorf("the child ended with status %v before it was suspended: %+v", c.status, c.summary)
 	}
 }
 
-// TestALateAnswerIsRecorded: the 201 arrives when the transcript was claimed by another run, which died at once. Nobody has
-// to look for the conversation.
-func TestALateAnswerIsRecorded(t *testing.T) {
+// TestLateAnswerIsRecorded has a 201 arrive after another run claimed the transcript and died. No run has to search for the conversation.
+func TestLateAnswerIsRecorded(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})
-	w.learnt(checkpoint.IDsReturned, 0)
+	w.setFacts(checkpoint.IDsReturned, 0)
 	path := w.file("c.jsonl", oneLine...)
 	leaves := make(chan struct{})
-	asleep := w.sleepsAtAnswer(sandbox.Import, leaves)
+	suspended := w.suspendAtAnswer(sandbox.Import, leaves)
 	patient := func(spec *childSpec) { spec.Attributes, spec.Timeout = numbered, time.Minute }
-	c := asleep(w.spawn(path, patient))
+	c := suspended(w.spawn(path, patient))
 	w.expireLeases()
 	successor := w.spawn(path, func(spec *childSpec) {
 		patient(spec)
 		spec.Halt = &halt{Call: "Claim", After: true, Signal: syscall.SIGKILL}
 	})
 	successor.mustDie()
-	w.buries(successor)
+	w.expireChild(successor)
 	if row := w.wantRow("t-1", checkpoint.Sending, ""); row.ClaimedBy != successor.run.Load() {
 		t.Errorf("the successor did not claim the transcript: %+v", row)
 	}
@@ -181,9 +180,9 @@ func TestALateAnswerIsRecorded(t *testing.T) {
 	}
 }
 
-// TestAwakeBetweenLookAndClaim: a run has looked at what a sleeping one had claimed, and claims it when that one has woken
-// and sends it.
-func TestAwakeBetweenLookAndClaim(t *testing.T) {
+// TestWakeUpBetweenSearchAndClaim has a run that looks up a transcript claimed by a suspended run, and claims it after that run woke up and
+// sent it.
+func TestWakeUpBetweenSearchAndClaim(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})
@@ -192,7 +191,7 @@ func TestAwakeBetweenLookAndClaim(t *testing.T) {
 	answer := sync.OnceFunc(func() { close(leaves) })
 	t.Cleanup(answer)
 	w.onNth(sandbox.Import, 1, func(rw http.ResponseWriter, serve func(http.ResponseWriter)) {
-		serve(&answering{ResponseWriter: rw, before: func() { close(sent); <-leaves }})
+		serve(&hookedWriter{ResponseWriter: rw, before: func() { close(sent); <-leaves }})
 	})
 	stopping := func(at halt) func(*childSpec) {
 		at.Signal = syscall.SIGSTOP
@@ -212,9 +211,9 @@ func TestAwakeBetweenLookAndClaim(t *testing.T) {
 	wantOne(checkpoint.Complete)(w, true)
 }
 
-// TestAnImportThatArrivesTooLate: Dixa applies an import long after the client has given up on it, when it was looked for and
-// sent again. That cannot be prevented; but both answers are recorded, and the run says so.
-func TestAnImportThatArrivesTooLate(t *testing.T) {
+// TestLateImportIsReportedAsDuplicate has Dixa apply an import long after the client gave up on it, searched for it and sent it again. That
+// cannot be prevented, but both conversations must be recorded and reported.
+func TestLateImportIsReportedAsDuplicate(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "postgres", sandbox.Options{})
 	path := w.file("c.jsonl", oneLine...)
@@ -226,7 +225,7 @@ func TestAnImportThatArrivesTooLate(t *testing.T) {
 	})
 	c := w.spawn(path, func(spec *childSpec) { spec.Attributes, spec.Timeout = numbered, time.Minute })
 	<-arrived
-	c.sleeps()
+	c.suspend()
 	w.expireLeases()
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), withNumbers)
 	first := w.wantOnce("t-1").ID

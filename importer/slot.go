@@ -1,9 +1,9 @@
 package importer
 
-// slot is the place of a task among those that are made ready for workers, or among those that have one.
+// slot is a task's place among the tasks that are prepared for workers, or among those that have one.
 type slot struct {
-	in     chan struct{} // Importer.ahead or Importer.slots; nil: it has no place
-	worker bool          // in is Importer.slots
+	in     chan struct{} // pipeline.aheadSlots or pipeline.workerSlots; nil: it has no place
+	worker bool          // in is pipeline.workerSlots
 }
 
 func (s *slot) enter(in chan struct{}, worker bool) {
@@ -11,7 +11,7 @@ func (s *slot) enter(in chan struct{}, worker bool) {
 	s.in, s.worker = in, worker
 }
 
-// Leave gives the slot back.
+// Leave gives the place back.
 func (s *slot) Leave() {
 	if s.in != nil {
 		<-s.in
@@ -19,5 +19,5 @@ func (s *slot) Leave() {
 	}
 }
 
-// HasWorker reports whether the task keeps a worker busy.
+// HasWorker reports whether the task has a worker.
 func (s *slot) HasWorker() bool { return s.worker }

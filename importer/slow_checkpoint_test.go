@@ -11,7 +11,7 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// slowStore is a checkpoint that takes its time over some of its writes.
+// slowStore is a checkpoint some of whose writes are slow.
 type slowStore struct {
 	*checkpoint.Store
 	sends, reservations time.Duration
@@ -34,9 +34,8 @@ func (s *slowStore) ReserveEndUsers(ctx context.Context, organisation string, ru
 	return granted, err
 }
 
-// TestASlowCheckpointHoldsNothingUpForEver: every record of a request takes longer than the time within which the request must
-// begin after it.
-func TestASlowCheckpointHoldsNothingUpForEver(t *testing.T) {
+// TestSlowCheckpointBlocksNothingForever has every record of a request take longer than the time within which the request must then leave.
+func TestSlowCheckpointBlocksNothingForever(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -58,10 +57,10 @@ func TestASlowCheckpointHoldsNothingUpForEver(t *testing.T) {
 	})
 }
 
-// TestPeopleOnASlowCheckpoint: nobody can be created safely, and the run says so in place of trying for ever.
-func TestPeopleOnASlowCheckpoint(t *testing.T) {
+// TestEndUsersWithSlowCheckpoint requires that a run which cannot create end-users safely stops with an error, instead of trying forever.
+func TestEndUsersWithSlowCheckpoint(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{1, 40} { // created alone and together
+	for _, n := range []int{1, 40} { // created alone and in a batch
 		w := setup(t, "sqlite", sandbox.Options{})
 		path := w.file("c.jsonl", chats(n)...)
 		slow := &slowStore{Store: w.open(), reservations: 30 * time.Millisecond}

@@ -10,74 +10,74 @@ import (
 	"dixa-import/source"
 )
 
-// step is one step in the work on a transcript. It returns the step that comes next.
+// step is one step of the work on a transcript. It returns the next step.
 type step int
 
 const (
 	stepValidate step = iota
 	stepResolve
-	stepLookFirst
+	stepSearchFirst
 	stepSend
 	stepReconcile
 	stepAttributes
 	stepEnd
 )
 
-// steps are what is done with a claimed transcript. A step returns an error only when the transcript cannot be settled by
-// this run: the run stops, cannot go on, or another run took over the transcript. Any step may settle it; otherwise these follow:
+// steps are the steps of a claimed transcript. Any step may settle it. A step returns an error only if this run cannot settle the
+// transcript: the run stops or cannot continue, or another run took over the transcript. These are the transitions:
 //
 //	validate    -> resolve      it may be sent
 //	            -> reconcile    an earlier run may have sent it
-//	            -> attributes   an earlier run, or a person, knows its conversation
-//	resolve     -> look first   Dixa may have it without the checkpoint's knowledge
+//	            -> attributes   an earlier run or a person found its conversation
+//	resolve     -> look first   it may be in Dixa although the checkpoint does not have it
 //	            -> send
-//	look first  -> send         it is not there
-//	            -> attributes   it is there
+//	look first  -> send         it is not in Dixa
+//	            -> attributes   it is in Dixa
 //	send        -> attributes   it is imported
 //	            -> reconcile    it is unclear whether the import arrived
-//	            -> resolve      Dixa does not know the end-user any more
-//	            -> send         once more, without the attachments that Dixa refuses
+//	            -> resolve      Dixa no longer knows the end-user
+//	            -> send         again, without the attachments that Dixa refused
 //	reconcile   -> attributes   the import arrived
-//	            -> send         it did not arrive
-//	            -> validate     it did not arrive, and the record has changed so that it cannot be sent
+//	            -> send         the import did not arrive
+//	            -> validate     the import did not arrive, and the record has changed so that it cannot be sent
 var steps [stepEnd]struct {
 	name string
-	busy bool // it keeps a worker busy; the others are done ahead of that, or wait
+	busy bool // it needs a worker; other steps run before the task has one, or mostly wait
 	do   func(*pipeline, context.Context, *task) (step, error)
 }
 
-func init() { // breaks the initialisation cycle between the table and the steps that read it
+func init() { // avoids an initialization cycle between the table and the steps
 	steps[stepValidate].name, steps[stepValidate].do = "validate", (*pipeline).validate
 	steps[stepResolve].name, steps[stepResolve].do = "resolve the end-user", (*pipeline).resolve
-	steps[stepLookFirst].name, steps[stepLookFirst].do = "look before sending", (*pipeline).lookFirst
+	steps[stepSearchFirst].name, steps[stepSearchFirst].do = "look before sending", (*pipeline).searchFirst
 	steps[stepSend].name, steps[stepSend].do = "import", (*pipeline).send
 	steps[stepReconcile].name, steps[stepReconcile].do = "reconcile", (*pipeline).reconcile
 	steps[stepAttributes].name, steps[stepAttributes].do = "set attributes", (*pipeline).setAttributes
-	for _, s := range []step{stepLookFirst, stepSend, stepAttributes} {
+	for _, s := range []step{stepSearchFirst, stepSend, stepAttributes} {
 		steps[s].busy = true
 	}
 }
 
-// The error codes that this package records in the checkpoint; the codes of rejections are source.RejectCode.
+// The error codes that this package records in the checkpoint. Rejections have the codes of source.RejectCode.
 const (
 	codeRefused         = "refused"           // Dixa refused the import
-	codeAgentUnknown    = "agent_unknown"     // Dixa does not know an agent that the transcript names
-	codeEndUserMissing  = "end_user_missing"  // Dixa does not know the end-user that it named itself
+	codeAgentUnknown    = "agent_unknown"     // Dixa does not know an agent named in the transcript
+	codeEndUserMissing  = "end_user_missing"  // Dixa does not know the end-user that it returned itself
 	codeEndUserRefused  = "end_user_refused"  // Dixa refused to create the end-user
-	codeEndUserConflict = "end_user_conflict" // Dixa says the end-user exists, but does not find it
+	codeEndUserConflict = "end_user_conflict" // Dixa says that the end-user exists, but does not find it
 	codeUnavailable     = "unavailable"       // no answer from Dixa before the import was sent
-	codeForbidden       = "forbidden"         // 401 or 403 for this one alone
-	codeNotFound        = "not_found"         // the last attempt left no conversation
-	codeUnreadable      = "unreadable"        // a look needs what the token may not read
-	codeEndUserGone     = "end_user_gone"     // the end-user of a transcript in doubt is not in Dixa any more
-	codeLookFailed      = "look_failed"       // Dixa did not answer the looks
-	codeAmbiguous       = "ambiguous"         // the looks show what may be it, or another one
+	codeForbidden       = "forbidden"         // 401 or 403 for this transcript alone
+	codeNotFound        = "not_found"         // no attempt left a conversation
+	codeUnreadable      = "unreadable"        // the token may not read what the search needs
+	codeEndUserGone     = "end_user_gone"     // the end-user of a transcript in doubt is gone from Dixa
+	codeLookFailed      = "look_failed"       // the searches in Dixa failed
+	codeAmbiguous       = "ambiguous"         // a conversation may be this transcript or another one
 	codeSourceMissing   = "source_missing"    // the source no longer has the record
 	codeAttributes      = "attributes_unset"  // the attributes could not be set
 )
 
-// describe decodes the record of a task, and says whose transcript it is if it may be sent.
-func (p *pipeline) describe(t *task) {
+// decode decodes the record of a task, and determines its end-user if it may be sent.
+func (p *pipeline) decode(t *task) {
 	if t.rec == nil {
 		return
 	}
@@ -89,12 +89,12 @@ func (p *pipeline) describe(t *task) {
 	t.transcript = transcript
 	if t.row.Status == checkpoint.Pending {
 		t.user.Person = p.matcher.Person(transcript)
-		p.tally.ignore(t.user.Person.Ignored)
+		p.tally.addIgnored(t.user.Person.Ignored)
 	}
 }
 
-// validate decides what there is to do: nothing for bad and open transcripts, and where to go on for those that an earlier
-// run has left in the middle.
+// validate is the step that decides what to do with a claimed transcript. It settles bad, open and empty ones, and continues those that an
+// earlier run left unfinished.
 func (p *pipeline) validate(_ context.Context, t *task) (step, error) {
 	var rejected *source.RejectError
 	if t.rec != nil {
@@ -104,11 +104,11 @@ func (p *pipeline) validate(_ context.Context, t *task) (step, error) {
 	}
 	switch {
 	case t.row.Status == checkpoint.Imported:
-		return stepAttributes, p.recallPartial(t)
+		return stepAttributes, p.loadPartial(t)
 	case t.row.Status == checkpoint.Sending:
 		return stepReconcile, nil
 	case t.decision == Drop || t.decision == Adopt:
-		return p.decided(t)
+		return p.applyDecision(t)
 	case p.policy().Empty(rejected):
 		return p.settle(t, checkpoint.Skip, rules.CodeEmpty, "")
 	case rejected != nil:
@@ -116,7 +116,7 @@ func (p *pipeline) validate(_ context.Context, t *task) (step, error) {
 	case t.transcript == nil:
 		return p.settle(t, checkpoint.Skip, rules.CodeOpen, "")
 	}
-	if bad, err := p.replace(t); err != nil {
+	if bad, err := p.replaceOriginal(t); err != nil {
 		return stepEnd, err
 	} else if bad != nil {
 		return p.settle(t, checkpoint.Reject, string(bad.Code), t.rec.Place.String()+": "+bad.Reason)
@@ -127,10 +127,10 @@ func (p *pipeline) validate(_ context.Context, t *task) (step, error) {
 	return stepResolve, nil
 }
 
-// recallPartial takes up what is known to be wrong with a conversation that an earlier run has imported, for what is
-// recorded at the end replaces it. What is wrong with its attributes will show again.
-func (p *pipeline) recallPartial(t *task) error {
-	if t.partial != nil { // a repair knows it
+// loadPartial loads the problems that an earlier run recorded for an imported conversation, because the final record replaces them. It
+// omits problems with attributes: they are set again now.
+func (p *pipeline) loadPartial(t *task) error {
+	if t.partial != nil { // applyRetry has loaded them
 		return nil
 	}
 	var known []checkpoint.PartialError

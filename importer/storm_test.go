@@ -23,13 +23,13 @@ import (
 )
 
 var (
-	stormDuration    = flag.Duration("storm.duration", 12*time.Second, "how long TestStorm rages")
-	stormKills       = flag.Int64("storm.kills", 0, "rage until so many processes were killed, instead of for storm.duration")
-	stormSeed        = flag.Uint64("storm.seed", 0, "what decides about kills and faults; 0: a new one each time")
-	stormTranscripts = flag.Int("storm.transcripts", 250, "how many transcripts TestStorm imports")
+	stormDuration    = flag.Duration("storm.duration", 12*time.Second, "duration of TestStorm")
+	stormKills       = flag.Int64("storm.kills", 0, "kill this many processes, instead of running for storm.duration")
+	stormSeed        = flag.Uint64("storm.seed", 0, "seed of kills and faults; 0: random")
+	stormTranscripts = flag.Int("storm.transcripts", 250, "transcripts that TestStorm imports")
 )
 
-// storm kills, freezes and restarts whatever takes part in an import.
+// storm kills, suspends and restarts the processes of an import.
 type storm struct {
 	*world
 	path                        string
@@ -42,7 +42,7 @@ type storm struct {
 	restarting                      sync.Mutex
 
 	mu      sync.Mutex
-	waiting map[chan struct{}]int64 // closed when so many requests have arrived
+	waiting map[chan struct{}]int64 // closed when this many requests have arrived
 }
 
 // The times of the processes in a storm. A doubt lasts a little longer than all of them together.
@@ -52,8 +52,8 @@ const (
 	stormWindow  = time.Second
 )
 
-// TestStorm: processes are killed and put to sleep at random moments while every twentieth request goes wrong and the
-// database crashes; at the end every transcript and every person is in Dixa once.
+// TestStorm kills and suspends processes at random times, while every twentieth request fails and the database crashes. In the end,
+// every transcript and every person must be in Dixa once.
 //
 //	go test ./importer -run Storm -storm.kills 1000 -storm.transcripts 5000 -storm.seed 1 -timeout 1h -v
 func TestStorm(t *testing.T) {
@@ -69,19 +69,19 @@ func TestStorm(t *testing.T) {
 		began := time.Now()
 		var slots sync.WaitGroup
 		for slot := range s.slots {
-			slots.Go(func() { s.rage(rand.New(rand.NewPCG(seed, uint64(slot)))) })
+			slots.Go(func() { s.killLoop(rand.New(rand.NewPCG(seed, uint64(slot)))) })
 		}
 		slots.Wait()
-		raged := time.Since(began)
-		s.calm()
+		took := time.Since(began)
+		s.finalRun()
 		t.Logf("%d processes killed (%d of them before all was done), %d put to sleep, %d crashes of the database, in %v; then %v until all was done",
-			s.kills.Load(), s.working.Load(), s.stops.Load(), s.restarts.Load(), raged.Round(time.Millisecond), (time.Since(began) - raged).Round(time.Millisecond))
+			s.kills.Load(), s.working.Load(), s.stops.Load(), s.restarts.Load(), took.Round(time.Millisecond), (time.Since(began) - took).Round(time.Millisecond))
 	})
 }
 
 func newStorm(t *testing.T, store string, seed uint64, changes ...func(*sandbox.Options)) *storm {
 	t.Helper()
-	// Dixa is so slow that the work lasts for as long as the kills do.
+	// Dixa is so slow that the import lasts as long as the kills.
 	latency := min(3*time.Millisecond+time.Duration(float64(*stormKills)/float64(*stormTranscripts)*float64(450*time.Millisecond)), 400*time.Millisecond)
 	opts := sandbox.Options{Seed: seed, Faults: everyFault(0.05), ListLag: 200 * time.Millisecond, EndUserLag: 100 * time.Millisecond,
 		Latency: latency, Jitter: latency / 2}
@@ -125,7 +125,7 @@ func newStorm(t *testing.T, store string, seed uint64, changes ...func(*sandbox.
 	return s
 }
 
-// arrived wakes those who wait for the n-th request.
+// arrived wakes the goroutines that wait for the n-th request.
 func (s *storm) arrived(n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,7 +137,7 @@ func (s *storm) arrived(n int64) {
 	}
 }
 
-// requestsLater returns a channel that is closed when so many more requests have arrived.
+// requestsLater returns a channel that is closed after n more requests have arrived.
 func (s *storm) requestsLater(n int64) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,20 +146,20 @@ func (s *storm) requestsLater(n int64) <-chan struct{} {
 	return woken
 }
 
-// rage has one process after the other run until it is killed.
-func (s *storm) rage(random *rand.Rand) {
+// killLoop starts one process after the other and kills it.
+func (s *storm) killLoop(random *rand.Rand) {
 	for s.over.Err() == nil {
 		c := s.spawn(s.path, func(spec *childSpec) {
 			spec.Timeout, spec.Settle, spec.Window, spec.Workers, spec.MaxAttempts = stormTimeout, stormSettle, stormWindow, 4, 1000
 			spec.Attributes = numbered
 		})
-		s.live(c, random)
+		s.letRun(c, random)
 		if random.IntN(6) == 0 && s.freeze(c, random) {
-			s.live(c, random)
+			s.letRun(c, random)
 		}
 		done := s.transcripts == len(s.api.Conversations())
 		c.kill()
-		s.bury(c.run.Load())
+		s.expireLease(c.run.Load())
 		if c.status.Signaled() {
 			kills := s.kills.Add(1)
 			if !done {
@@ -173,15 +173,15 @@ func (s *storm) rage(random *rand.Rand) {
 	}
 }
 
-// live lets a process be for a while: for a number of requests, so that the kills are spread over the work, or for a time.
-func (s *storm) live(c *child, random *rand.Rand) {
+// letRun lets a process run: for a number of requests, so that the kills are spread over the import, or for a time.
+func (s *storm) letRun(c *child, random *rand.Rand) {
 	share := int64(8)
 	if *stormKills > 0 { // a transcript takes a little more than two requests
 		share = max(1, 2*int64(s.transcripts)/(*stormKills))
 	}
 	later := s.requestsLater(1 + random.Int64N(2*share*int64(s.slots)))
 	patience := time.Duration(random.Int64N(int64(700 * time.Millisecond)))
-	if random.IntN(12) == 0 { // long enough for doubts to be settled
+	if random.IntN(12) == 0 { // long enough to settle doubts
 		patience, later = patience+stormTimeout+stormWindow+2*stormSettle, nil
 	}
 	timer := time.NewTimer(patience)
@@ -194,8 +194,7 @@ func (s *storm) live(c *child, random *rand.Rand) {
 	}
 }
 
-// freeze puts a process to sleep and wakes it, in half of the cases after its lease has ended. It says whether the process
-// was there to be put to sleep.
+// freeze suspends a process and wakes it, in half of the cases after its lease has ended. It reports whether the process was still alive.
 func (s *storm) freeze(c *child, random *rand.Rand) bool {
 	c.signal(syscall.SIGSTOP)
 	select {
@@ -205,7 +204,7 @@ func (s *storm) freeze(c *child, random *rand.Rand) bool {
 	}
 	s.stops.Add(1)
 	if random.IntN(2) == 0 {
-		s.bury(c.run.Load())
+		s.expireLease(c.run.Load())
 	}
 	timer := time.NewTimer(time.Duration(random.Int64N(int64(3 * time.Second))))
 	defer timer.Stop()
@@ -217,7 +216,7 @@ func (s *storm) freeze(c *child, random *rand.Rand) bool {
 	return true
 }
 
-// crashDatabase has the database crash now and then.
+// crashDatabase crashes the database from time to time.
 func (s *storm) crashDatabase(kills int64) {
 	every := int64(6)
 	if *stormKills > 0 {
@@ -232,15 +231,15 @@ func (s *storm) crashDatabase(kills int64) {
 	s.restarts.Add(1)
 }
 
-// bury lets the lease of a run be over, also while the database starts.
-func (s *storm) bury(run int64) {
+// expireLease ends the lease of a run, even while the database starts.
+func (s *storm) expireLease(run int64) {
 	if s.cluster == nil || run == 0 {
 		return
 	}
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		err := s.tryToBury(run)
+		err := s.tryExpireLease(run)
 		if err == nil {
 			return
 		}
@@ -253,7 +252,7 @@ func (s *storm) bury(run int64) {
 	}
 }
 
-func (s *storm) tryToBury(run int64) error {
+func (s *storm) tryExpireLease(run int64) error {
 	ctx, cancel := context.WithTimeout(s.Context(), 5*time.Second)
 	defer cancel()
 	db, err := pgx.Connect(ctx, s.url)
@@ -265,8 +264,8 @@ func (s *storm) tryToBury(run int64) error {
 	return err
 }
 
-// calm lets a run without faults come to its end, and counts.
-func (s *storm) calm() {
+// finalRun performs a run without faults, and counts the results.
+func (s *storm) finalRun() {
 	s.Helper()
 	if s.kills.Load() == 0 || s.cluster != nil && s.restarts.Load() == 0 {
 		s.Errorf("%d processes were killed, and the database crashed %d times", s.kills.Load(), s.restarts.Load())
@@ -276,21 +275,21 @@ func (s *storm) calm() {
 		fired += n
 	}
 	if fired == 0 {
-		s.Error("no request went wrong")
+		s.Error("no request failed")
 	}
-	raged, done := s.requests.Load(), len(s.api.Conversations())
+	requests, done := s.requests.Load(), len(s.api.Conversations())
 	s.api.SetFaults(nil)
 	s.expireLeases()
 	client := s.client(func(c *dixa.Config) { c.Timeout = 5 * time.Second })
-	calmly := func(c *importer.Config) {
+	patient := func(c *importer.Config) {
 		withNumbers(c)
 		c.API, c.RequestTimeout, c.Settle, c.SendWindow, c.MaxAttempts = client, stormTimeout, stormSettle, stormWindow, 1000
 	}
-	s.mustRun(importer.OutcomeOK, s.jsonl(s.path), calmly)
+	s.mustRun(importer.OutcomeOK, s.jsonl(s.path), patient)
 	failed := importer.Selection{Statuses: []checkpoint.Status{checkpoint.Failed, checkpoint.InDoubt}}
-	s.mustRun(importer.OutcomeOK, s.jsonl(s.path), retrying(failed, calmly))
-	for _, twice := range s.api.Duplicates() {
-		s.Errorf("%s is there %d times: %v", twice.ExternalID, len(twice.Conversations), twice.Conversations)
+	s.mustRun(importer.OutcomeOK, s.jsonl(s.path), retrying(failed, patient))
+	for _, duplicate := range s.api.Duplicates() {
+		s.Errorf("%s has %d conversations: %v", duplicate.ExternalID, len(duplicate.Conversations), duplicate.Conversations)
 	}
 	there := map[string]sandbox.Conversation{}
 	for _, c := range s.api.Conversations() {
@@ -313,6 +312,6 @@ func (s *storm) calm() {
 		}
 	}
 	s.wantTotals(s.transcripts, anonymous+len(known))
-	s.Logf("in the storm %d requests, %d of them with a fault, and %d conversations; at the end %d conversations, %d lost, %d doubled, and %d end-users of %d persons",
-		raged, fired, done, len(s.api.Conversations()), lost, len(s.api.Duplicates()), len(s.api.EndUsers()), anonymous+len(known))
+	s.Logf("during the storm: %d requests, %d of them with a fault, %d conversations; at the end: %d conversations, %d lost, %d duplicates, %d end-users of %d persons",
+		requests, fired, done, len(s.api.Conversations()), lost, len(s.api.Duplicates()), len(s.api.EndUsers()), anonymous+len(known))
 }

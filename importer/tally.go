@@ -11,34 +11,34 @@ import (
 	"dixa-import/importer/internal/session"
 )
 
-// tally counts what became of the records of a run. Every record that is read ends in exactly one of the outcomes.
+// tally counts the records of a run by outcome. Every record that is read has exactly one outcome.
 type tally struct {
 	s *session.Session
 
 	read, imported, partial, failed, rejected, skipped atomic.Int64
 	alreadyDone, duplicate, inDoubt, pending           atomic.Int64
 	duplicates, changed                                atomic.Int64
-	failedBefore                                       atomic.Int64 // of failed: in an earlier run that did not come to its end
+	failedBefore                                       atomic.Int64 // of failed: transcripts that failed in an earlier run that did not complete
 
-	saying sync.Mutex // held while the end of a transcript is logged
+	endMu sync.Mutex // held while the outcome of a transcript is logged
 
-	mu       sync.Mutex
-	causes   map[string]int64
-	skips    map[string]int64 // of skipped, by error code
-	problems Problems
-	logged   map[logCause]int64
-	ignored  IgnoredIdentifiers
-	said     map[logCause][]string // sentences that are in the log
+	mu        sync.Mutex
+	causes    map[string]int64
+	skips     map[string]int64 // of skipped, by error code
+	problems  Problems
+	logged    map[logCause]int64
+	ignored   IgnoredIdentifiers
+	sentences map[logCause][]string // reasons that were logged
 }
 
-// Problem is what is wrong with so many partial transcripts: a kind of partial errors, and the attribute if it is about one.
+// Problem is a kind of partial error, for one attribute if it is about attributes, and the number of transcripts that have it.
 type Problem struct {
 	Kind      checkpoint.PartialErrorKind `json:"kind"`
-	Attribute string                      `json:"attribute,omitempty"` // as the transcripts call it
+	Attribute string                      `json:"attribute,omitempty"` // its name in the transcripts
 	Count     int64                       `json:"count"`
 }
 
-// Problems counts what is wrong with partial transcripts. The zero value is ready for use.
+// Problems counts partial transcripts by problem. The zero value is ready for use.
 type Problems struct{ counts map[Problem]int64 }
 
 // Add counts a transcript once for each kind and attribute among its partial errors.
@@ -46,11 +46,11 @@ func (p *Problems) Add(partial []checkpoint.PartialError) {
 	if p.counts == nil {
 		p.counts = map[Problem]int64{}
 	}
-	met := make(map[Problem]bool, len(partial))
+	seen := make(map[Problem]bool, len(partial))
 	for _, e := range partial {
-		if at := (Problem{Kind: e.Kind, Attribute: e.Attribute}); !met[at] {
-			met[at] = true
-			p.counts[at]++
+		if problem := (Problem{Kind: e.Kind, Attribute: e.Attribute}); !seen[problem] {
+			seen[problem] = true
+			p.counts[problem]++
 		}
 	}
 }
@@ -77,18 +77,18 @@ func (n *tally) counts() checkpoint.Counts {
 	return c
 }
 
-// incomplete reports whether a run that came to its end leaves something to a person or to the next run.
+// incomplete reports whether a run that read everything leaves something to a person or to the next run.
 func (n *tally) incomplete() bool {
 	return n.failed.Load()+n.rejected.Load()+n.inDoubt.Load()+n.pending.Load()+n.duplicates.Load() > 0
 }
 
-// worked is how many transcripts were settled by work, and how many of them failed.
+// worked returns how many transcripts this run worked on to an outcome, and how many of them failed.
 func (n *tally) worked() (failed, worked int64) {
 	failed = n.failed.Load() - n.failedBefore.Load()
 	return failed, failed + n.imported.Load() + n.partial.Load() + n.inDoubt.Load()
 }
 
-func (n *tally) cause(code string) {
+func (n *tally) addCause(code string) {
 	if code == "" {
 		return
 	}
@@ -100,8 +100,8 @@ func (n *tally) cause(code string) {
 	n.causes[code]++
 }
 
-// skip counts a record that is skipped, and why.
-func (n *tally) skip(code string) {
+// addSkip counts a skipped record by its code.
+func (n *tally) addSkip(code string) {
 	n.skipped.Add(1)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -117,15 +117,15 @@ func (n *tally) skipsCopy() map[string]int64 {
 	return maps.Clone(n.skips)
 }
 
-// problem counts a transcript once for each of its problems.
-func (n *tally) problem(partial []checkpoint.PartialError) {
+// addProblems counts a transcript once for each of its problems.
+func (n *tally) addProblems(partial []checkpoint.PartialError) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.problems.Add(partial)
 }
 
-// ignore counts values of identifiers that are not used.
-func (n *tally) ignore(values IgnoredIdentifiers) {
+// addIgnored counts identifier values that are not used.
+func (n *tally) addIgnored(values IgnoredIdentifiers) {
 	if values.Total() == 0 {
 		return
 	}
@@ -146,14 +146,14 @@ func (n *tally) causesCopy() (causes map[string]int64, problems []Problem) {
 	return maps.Clone(n.causes), n.problems.List()
 }
 
-// logCause is what transcripts have in common that a log would repeat again and again.
+// logCause groups transcripts whose log lines would repeat.
 type logCause struct{ event, code string }
 
 // logFirst is how many transcripts of one cause a run logs.
 const logFirst = 3
 
-// logs reports whether a transcript is among the first ones of its cause.
-func (n *tally) logs(c logCause) bool {
+// shouldLog counts a transcript, and reports whether it is among the first of its cause.
+func (n *tally) shouldLog(c logCause) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.logged == nil {
@@ -163,23 +163,23 @@ func (n *tally) logs(c logCause) bool {
 	return n.logged[c] <= logFirst
 }
 
-// saidBefore reports whether the run has logged a sentence for a cause. It remembers as many as a run logs transcripts of a cause.
-func (n *tally) saidBefore(c logCause, sentence string) bool {
+// loggedBefore reports whether the run has logged a reason for a cause. It remembers logFirst reasons for each cause.
+func (n *tally) loggedBefore(c logCause, sentence string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if slices.Contains(n.said[c], sentence) {
+	if slices.Contains(n.sentences[c], sentence) {
 		return true
 	}
-	if n.said == nil {
-		n.said = map[logCause][]string{}
+	if n.sentences == nil {
+		n.sentences = map[logCause][]string{}
 	}
-	if len(n.said[c]) < logFirst {
-		n.said[c] = append(n.said[c], sentence)
+	if len(n.sentences[c]) < logFirst {
+		n.sentences[c] = append(n.sentences[c], sentence)
 	}
 	return false
 }
 
-// unlogged are how many transcripts of each cause were not among the first ones.
+// unlogged returns, by cause, how many transcripts were not among the first.
 func (n *tally) unlogged() map[logCause]int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -192,5 +192,5 @@ func (n *tally) unlogged() map[logCause]int64 {
 	return more
 }
 
-// leave counts records that the run did not get to.
-func (n *tally) leave(records int) { n.pending.Add(int64(records)) }
+// addPending counts records that the run did not get to.
+func (n *tally) addPending(records int) { n.pending.Add(int64(records)) }

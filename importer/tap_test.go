@@ -9,10 +9,10 @@ import (
 	"dixa-import/dixa/sandbox"
 )
 
-// tap stands between a client and the sandbox, which serve asks.
+// tap intercepts requests to the sandbox; serve forwards one.
 type tap func(op sandbox.Operation, rw http.ResponseWriter, serve func(http.ResponseWriter))
 
-// operationOf names a request of an import.
+// operationOf returns the operation of a request.
 func operationOf(r *http.Request) sandbox.Operation {
 	switch path := strings.TrimPrefix(r.URL.Path, "/v1"); {
 	case r.Method == http.MethodPatch:
@@ -39,11 +39,11 @@ func operationOf(r *http.Request) sandbox.Operation {
 	return sandbox.Unknown
 }
 
-// onNth has the n-th request of an operation handled by do, and all others by the sandbox.
+// onNth handles the n-th request of an operation with do, and all others with the sandbox.
 func (w *world) onNth(op sandbox.Operation, n int64, do func(rw http.ResponseWriter, serve func(http.ResponseWriter))) {
-	var met atomic.Int64
+	var count atomic.Int64
 	f := tap(func(got sandbox.Operation, rw http.ResponseWriter, serve func(http.ResponseWriter)) {
-		if got == op && met.Add(1) == n {
+		if got == op && count.Add(1) == n {
 			do(rw, serve)
 			return
 		}
@@ -52,21 +52,21 @@ func (w *world) onNth(op sandbox.Operation, n int64, do func(rw http.ResponseWri
 	w.tap.Store(&f)
 }
 
-// answering calls before when an answer is about to leave: what the request does, it has done by then.
-type answering struct {
+// hookedWriter calls before when an answer is about to leave, after the request took effect.
+type hookedWriter struct {
 	http.ResponseWriter
 	before func()
 	once   sync.Once
 }
 
-func (a *answering) WriteHeader(status int) {
+func (a *hookedWriter) WriteHeader(status int) {
 	a.once.Do(a.before)
 	a.ResponseWriter.WriteHeader(status)
 }
 
-func (a *answering) Write(b []byte) (int, error) {
+func (a *hookedWriter) Write(b []byte) (int, error) {
 	a.once.Do(a.before)
 	return a.ResponseWriter.Write(b)
 }
 
-func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+func (a *hookedWriter) Unwrap() http.ResponseWriter { return a.ResponseWriter }

@@ -17,45 +17,45 @@ import (
 // task is the work on one claimed transcript.
 type task struct {
 	key        string
-	rec        *source.Record     // nil when the source does not hold it any more
-	transcript *source.Transcript // nil until validated, or when the record cannot be used any more
+	rec        *source.Record     // nil if the source no longer has it
+	transcript *source.Transcript // nil until decoded, or if the record is open or invalid
 	held       reading.Hold
-	claim      int64          // its number, which every change of the task has
-	row        checkpoint.Row // as the checkpoint has it; EndUserID and Attempts may be ahead of it, and are recorded with the next change
+	claim      int64          // the claim number; every change of the task carries it
+	row        checkpoint.Row // as stored; EndUserID and Attempts may be newer, and are written with the next change
 	partial    []checkpoint.PartialError
 
-	user               people.Resolution // who the end-user is
-	withoutAttachments bool              // Dixa refused them once
-	renewed            bool              // the end-user was resolved again because Dixa did not know it
-	window             time.Duration     // of the import request, as Config.SendWindow or longer
-	due                time.Time         // when a reconcile may begin
-	decision           Decision          // of a person, about a transcript that was in doubt
-	missing            map[string]bool   // the attributes that a repair sets; nil: all
+	user               people.Resolution // of the end-user
+	withoutAttachments bool              // Dixa refused the attachments
+	resolvedAgain      bool              // Dixa did not know the end-user, so it was resolved a second time
+	window             time.Duration     // how long the import request may take to leave: Config.SendWindow or longer
+	due                time.Time         // the earliest time to reconcile
+	decision           Decision          // what a person decided about the transcript
+	repairAttributes   map[string]bool   // the attributes that a retry of a partial transcript sets; nil: all
 
 	slot slot
 }
 
-// leave gives the task's slot back, to go on without one for what may take long.
-func (t *task) leave() { t.slot.Leave() }
+// releaseSlot gives the task's slot back before a long wait.
+func (t *task) releaseSlot() { t.slot.Leave() }
 
-// newTask returns the work on a transcript that a claim has left as row.
+// newTask returns the task for a claimed transcript; row is what the claim returned.
 func newTask(key string, rec *source.Record, row checkpoint.Row) *task {
 	t := &task{key: key, rec: rec, claim: row.Claim, row: row}
 	t.user.Key, t.user.Place = key, &t.slot
 	return t
 }
 
-// change is an event with the row as the task knows it.
+// change returns a change with the given event and the rest of the task's row.
 func (t *task) change(e checkpoint.Event) checkpoint.Change {
 	return checkpoint.Change{ID: t.key, Claim: t.claim, Event: e, ConversationID: t.row.ConversationID, EndUserID: t.row.EndUserID,
 		Attempts: t.row.Attempts, ErrorCode: t.row.ErrorCode, Error: t.row.Error, Reason: t.row.Reason, ContentHash: t.row.ContentHash, ClosedAt: t.row.ClosedAt}
 }
 
-// errLostClaim says that another run took over the transcript.
+// errLostClaim means that another run took over the transcript.
 var errLostClaim = errors.New("another run took over the transcript")
 
-// record writes changes of the task and takes over the row that they leave, or that stands where one of them was not applied.
-func (p *pipeline) record(t *task, changes ...checkpoint.Change) (written, error) {
+// record writes changes of the task and updates t.row to the stored row. If a change was not applied, it returns errLostClaim.
+func (p *pipeline) record(t *task, changes ...checkpoint.Change) (writeResult, error) {
 	w, err := p.writes.Do(changes)
 	if err != nil {
 		p.s.Abort(err)
@@ -73,10 +73,10 @@ func (p *pipeline) record(t *task, changes ...checkpoint.Change) (written, error
 	return w, nil
 }
 
-// startAll begins the work on claimed transcripts, each as soon as there is a place for it.
+// startAll starts the tasks. It blocks while too many are open.
 func (p *pipeline) startAll(ctx context.Context, tasks []*task) {
 	for _, t := range tasks {
-		p.describe(t)
+		p.decode(t)
 	}
 	users := make([]*people.Resolution, len(tasks))
 	for i, t := range tasks {
@@ -87,21 +87,21 @@ func (p *pipeline) startAll(ctx context.Context, tasks []*task) {
 		p.users.JoinLines(user)
 	}
 	for _, t := range tasks {
-		p.begin(ctx, t)
+		p.launch(ctx, t)
 	}
 }
 
-// start is startAll for one.
+// start is startAll for one task.
 func (p *pipeline) start(ctx context.Context, t *task) { p.startAll(ctx, []*task{t}) }
 
-// begin begins the work on a task.
-func (p *pipeline) begin(ctx context.Context, t *task) {
-	for _, place := range []chan struct{}{p.open, p.ahead} {
+// launch starts the goroutine of a task as soon as there is a slot for it, or counts it as pending if the run stops first.
+func (p *pipeline) launch(ctx context.Context, t *task) {
+	for _, place := range []chan struct{}{p.openSlots, p.aheadSlots} {
 		select {
 		case place <- struct{}{}:
-		case <-p.s.Starting.Done(): // its claim ends with the run
-			if place != p.open {
-				<-p.open
+		case <-p.s.Starting.Done(): // the end of the run frees its claim
+			if place != p.openSlots {
+				<-p.openSlots
 			}
 			p.users.LeaveLines(&t.user)
 			t.held.Release()
@@ -109,47 +109,47 @@ func (p *pipeline) begin(ctx context.Context, t *task) {
 			return
 		}
 	}
-	t.slot.enter(p.ahead, false)
+	t.slot.enter(p.aheadSlots, false)
 	p.inFlight.Add(1)
 	p.tasks.Go(func() {
 		defer func() {
 			p.users.LeaveLines(&t.user)
-			t.leave()
+			t.releaseSlot()
 			t.held.Release()
-			<-p.open
+			<-p.openSlots
 			p.inFlight.Add(-1)
-			p.refusals.ended()
+			p.refusals.taskEnded()
 		}()
-		p.work1(ctx, t)
+		p.runSteps(ctx, t)
 	})
 }
 
-// occupy waits for a worker. When the run stops it returns without one: the next step knows what may still be done.
-func (p *pipeline) occupy(t *task) {
+// acquireWorker waits for a worker slot. If the run stops, it returns without one; each step checks what it may still do.
+func (p *pipeline) acquireWorker(t *task) {
 	if t.slot.HasWorker() {
 		return
 	}
 	p.ready.Add(1)
 	select {
-	case p.slots <- struct{}{}:
-		t.slot.enter(p.slots, true)
+	case p.workerSlots <- struct{}{}:
+		t.slot.enter(p.workerSlots, true)
 	case <-p.s.Starting.Done():
 	}
 	p.ready.Add(-1)
 	p.users.WorkerBusy()
 }
 
-// work1 takes a transcript through its steps.
-func (p *pipeline) work1(ctx context.Context, t *task) {
+// runSteps takes a transcript through its steps.
+func (p *pipeline) runSteps(ctx context.Context, t *task) {
 	for at := stepValidate; at != stepEnd; {
 		if steps[at].busy {
-			p.occupy(t)
+			p.acquireWorker(t)
 		}
 		began := time.Now()
 		next, err := steps[at].do(p, ctx, t)
 		p.times.add(steps[at].name, time.Since(began))
 		if err != nil {
-			p.leaveTask(t, steps[at].name, err)
+			p.abandon(t, steps[at].name, err)
 			return
 		}
 		at = next
@@ -157,14 +157,14 @@ func (p *pipeline) work1(ctx context.Context, t *task) {
 	p.tally.checkFailures()
 }
 
-// leaveTask ends a task that cannot go on in this run, or not as ours.
-func (p *pipeline) leaveTask(t *task, step string, err error) {
+// abandon ends a task that this run cannot settle. If another run took over the transcript, its record goes to the backlog.
+func (p *pipeline) abandon(t *task, step string, err error) {
 	log := p.s.Log.With("transcript", t.key, "step", step)
 	switch {
 	case errors.Is(err, errLostClaim):
 		log.Warn("another run took over the transcript")
-		// Or it has only recorded the conversation that it knew of, and the claim is still ours. Then the transcript is claimed
-		// again, as it is by now.
+		// The other run may only have recorded the conversation that it found, so that the claim is still ours. Release it: the backlog
+		// claims the transcript again in its new state.
 		if _, err := p.writes.Do([]checkpoint.Change{t.change(checkpoint.Release)}); err != nil {
 			p.s.Abort(err)
 		} else if t.rec != nil {
@@ -180,18 +180,18 @@ func (p *pipeline) leaveTask(t *task, step string, err error) {
 	p.tally.pending.Add(1)
 }
 
-// settle records the last event of a task and counts it. The worker does not wait for that.
+// settle records the last event of a task and counts it. It releases the worker first.
 func (p *pipeline) settle(t *task, e checkpoint.Event, code, message string) (step, error) {
 	return p.settleWith(t, e, code, message, dixa.ReasonUnknown)
 }
 
-// settleFailed is settle with an error that may know what it is about.
+// settleFailed settles a task as failed, with the reason that err carries.
 func (p *pipeline) settleFailed(t *task, code string, err error) (step, error) {
 	return p.settleWith(t, checkpoint.Fail, code, err.Error(), dixa.ReasonOf(err))
 }
 
 func (p *pipeline) settleWith(t *task, e checkpoint.Event, code, message string, reason dixa.Reason) (step, error) {
-	t.leave()
+	t.releaseSlot()
 	c := t.change(e)
 	c.ErrorCode, c.Error, c.Reason = code, message, string(reason)
 	if e == checkpoint.FinishPartial || e == checkpoint.Finish {

@@ -7,7 +7,7 @@ import (
 	"dixa-import/importer"
 )
 
-func TestARunSaysWhereItsTimeWent(t *testing.T) {
+func TestRunRecordsStepTimes(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", orders(30)...)), withOrders)
@@ -25,7 +25,7 @@ func TestARunSaysWhereItsTimeWent(t *testing.T) {
 	}
 	for _, name := range []string{"validate", "resolve the end-user", "import", "set attributes"} {
 		if counts[name] != 30 {
-			t.Errorf("the step %q was made %d times, want 30", name, counts[name])
+			t.Errorf("the step %q was done %d times, want 30", name, counts[name])
 		}
 	}
 	if n := counts["write the checkpoint"]; n < 1 || n > 120 {

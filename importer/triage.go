@@ -14,25 +14,25 @@ import (
 )
 
 const (
-	claimBatch = 64   // transcripts that are claimed together
-	backlogMax = 2048 // records that wait for another run or for our own work, before reading waits for them
+	claimBatch = 64   // transcripts claimed together
+	backlogMax = 2048 // records in the backlog at which reading pauses
 )
 
-// pollEvery is how often the checkpoint is asked about records that somebody else holds.
+// pollEvery is how often records in the backlog are tried again.
 const pollEvery = 250 * time.Millisecond
 
-// item is a record on its way through the triage.
+// item is a record in the triage.
 type item struct {
-	rec   *source.Record
-	held  reading.Hold
-	again bool // it was counted before
-	kept  bool // it waits in the backlog, or for its claim
+	rec     *source.Record
+	held    reading.Hold
+	counted bool // it is already counted
+	kept    bool // it is in the backlog, or waits for its claim
 }
 
-// readSource reads the source to its end, or until fetching ends, and starts a task for each transcript to work
-// on. It returns the error that makes reading impossible.
+// readSource reads the source to its end, or until reading stops, and starts a task for each transcript that needs one. It returns an error
+// if the source cannot be read.
 func (im *Importer) readSource(ctx context.Context) error {
-	since, moves, err := reading.Start(im.s.Starting, im.s, im.pipeline.lostBefore.Load())
+	since, moves, err := reading.Start(im.s.Starting, im.s, im.pipeline.checkpointBehind.Load())
 	if err != nil {
 		return im.s.CauseOf(err)
 	}
@@ -40,7 +40,7 @@ func (im *Importer) readSource(ctx context.Context) error {
 	s := newTriage(ctx, im)
 	for {
 		var wake <-chan time.Time
-		if im.pipeline.backlog.size() > 0 { // which may hold all the memory that the next record waits for
+		if im.pipeline.backlog.size() > 0 { // its records may hold all the memory that the next record needs
 			wake = time.After(pollEvery)
 		}
 		read, ended := reading.Batch(im.s.Starting, records, wake)
@@ -52,13 +52,13 @@ func (im *Importer) readSource(ctx context.Context) error {
 			return ignoreLimit(err)
 		}
 		if moves {
-			im.noteTriaged(batch)
+			im.noteProgress(batch)
 		}
 		if ended {
 			break
 		}
 		for im.pipeline.backlog.size() > 0 {
-			if err := s.poll(); err != nil {
+			if err := s.decideBacklog(); err != nil {
 				return ignoreLimit(err)
 			}
 			if im.pipeline.backlog.size() < backlogMax || !session.Pause(im.s.Starting, pollEvery) {
@@ -72,7 +72,7 @@ func (im *Importer) readSource(ctx context.Context) error {
 	return s.drainBacklog()
 }
 
-// errLimit says that the run has begun as many transcripts as it was told to.
+// errLimit means that the run has started as many transcripts as Config.Limit allows.
 var errLimit = errors.New("the limit is reached")
 
 func ignoreLimit(err error) error {
@@ -82,17 +82,17 @@ func ignoreLimit(err error) error {
 	return err
 }
 
-// triage decides what becomes of records, batch by batch.
+// triage decides what to do with records, batch by batch.
 type triage struct {
-	im     *Importer
-	ctx    context.Context // of the work that it starts
-	known  rules.Known     // what the checkpoint knows of the batch
-	claims []claim
-	met    []string          // keys of settled records that ClearRejected is to leave
-	asked  map[string]string // content hashes of the claims of this batch, by key
-	begun  int64             // transcripts that were begun, for the limit
-	// waiting are the content hashes of those in the backlog that are the first closed ones of their id: what the checkpoint knows of
-	// the id may be of an open or empty one.
+	im        *Importer
+	ctx       context.Context // for the tasks that it starts
+	known     rules.Known     // rows of the records in the batch
+	claims    []pendingClaim
+	touched   []string          // keys of settled records that ClearRejected must keep
+	requested map[string]string // content hashes of the batch's claims, by key
+	started   int64             // transcripts started, for the limit
+	// waiting holds, by id, the content hash of the first closed record if it is in the backlog: the row of the id may be that of an open
+	// or empty one.
 	waiting map[string]source.Hash
 }
 
@@ -103,18 +103,18 @@ func newTriage(ctx context.Context, im *Importer) *triage {
 	}}}
 }
 
-// claim is the request to work on a record.
-type claim struct {
+// pendingClaim is a record that will be claimed.
+type pendingClaim struct {
 	it  *item
-	row checkpoint.Row // Claim -1: unknown so far
+	row checkpoint.Row // Claim -1: not in the checkpoint
 }
 
-// decideBatch decides one batch. Records that were counted before and could not be decided now stay in the backlog.
+// decideBatch decides one batch. After an error, records that were counted before go back to the backlog.
 func (s *triage) decideBatch(batch []*item) error {
 	decided, err := s.decideUntil(batch)
 	if err != nil {
 		for _, it := range batch[decided:] {
-			if it.again {
+			if it.counted {
 				s.im.pipeline.backlog.add(it)
 			} else if !it.kept {
 				it.held.Release()
@@ -124,14 +124,14 @@ func (s *triage) decideBatch(batch []*item) error {
 	return err
 }
 
-// decideUntil decides the items of a batch until there is an error and says how many it decided: those that are settled and
-// unchanged are counted by their quick scan alone, the others decoded.
+// decideUntil decides the items of a batch until an error occurs, and returns how many it decided. Settled, unchanged records are counted
+// without decoding them.
 func (s *triage) decideUntil(batch []*item) (decided int, err error) {
 	if len(batch) == 0 {
 		return 0, nil
 	}
-	s.asked, s.claims = map[string]string{}, s.claims[:0]
-	if err := s.meet(batch); err != nil {
+	s.requested, s.claims = map[string]string{}, s.claims[:0]
+	if err := s.lookUp(batch); err != nil {
 		return 0, err
 	}
 	for i, it := range batch {
@@ -151,8 +151,8 @@ func (s *triage) decideUntil(batch []*item) (decided int, err error) {
 	return len(batch), s.flush()
 }
 
-// meet finds out what the checkpoint knows of a batch.
-func (s *triage) meet(batch []*item) error {
+// lookUp looks up the records of a batch in the checkpoint.
+func (s *triage) lookUp(batch []*item) error {
 	records := make([]*source.Record, len(batch))
 	for i, it := range batch {
 		records[i] = it.rec
@@ -160,27 +160,27 @@ func (s *triage) meet(batch []*item) error {
 	return s.known.Load(records)
 }
 
-// decide counts a record, or puts it on the list of claims.
+// decide counts a record, or adds it to the claims.
 func (s *triage) decide(it *item) error {
 	t, rec := s.im.tally, it.rec
 	if rec.EndOfFile {
 		return s.endOfFile(rec.Place.Path)
 	}
-	if !it.again {
+	if !it.counted {
 		t.read.Add(1)
 	}
-	if it.again && s.waiting[rec.ID] == rec.Hash {
+	if it.counted && s.waiting[rec.ID] == rec.Hash {
 		delete(s.waiting, rec.ID)
 	}
 	row, known := s.known.Rows[rec.Key()]
-	verdict := s.known.Policy.Judge(rec, s.known.Rows, func() (met, same bool) {
-		if it.again || !s.im.seen.Add(rec.ID) {
+	verdict := s.known.Policy.Judge(rec, s.known.Rows, func() (repeated, same bool) {
+		if it.counted || !s.im.seen.Add(rec.ID) {
 			return false, false
 		}
 		if first, ok := s.waiting[rec.ID]; ok {
 			return true, first == rec.Hash
 		}
-		first, ours := s.asked[rec.ID]
+		first, ours := s.requested[rec.ID]
 		if !ours {
 			first = row.ContentHash
 		}
@@ -196,12 +196,12 @@ func (s *triage) decide(it *item) error {
 	case rules.IsEmpty:
 		return s.decideEmpty(it, known)
 	case rules.IsSkipped:
-		t.skip(cmp.Or(row.ErrorCode, s.known.Rows[rec.Original.Key].ErrorCode))
+		t.addSkip(cmp.Or(row.ErrorCode, s.known.Rows[rec.Original.Key].ErrorCode))
 	case rules.IsDone:
 		s.im.countDone(rec, &row)
 		s.touch(rec)
 	case rules.IsClaimed:
-		s.wait(it)
+		s.postpone(it)
 	case rules.IsChanged:
 		t.alreadyDone.Add(1)
 		t.changed.Add(1)
@@ -210,13 +210,13 @@ func (s *triage) decide(it *item) error {
 	case rules.NotCorrected:
 		s.im.countUncorrected(rec)
 	default:
-		return s.claim(it, known, verdict == rules.ToReject)
+		return s.addClaim(it, known, verdict == rules.ToReject)
 	}
 	return nil
 }
 
-// wait leaves a record to the backlog.
-func (s *triage) wait(it *item) {
+// postpone puts a record into the backlog.
+func (s *triage) postpone(it *item) {
 	s.im.pipeline.backlog.add(it)
 	id := it.rec.ID
 	if _, other := s.waiting[id]; other || id == "" || !s.im.seen.Has(id) {
@@ -228,37 +228,37 @@ func (s *triage) wait(it *item) {
 	s.waiting[id] = it.rec.Hash
 }
 
-// decideOpen counts a chat that is still open, and has it recorded if nothing is known of it, or if a run died before it
-// could record that.
+// decideOpen counts a chat that is still open. The checkpoint records it if it has no row yet, or if a run died before it could record it.
 func (s *triage) decideOpen(it *item, row checkpoint.Row, known bool) error {
 	begun := row.Status == checkpoint.Pending && row.ClosedAt.IsZero() && !row.Held && row.ClaimedBy != s.im.s.RunID
-	if _, ours := s.asked[it.rec.Key()]; ours || known && !begun {
-		s.im.tally.skip(rules.CodeOpen)
+	if _, ours := s.requested[it.rec.Key()]; ours || known && !begun {
+		s.im.tally.addSkip(rules.CodeOpen)
 		return nil
 	}
-	return s.claim(it, known, true)
+	return s.addClaim(it, known, true)
 }
 
-// decideEmpty has an empty chat recorded, unless this run has met one with the same id that is not empty: that one stands.
+// decideEmpty claims an empty chat so that it is recorded, unless this run has read a chat with the same id that is not empty: that one
+// counts.
 func (s *triage) decideEmpty(it *item, known bool) error {
-	if _, ours := s.asked[it.rec.Key()]; ours || s.im.seen.Has(it.rec.ID) {
-		s.im.tally.skip(rules.CodeEmpty)
+	if _, ours := s.requested[it.rec.Key()]; ours || s.im.seen.Has(it.rec.ID) {
+		s.im.tally.addSkip(rules.CodeEmpty)
 		return nil
 	}
-	return s.claim(it, known, true)
+	return s.addClaim(it, known, true)
 }
 
-// decideRepeated rejects the second closed record of an id that has other content: the first one stands.
+// decideRepeated rejects a second closed record with the same id and different content: the first one counts.
 func (s *triage) decideRepeated(it *item) error {
 	it.rec.Reject(rules.ErrDuplicateID())
 	if err := s.known.Look(it.rec); err != nil {
-		it.again = true // it is counted, so it is left to the backlog
+		it.counted = true // it is counted, so an error returns it to the backlog
 		return err
 	}
 	row, known := s.known.Rows[it.rec.Key()]
 	switch s.known.Policy.JudgeRepeated(it.rec, row, known) {
 	case rules.IsSkipped:
-		s.im.tally.skip(row.ErrorCode)
+		s.im.tally.addSkip(row.ErrorCode)
 	case rules.IsDone:
 		s.im.countDone(it.rec, &row)
 		s.touch(it.rec)
@@ -267,19 +267,19 @@ func (s *triage) decideRepeated(it *item) error {
 	case rules.IsClaimed:
 		s.im.pipeline.backlog.add(it)
 	default:
-		return s.claim(it, known, true)
+		return s.addClaim(it, known, true)
 	}
 	return nil
 }
 
-// touch keeps the rejection of a record that is known by its place from being cleared at the end of its file.
+// touch keeps the rejection of a record that is identified by its place from being cleared at the end of its file.
 func (s *triage) touch(rec *source.Record) {
 	if key := rec.Key(); s.known.Rows[key].Status == checkpoint.Rejected && rec.KnownByPlace() {
-		s.met = append(s.met, key)
+		s.touched = append(s.touched, key)
 	}
 }
 
-// endOfFile forgets the rejections of earlier versions of a file, once those of this one are claimed.
+// endOfFile clears the rejections of earlier versions of a file, once those of this version are claimed.
 func (s *triage) endOfFile(path string) error {
 	if err := s.flush(); err != nil {
 		return err
@@ -289,8 +289,8 @@ func (s *triage) endOfFile(path string) error {
 	}))
 }
 
-// noteTriaged takes down up to when everything that was closed is decided.
-func (im *Importer) noteTriaged(batch []*item) {
+// noteProgress records the time up to which all closed records are decided.
+func (im *Importer) noteProgress(batch []*item) {
 	for i := len(batch) - 1; i >= 0; i-- {
 		if at := batch[i].rec.ClosedAt; !at.IsZero() {
 			im.upTo.Store(&at)

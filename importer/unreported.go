@@ -7,11 +7,11 @@ import (
 	"dixa-import/source"
 )
 
-// lookBack finds out, when this run has begun, whose failures and rejections nobody was told of. On SQLite the run before is known
-// to be dead by then.
-func (im *Importer) lookBack(context.Context) error {
+// findUnreported finds the earlier runs whose failures and rejections were never reported. On SQLite the previous run is known to be dead
+// by now.
+func (im *Importer) findUnreported(context.Context) error {
 	runs, err := im.latestRuns(im.s.Starting)
-	im.unreported = unreported(runs)
+	im.unreported = unreportedRuns(runs)
 	return ignoreLimit(im.s.StoppedOr(err))
 }
 
@@ -24,12 +24,12 @@ func (im *Importer) latestRuns(ctx context.Context) (runs []checkpoint.Run, err 
 	return runs, err
 }
 
-// unreported returns the runs that were stopped, aborted or killed since one came to its end. A job that waits for exit code 3 does
-// not know yet what failed in them. Those that are at work still will tell.
-func unreported(runs []checkpoint.Run) map[int64]bool {
+// unreportedRuns returns the runs that were stopped, aborted or killed since the last completed one. A job that waits for exit code 3 does
+// not know yet what failed in them. Runs that are still alive will report it themselves.
+func unreportedRuns(runs []checkpoint.Run) map[int64]bool {
 	out := map[int64]bool{}
 	for _, r := range runs {
-		ended := cameToItsEnd(r)
+		ended := completed(r)
 		switch {
 		case ended && r.Command != "retry":
 			return out
@@ -40,40 +40,41 @@ func unreported(runs []checkpoint.Run) map[int64]bool {
 	return out
 }
 
-func cameToItsEnd(r checkpoint.Run) bool {
+func completed(r checkpoint.Run) bool {
 	return r.Outcome == string(OutcomeOK) || r.Outcome == string(OutcomeIncomplete)
 }
 
-// countDone counts a record that an earlier run settled: as failed or rejected if nobody was told of that yet.
+// countDone counts a record that an earlier run settled. If that run never reported a failure or rejection, it counts as failed or
+// rejected.
 func (im *Importer) countDone(rec *source.Record, row *checkpoint.Row) {
 	bad := row.Status == checkpoint.Failed || row.Status == checkpoint.Rejected
 	if !bad || !im.unreported[row.RunID] || !im.pipeline.policy().Settled(rec, row) {
 		im.tally.alreadyDone.Add(1)
 		return
 	}
-	im.report(row)
+	im.countUnreported(row)
 }
 
-// report counts what failed or was rejected in a run that told nobody of it.
-func (im *Importer) report(row *checkpoint.Row) {
+// countUnreported counts and logs a transcript that failed or was rejected in a run that never reported it.
+func (im *Importer) countUnreported(row *checkpoint.Row) {
 	t := im.tally
-	if im.reported == nil {
-		im.reported = map[string]bool{}
+	if im.countedUnreported == nil {
+		im.countedUnreported = map[string]bool{}
 	}
-	im.reported[row.ID] = true
+	im.countedUnreported[row.ID] = true
 	if row.Status == checkpoint.Failed {
 		t.failedBefore.Add(1)
 		t.failed.Add(1)
 	} else {
 		t.rejected.Add(1)
 	}
-	t.cause(row.ErrorCode)
-	event := string(row.Status) + " in an earlier run that did not come to its end"
+	t.addCause(row.ErrorCode)
+	event := string(row.Status) + " in an earlier run that did not complete"
 	cause := logCause{event, row.ErrorCode}
-	im.tally.warnSampled(cause)("transcript "+event, append([]any{"transcript", row.ID, "earlier", row.RunID}, im.tally.sayWhy(cause, *row)...)...)
+	im.tally.warnSampled(cause)("transcript "+event, append([]any{"transcript", row.ID, "earlier", row.RunID}, im.tally.reasonArgs(cause, *row)...)...)
 }
 
-// reportUnread reports those that were closed before reading began: the run that told nobody of them moved the watermark.
+// reportUnread reports transcripts of unreported runs that this run did not read, because those runs moved the watermark past them.
 func (im *Importer) reportUnread(context.Context) error {
 	if len(im.unreported) == 0 || !im.s.Reader.Ordered() || im.s.Limit > 0 {
 		return nil
@@ -93,9 +94,9 @@ func (im *Importer) reportUnread(context.Context) error {
 		}
 		after = rows[len(rows)-1].ID
 		for _, row := range rows {
-			if im.unreported[row.RunID] && !im.reported[row.ID] {
+			if im.unreported[row.RunID] && !im.countedUnreported[row.ID] {
 				im.tally.read.Add(1)
-				im.report(&row)
+				im.countUnreported(&row)
 			}
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"dixa-import/source"
 )
 
-// verify makes a comparison and returns the differences as lines.
+// verify runs a comparison and returns the differences as lines.
 func (w *world) verify(reader source.Reader, opts verify.Options, change func(*importer.Config)) (verify.Verification, []string, error) {
 	w.Helper()
 	var lines []string
@@ -51,7 +51,7 @@ func wantLines(t *testing.T, got []string, want ...string) {
 	}
 }
 
-// orders are n transcripts with an attribute.
+// orders returns n transcripts with an attribute.
 func orders(n int) []string {
 	lines := make([]string, n)
 	for i := range lines {
@@ -61,33 +61,33 @@ func orders(n int) []string {
 	return lines
 }
 
-func TestVerifyFindsWhatDiffers(t *testing.T) {
+func TestVerifyFindsDifferences(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
 		path := w.file("c.jsonl", orders(20)...)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), withOrders)
 		if s, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil); err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 20 || lines != nil {
-			t.Fatalf("what was just imported differs: %+v, %v, %v", s, lines, err)
+			t.Fatalf("right after the import: %+v, %v, %v", s, lines, err)
 		}
 		id := func(n int) int64 { return w.wantOnce(fmt.Sprintf("t-%03d", n)).ID }
 		for what, done := range map[string]bool{
-			"a message is missing":      w.api.DeleteMessage(id(1), "bot/t-001:2"),
-			"texts are swapped":         w.api.SwapTexts(id(3), 0, 1),
-			"a conversation is open":    w.api.Reopen(id(5)),
-			"an attribute is another":   w.api.SetAttribute(id(7), sandbox.OrderNumberID, "999"),
-			"an attribute is gone":      w.api.SetAttribute(id(8), sandbox.OrderNumberID, nil),
-			"a conversation is gone":    w.api.DeleteConversation(id(9)),
-			"it is assigned to another": w.api.Assign(id(11), "00000000-0000-4000-8000-000000000001"),
-			"it is assigned to nobody":  w.api.Assign(id(12), ""),
+			"a message is missing":    w.api.DeleteMessage(id(1), "bot/t-001:2"),
+			"texts are swapped":       w.api.SwapTexts(id(3), 0, 1),
+			"a conversation is open":  w.api.Reopen(id(5)),
+			"an attribute differs":    w.api.SetAttribute(id(7), sandbox.OrderNumberID, "999"),
+			"an attribute is missing": w.api.SetAttribute(id(8), sandbox.OrderNumberID, nil),
+			"a conversation is gone":  w.api.DeleteConversation(id(9)),
+			"it has another assignee": w.api.Assign(id(11), "00000000-0000-4000-8000-000000000001"),
+			"it has no assignee":      w.api.Assign(id(12), ""),
 		} {
 			if !done {
-				t.Fatalf("%s: it could not be made so", what)
+				t.Fatalf("%s: could not be changed", what)
 			}
 		}
 		s, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil)
 		if err != nil || s.Outcome != importer.OutcomeIncomplete || s.Checked != 20 || s.Differing != 8 {
-			t.Errorf("the comparison says %+v, %v", s, err)
+			t.Errorf("the comparison: %+v, %v", s, err)
 		}
 		wantLines(t, lines, "t-001 message_missing bot/t-001:2", "t-003 text bot/t-003:1", "t-003 text bot/t-003:2",
 			"t-005 not_closed ", "t-007 attribute order", "t-008 attribute order", "t-009 gone ", "t-011 assignment ", "t-012 assignment ")
@@ -109,7 +109,7 @@ func TestVerifyFindsWhatDiffers(t *testing.T) {
 	})
 }
 
-func TestVerifyWhatIsNotInDixaAsItWasSent(t *testing.T) {
+func TestVerifyFindsChangesInDixa(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	message := func(role, text string, second int) fields {
@@ -119,7 +119,7 @@ func TestVerifyWhatIsNotInDixaAsItWasSent(t *testing.T) {
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	imported := w.wantOnce("t-1")
 	w.api.DeleteConversation(imported.ID)
-	// The same conversation with everything about its messages wrong.
+	// The same conversation with wrong messages in every respect.
 	changed := imported
 	changed.ID, changed.Direction, changed.CreatedAt = 0, "Outbound", imported.CreatedAt.AddDate(0, 0, 1)
 	changed.RequesterID = w.api.AddEndUser(sandbox.EndUser{ExternalID: "stranger"})
@@ -138,7 +138,7 @@ func TestVerifyWhatIsNotInDixaAsItWasSent(t *testing.T) {
 		}
 		wantLines(t, lines, "t-1 gone ")
 	})
-	w.conversationIs("t-1", id)
+	w.setConversation("t-1", id)
 	_, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -156,18 +156,18 @@ func TestVerifyWhatIsNotInDixaAsItWasSent(t *testing.T) {
 		}
 		w.file("c.jsonl", chat("t-1", fields{"closed_at": nil}))
 		if s, lines, err := w.verify(w.jsonl(path), verify.Options{}, nil); err != nil || s.NotHeld != 1 || lines != nil {
-			t.Errorf("when it is open again: %+v, %v, %v", s, lines, err)
+			t.Errorf("reopened: %+v, %v, %v", s, lines, err)
 		}
 	})
 }
 
-// conversationIs makes the checkpoint believe that a transcript is another conversation.
-func (w *world) conversationIs(id string, conversation int64) {
+// setConversation sets the conversation of a transcript in the checkpoint.
+func (w *world) setConversation(id string, conversation int64) {
 	w.Helper()
 	w.sql(fmt.Sprintf("update dixa_import.transcripts set conversation_id = %d where transcript_id = '%s'", conversation, id))
 }
 
-func TestVerifyARecordThatIsOnlyWrittenDifferently(t *testing.T) {
+func TestVerifyIgnoresEquivalentRecords(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", chat("t-1", nil), chat("t-2", nil))
@@ -179,7 +179,7 @@ func TestVerifyARecordThatIsOnlyWrittenDifferently(t *testing.T) {
 	}
 }
 
-func TestVerifyARecordWithAnotherAttribute(t *testing.T) {
+func TestVerifyComparesAttributes(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(2)...)
@@ -187,7 +187,7 @@ func TestVerifyARecordWithAnotherAttribute(t *testing.T) {
 	w.file("c.jsonl", orders(2)[0], chat("t-001", fields{"attributes": fields{"order": "7"}, "end_user": fields{"external_id": "c-1"}}))
 	s, lines, err := w.verify(w.jsonl(path), verify.Options{Report: func(d verify.Differing) {
 		if detail := d.Differences[0].Detail; detail != "this attribute has another value; the record has changed since its import" {
-			t.Errorf("it says %q", detail)
+			t.Errorf("the detail is %q", detail)
 		}
 	}}, nil)
 	if err != nil || s.Differing != 1 || s.Kinds[verify.DiffAttribute] != 1 {
@@ -196,7 +196,7 @@ func TestVerifyARecordWithAnotherAttribute(t *testing.T) {
 	wantLines(t, lines, "t-001 attribute order")
 }
 
-func TestVerifyAttachmentsThatBecameLinks(t *testing.T) {
+func TestVerifyAcceptsAttachmentLinks(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	with := func(url string) fields {
@@ -212,7 +212,7 @@ func TestVerifyAttachmentsThatBecameLinks(t *testing.T) {
 	}
 }
 
-func TestVerifyGoesOnWhereItWasStopped(t *testing.T) {
+func TestVerifyResumes(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{})
@@ -222,7 +222,7 @@ func TestVerifyGoesOnWhereItWasStopped(t *testing.T) {
 			w.api.Reopen(w.wantOnce(fmt.Sprintf("t-%03d", i)).ID)
 		}
 		var v *verify.Verifier
-		met := map[string]int{}
+		compared := map[string]int{}
 		parts := 0
 		for ; parts < 60; parts++ {
 			n := 0
@@ -231,7 +231,7 @@ func TestVerifyGoesOnWhereItWasStopped(t *testing.T) {
 			v, err = verify.New(importer.Config{Source: testSource, Reader: w.jsonl(path), Store: store, API: w.client(nil),
 				BaseURL: w.http.URL, AgentID: sandbox.DefaultAgentID, Workers: 3, Attributes: orderNumber},
 				verify.Options{Report: func(d verify.Differing) {
-					met[d.ID]++
+					compared[d.ID]++
 					if n++; n == 7 {
 						v.Stop("that is enough")
 					}
@@ -251,13 +251,13 @@ func TestVerifyGoesOnWhereItWasStopped(t *testing.T) {
 				break
 			}
 			if s.Outcome != importer.OutcomeStopped || s.Reason != "that is enough" {
-				t.Fatalf("a part ended so: %+v", s)
+				t.Fatalf("a part ended with %+v", s)
 			}
 		}
-		if parts < 2 || len(met) != 60 {
-			t.Errorf("%d parts met %d transcripts", parts, len(met))
+		if parts < 2 || len(compared) != 60 {
+			t.Errorf("%d parts compared %d transcripts", parts, len(compared))
 		}
-		for id, n := range met {
+		for id, n := range compared {
 			if n != 1 {
 				t.Errorf("%s was compared %d times", id, n)
 			}
@@ -265,12 +265,12 @@ func TestVerifyGoesOnWhereItWasStopped(t *testing.T) {
 		s := w.open()
 		defer func() { _ = s.Close() }()
 		if m, err := s.VerifyMark(t.Context(), testSource); err != nil || m != (checkpoint.VerifyMark{}) {
-			t.Errorf("a mark is left after the end: %+v, %v", m, err)
+			t.Errorf("a mark is left after the last part: %+v, %v", m, err)
 		}
 	})
 }
 
-func TestVerifyThatCannotBeMade(t *testing.T) {
+func TestVerifyErrors(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(5)...)
@@ -306,7 +306,7 @@ func TestVerifyThatCannotBeMade(t *testing.T) {
 	}
 }
 
-func TestVerifyWhileDixaAnswersBadly(t *testing.T) {
+func TestVerifyWhileDixaFails(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{})
 	path := w.file("c.jsonl", orders(30)...)

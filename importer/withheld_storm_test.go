@@ -15,8 +15,8 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// TestStormWithoutExternalIDs is TestStorm against a Dixa that returns no external ids and whose lists lag for longer than a
-// transcript in doubt would be looked for: nothing is doubled or lost, and what could not be decided is in doubt and says why.
+// TestStormWithoutExternalIDs is TestStorm with a Dixa that returns no external ids and whose lists lag longer than a search for a
+// transcript in doubt lasts. Nothing may be doubled or lost, and what cannot be decided must be in doubt, with the reason.
 func TestStormWithoutExternalIDs(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
@@ -31,12 +31,12 @@ func TestStormWithoutExternalIDs(t *testing.T) {
 		})
 		lines := make([]string, s.transcripts)
 		for i := range lines {
-			lines[i] = told(fmt.Sprintf("t-%d", i), fmt.Sprintf("c-%d", i%s.persons), i%60)
+			lines[i] = uniqueChat(fmt.Sprintf("t-%d", i), fmt.Sprintf("c-%d", i%s.persons), i%60)
 		}
 		s.path = s.file("c.jsonl", lines...)
 		var slots sync.WaitGroup
 		for slot := range s.slots {
-			slots.Go(func() { s.rage(rand.New(rand.NewPCG(seed, uint64(slot)))) })
+			slots.Go(func() { s.killLoop(rand.New(rand.NewPCG(seed, uint64(slot)))) })
 		}
 		slots.Wait()
 		s.api.SetFaults(nil)

@@ -15,16 +15,16 @@ import (
 	"dixa-import/importer/verify"
 )
 
-// told is a chat of a customer whose texts nobody else has, at a time of its own.
-func told(id, customer string, minute int) string {
+// uniqueChat returns a chat whose texts and time no other chat has.
+func uniqueChat(id, customer string, minute int) string {
 	at := func(second int) string { return fmt.Sprintf("2026-11-19T08:%02d:%02dZ", minute, second) }
 	return chat(id, fields{"created_at": at(0), "closed_at": at(30), "end_user": fields{"external_id": customer}, "messages": []any{
 		fields{"role": "user", "text": "I am asking for " + id, "created_at": at(1)},
 		fields{"role": "bot", "text": "This is **" + id + "**.", "format": "markdown", "created_at": at(3)}}})
 }
 
-// like is a conversation of the same end-user as another one, in which change makes a difference.
-func (w *world) like(c sandbox.Conversation, change func(*sandbox.Conversation)) int64 {
+// addSimilar adds a conversation like c to Dixa, with the change, and returns its id.
+func (w *world) addSimilar(c sandbox.Conversation, change func(*sandbox.Conversation)) int64 {
 	c.ID, c.ExternalID = 0, ""
 	messages := c.Messages
 	c.Messages = nil
@@ -38,8 +38,8 @@ func (w *world) like(c sandbox.Conversation, change func(*sandbox.Conversation))
 	return w.api.AddConversation(c)
 }
 
-// later moves a conversation and its messages in time.
-func later(d time.Duration) func(*sandbox.Conversation) {
+// shifted returns a change that moves a conversation and its messages in time.
+func shifted(d time.Duration) func(*sandbox.Conversation) {
 	return func(c *sandbox.Conversation) {
 		c.CreatedAt = c.CreatedAt.Add(d)
 		for i := range c.Messages {
@@ -48,15 +48,15 @@ func later(d time.Duration) func(*sandbox.Conversation) {
 	}
 }
 
-// TestDoubtsWithoutExternalIDs: content decides, and a person about what it leaves open. The conversation that the transcript t-1
-// is to have is in Dixa or is not; what else there is differs.
+// TestDoubtsWithoutExternalIDs requires that the content decides, and a person if it is not conclusive. The conversation of transcript t-1
+// is in Dixa or not; the other conversations vary.
 func TestDoubtsWithoutExternalIDs(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	type doubted struct {
 		*world
 		lines   []string
-		arrived sandbox.Conversation // as it is, or would be, in Dixa
+		arrived sandbox.Conversation // as it is or would be in Dixa
 	}
 	for _, tc := range []struct {
 		name    string
@@ -70,51 +70,51 @@ func TestDoubtsWithoutExternalIDs(t *testing.T) {
 	}{
 		{name: "it arrived", arrived: true, status: checkpoint.Complete, sent: 1},
 		{name: "it did not", status: checkpoint.Complete, sent: 2},
-		{name: "it arrived, and its messages come late", arrived: true, opts: sandbox.Options{MessageLag: 900 * time.Millisecond},
+		{name: "it arrived, and its messages lag", arrived: true, opts: sandbox.Options{MessageLag: 900 * time.Millisecond},
 			status: checkpoint.Complete, sent: 1},
 		{name: "it arrived, and the list lags", arrived: true, opts: sandbox.Options{ListLag: 850 * time.Millisecond}, status: checkpoint.Complete, sent: 1},
 		{name: "it arrived, beside chats at other times", arrived: true, status: checkpoint.Complete, sent: 1, arrange: func(d *doubted) {
-			d.like(d.arrived, later(time.Hour))
-			d.like(d.arrived, later(-time.Minute))
+			d.addSimilar(d.arrived, shifted(time.Hour))
+			d.addSimilar(d.arrived, shifted(-time.Minute))
 		}},
-		{name: "it did not, and there are chats at other times", status: checkpoint.Complete, sent: 2, arrange: func(d *doubted) {
-			d.like(d.arrived, later(time.Hour))
-			d.like(d.arrived, later(-time.Minute))
+		{name: "it did not, beside chats at other times", status: checkpoint.Complete, sent: 2, arrange: func(d *doubted) {
+			d.addSimilar(d.arrived, shifted(time.Hour))
+			d.addSimilar(d.arrived, shifted(-time.Minute))
 		}},
 		{name: "another chat began at the same time, about something else", status: checkpoint.Complete, sent: 2, arrange: func(d *doubted) {
-			d.like(d.arrived, func(c *sandbox.Conversation) {
+			d.addSimilar(d.arrived, func(c *sandbox.Conversation) {
 				c.Messages = c.Messages[:1]
 				c.Messages[0].Text, c.Messages[0].CreatedAt = "Hello", c.CreatedAt.Add(time.Minute)
 			})
 		}},
 		{name: "external ids of another system", status: checkpoint.Complete, sent: 2, arrange: func(d *doubted) {
-			d.like(d.arrived, func(c *sandbox.Conversation) {
+			d.addSimilar(d.arrived, func(c *sandbox.Conversation) {
 				for i := range c.Messages {
 					c.Messages[i].ExternalID, c.Messages[i].Type = fmt.Sprint("zendesk-", i), "OtherAttributes"
 				}
 			})
 		}},
-		{name: "there are two", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, says: "both have the content", arrange: func(d *doubted) { d.like(d.arrived, nil) }},
-		{name: "a text differs a little", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, says: "like this transcript", arrange: func(d *doubted) {
-			d.like(d.arrived, func(c *sandbox.Conversation) { c.Messages[1].Text = "This is <b>t-1</b>." })
+		{name: "there are two", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, says: "both have the content", arrange: func(d *doubted) { d.addSimilar(d.arrived, nil) }},
+		{name: "a text differs a little", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, says: "resembles this transcript", arrange: func(d *doubted) {
+			d.addSimilar(d.arrived, func(c *sandbox.Conversation) { c.Messages[1].Text = "This is <b>t-1</b>." })
 		}},
 		{name: "a message is missing", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) {
-			d.like(d.arrived, func(c *sandbox.Conversation) { c.Messages = c.Messages[:1] })
+			d.addSimilar(d.arrived, func(c *sandbox.Conversation) { c.Messages = c.Messages[:1] })
 		}},
-		{name: "times are rounded", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) { d.like(d.arrived, later(-300*time.Millisecond)) }},
-		{name: "the conversation's time is another", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) {
-			d.like(d.arrived, func(c *sandbox.Conversation) { c.CreatedAt = c.CreatedAt.Add(24 * time.Hour) })
+		{name: "times are rounded", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) { d.addSimilar(d.arrived, shifted(-300*time.Millisecond)) }},
+		{name: "the conversation has another time", status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) {
+			d.addSimilar(d.arrived, func(c *sandbox.Conversation) { c.CreatedAt = c.CreatedAt.Add(24 * time.Hour) })
 		}},
-		{name: "somebody wrote in it", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) {
+		{name: "an agent wrote in it", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) {
 			d.api.DeleteConversation(d.arrived.ID)
-			d.like(d.arrived, func(c *sandbox.Conversation) {
+			d.addSimilar(d.arrived, func(c *sandbox.Conversation) {
 				c.Messages = append(c.Messages, sandbox.Message{Text: "Hi", CreatedAt: time.Now()})
 			})
 		}},
 		{name: "the record was edited", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, says: "cannot be compared", arrange: func(d *doubted) {
-			d.lines[0] = told("t-1", "c-1", 9)
+			d.lines[0] = uniqueChat("t-1", "c-1", 9)
 		}},
-		{name: "the record was written in another way", arrived: true, status: checkpoint.Complete, sent: 1, arrange: func(d *doubted) {
+		{name: "the record has another spelling", arrived: true, status: checkpoint.Complete, sent: 1, arrange: func(d *doubted) {
 			d.lines[0] = strings.Replace(d.lines[0], "{", "{ ", 1)
 		}},
 		{name: "the record is gone", arrived: true, status: checkpoint.InDoubt, code: "ambiguous", sent: 1, arrange: func(d *doubted) { d.lines = d.lines[1:] }},
@@ -123,8 +123,8 @@ func TestDoubtsWithoutExternalIDs(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			tc.opts.NoExternalIDs = true
-			d := &doubted{world: setup(t, "sqlite", tc.opts), lines: []string{told("t-1", "c-1", 0), told("t-2", "c-2", 1)}}
-			leftSending(d.world, d.file("c.jsonl", d.lines[0]), tc.arrived)
+			d := &doubted{world: setup(t, "sqlite", tc.opts), lines: []string{uniqueChat("t-1", "c-1", 0), uniqueChat("t-2", "c-2", 1)}}
+			leaveSending(d.world, d.file("c.jsonl", d.lines[0]), tc.arrived)
 			d.arrived = sandbox.Conversation{RequesterID: d.row("t-1").EndUserID, CreatedAt: time.Date(2026, 11, 19, 8, 0, 0, 0, time.UTC)}
 			d.arrived.Messages = []sandbox.Message{{Text: "I am asking for t-1", CreatedAt: d.arrived.CreatedAt.Add(time.Second)},
 				{Text: "This is **t-1**.", Direction: "Outbound", CreatedAt: d.arrived.CreatedAt.Add(3 * time.Second)}}
@@ -144,7 +144,7 @@ func TestDoubtsWithoutExternalIDs(t *testing.T) {
 				t.Errorf("there are %d conversations", n)
 			}
 			if !strings.Contains(row.Error, tc.says) || strings.Contains(row.Error, "dixa-import") {
-				t.Errorf("it says %q", row.Error)
+				t.Errorf("the reason is %q", row.Error)
 			}
 			d.wantRow("t-2", checkpoint.Complete, "")
 			imports := 0
@@ -160,13 +160,13 @@ func TestDoubtsWithoutExternalIDs(t *testing.T) {
 	}
 }
 
-// TestDoubtsAboutTwins: two transcripts of one customer with the same content cannot be told apart by it.
-func TestDoubtsAboutTwins(t *testing.T) {
+// TestDoubtsAboutIdenticalTranscripts has two transcripts of one customer that their content does not distinguish.
+func TestDoubtsAboutIdenticalTranscripts(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, tc := range []struct {
 		name    string
-		arrived []bool // of t-0 and the following
+		arrived []bool // of t-0, t-1 and so on
 		want    []checkpoint.Status
 		between func(*world)
 	}{
@@ -203,9 +203,9 @@ func TestDoubtsAboutTwins(t *testing.T) {
 			w.api.SetFaults(faults)
 			store := w.open()
 			im := w.importer(w.jsonl(w.file("c.jsonl", doubts...)), func(c *importer.Config) { c.Store = store })
-			var met atomic.Int64
+			var imports atomic.Int64
 			w.onOperation(func(op sandbox.Operation) {
-				if op == sandbox.Import && met.Add(1) == int64(len(doubts)) {
+				if op == sandbox.Import && imports.Add(1) == int64(len(doubts)) {
 					im.Stop("test")
 				}
 			})
@@ -232,36 +232,37 @@ func TestDoubtsAboutTwins(t *testing.T) {
 	}
 }
 
-// twin is one of several chats of one customer that differ in their ids alone.
+// twin returns one of several chats of one customer that differ only in their ids.
 func twin(i int) string {
-	return strings.Replace(told("t-x", "c-1", 0), `"id":"t-x"`, fmt.Sprintf(`"id":"t-%d"`, i), 1)
+	return strings.Replace(uniqueChat("t-x", "c-1", 0), `"id":"t-x"`, fmt.Sprintf(`"id":"t-%d"`, i), 1)
 }
 
-// TestListsThatLagLongerThanSettle: what the list does not show yet is not sent again, and what never arrived is.
-func TestListsThatLagLongerThanSettle(t *testing.T) {
+// TestListLagLongerThanSettle requires that a transcript which the list does not show yet is not sent again, and that one which never
+// arrived is.
+func TestListLagLongerThanSettle(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		for _, withheld := range []bool{true, false} {
 			for name, faults := range map[string][]sandbox.Fault{
-				"arrived":  {{Operation: sandbox.Import, Kind: sandbox.DropAfter, Nth: 5}, {Operation: sandbox.Import, Kind: sandbox.ErrorAfter, Status: 502, Nth: 9}},
-				"did not":  {{Operation: sandbox.Import, Kind: sandbox.DropBefore, Nth: 1}, {Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 504, Nth: 7}},
-				"the last": {{Operation: sandbox.Import, Kind: sandbox.DropAfter, Nth: 20}},
+				"arrived":          {{Operation: sandbox.Import, Kind: sandbox.DropAfter, Nth: 5}, {Operation: sandbox.Import, Kind: sandbox.ErrorAfter, Status: 502, Nth: 9}},
+				"did not arrive":   {{Operation: sandbox.Import, Kind: sandbox.DropBefore, Nth: 1}, {Operation: sandbox.Import, Kind: sandbox.ErrorBefore, Status: 504, Nth: 7}},
+				"the last arrived": {{Operation: sandbox.Import, Kind: sandbox.DropAfter, Nth: 20}},
 			} {
 				t.Run(fmt.Sprint(name, withheld), func(t *testing.T) {
 					t.Parallel()
-					// A look is made 700 ms after the sending, and another one 60 ms later: the list shows nothing yet.
+					// The searches 700 ms and 760 ms after the import see nothing in the list.
 					w := setup(t, store, sandbox.Options{NoExternalIDs: withheld, ListLag: 1500 * time.Millisecond, Faults: faults})
 					var lines []string
 					for i := range 20 {
-						lines = append(lines, told(fmt.Sprint("t-", i), fmt.Sprint("c-", i%3), i))
+						lines = append(lines, uniqueChat(fmt.Sprint("t-", i), fmt.Sprint("c-", i%3), i))
 					}
 					s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), nil)
 					if n := len(w.api.Conversations()); n != 20 || len(w.api.Duplicates()) != 0 || s.Counts.Imported != 20 {
-						t.Errorf("%d conversations, doubled are %v, %+v", n, w.api.Duplicates(), s.Counts)
+						t.Errorf("%d conversations, duplicates %v, %+v", n, w.api.Duplicates(), s.Counts)
 					}
 					if log := w.logs.String(); strings.Count(log, "lists lag") == 0 || !strings.Contains(log, "take_about") {
-						t.Error("the log does not say so")
+						t.Error("the log does not report it")
 					}
 				})
 			}
@@ -269,14 +270,14 @@ func TestListsThatLagLongerThanSettle(t *testing.T) {
 	})
 }
 
-// TestWhatIsLearnt: once for an organisation, kept for the next runs, and corrected by what later ones see.
-func TestWhatIsLearnt(t *testing.T) {
+// TestFactsAreLearned requires that facts are found out once for an organisation, kept for later runs, and corrected by what those see.
+func TestFactsAreLearned(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{NoExternalIDs: true, ListLag: 20 * time.Millisecond, MessageLag: 10 * time.Millisecond})
 		n := 0
 		run := func(change func(*importer.Config)) {
-			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", told(fmt.Sprint("t-", n), "c-1", n))), change)
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", uniqueChat(fmt.Sprint("t-", n), "c-1", n))), change)
 			n++
 		}
 		facts := func() checkpoint.Facts {
@@ -288,28 +289,28 @@ func TestWhatIsLearnt(t *testing.T) {
 			}
 			return f
 		}
-		run(func(c *importer.Config) { c.Settle = time.Second }) // so that there is the time for it
+		run(func(c *importer.Config) { c.Settle = time.Second }) // so that there is time for it
 		f := facts()
 		if f.ExternalIDs != checkpoint.IDsWithheld || f.ListLag == nil || *f.ListLag < 5*time.Millisecond || *f.ListLag > 2*time.Second {
-			t.Fatalf("learnt is %+v", f)
+			t.Fatalf("facts are %+v", f)
 		}
 		before := w.api.Counts()
 		run(nil)
 		counts := w.api.Counts()
 		if counts[sandbox.ListMessages] != before[sandbox.ListMessages] || counts[sandbox.ListConversations] != before[sandbox.ListConversations] {
-			t.Errorf("what is known was asked again: %v, then %v", before, counts)
+			t.Errorf("known facts were checked again: %v, then %v", before, counts)
 		}
-		w.api.WithholdExternalIDs(false) // Dixa begins to return them
+		w.api.WithholdExternalIDs(false) // Dixa starts to return them
 		w.api.SetFaults([]sandbox.Fault{lostAnswer(true)})
 		run(nil)
 		if f := facts(); f.ExternalIDs != checkpoint.IDsReturned {
-			t.Errorf("learnt is %+v", f)
+			t.Errorf("facts are %+v", f)
 		}
-		w.api.WithholdExternalIDs(true) // and ceases to
+		w.api.WithholdExternalIDs(true) // and stops
 		w.api.SetFaults([]sandbox.Fault{lostAnswer(true)})
 		run(nil)
 		if f := facts(); f.ExternalIDs != checkpoint.IDsWithheld {
-			t.Errorf("learnt is %+v", f)
+			t.Errorf("facts are %+v", f)
 		}
 		for i := range n {
 			w.wantOnce(fmt.Sprint("t-", i))
@@ -318,17 +319,17 @@ func TestWhatIsLearnt(t *testing.T) {
 	})
 }
 
-// TestNothingCanBeLearnt: a token that may not read does not keep a run from its end.
-func TestNothingCanBeLearnt(t *testing.T) {
+// TestRunCompletesWithoutFacts has a token that may not read what the facts require.
+func TestRunCompletesWithoutFacts(t *testing.T) {
 	t.Parallel()
 	for _, op := range []sandbox.Operation{sandbox.ListConversations, sandbox.ListMessages} {
 		for _, after := range []bool{true, false} {
 			t.Run(fmt.Sprint(op, after), func(t *testing.T) {
 				t.Parallel()
 				w := setup(t, "sqlite", sandbox.Options{NoExternalIDs: true, Forbidden: map[sandbox.Operation]int{op: 403}, Faults: []sandbox.Fault{lostAnswer(after)}})
-				s, err := w.run(w.jsonl(w.file("c.jsonl", told("t-0", "c-0", 0), told("t-1", "c-1", 1), told("t-2", "c-2", 2))), nil)
+				s, err := w.run(w.jsonl(w.file("c.jsonl", uniqueChat("t-0", "c-0", 0), uniqueChat("t-1", "c-1", 1), uniqueChat("t-2", "c-2", 2))), nil)
 				unreadable := int64(1)
-				if op == sandbox.ListMessages && !after { // there is no candidate
+				if op == sandbox.ListMessages && !after { // no candidate
 					unreadable = 0
 				}
 				if err != nil || s.Counts.InDoubt != unreadable || s.Causes["unreadable"] != unreadable || len(w.api.Duplicates()) != 0 || len(w.api.Conversations()) < 2 {
@@ -339,24 +340,24 @@ func TestNothingCanBeLearnt(t *testing.T) {
 	}
 }
 
-// TestReconcileWithoutExternalIDs: the checkpoint is lost, and content tells what is there.
+// TestReconcileWithoutExternalIDs requires that the content shows what is in Dixa after the checkpoint was lost.
 func TestReconcileWithoutExternalIDs(t *testing.T) {
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
 		w := setup(t, store, sandbox.Options{NoExternalIDs: true, ListLag: 20 * time.Millisecond})
 		var lines []string
 		for i := range 30 {
-			lines = append(lines, told(fmt.Sprint("t-", i), fmt.Sprint("c-", i%4), i))
+			lines = append(lines, uniqueChat(fmt.Sprint("t-", i), fmt.Sprint("c-", i%4), i))
 		}
 		twins := []string{twin(100), twin(101)} // both are there
 		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", append(lines, twins...)...)), nil)
 		w.url = setup(t, store, sandbox.Options{}).url // an empty checkpoint
-		lines[3] = told("t-3", "c-3", 3) + " "
+		lines[3] = uniqueChat("t-3", "c-3", 3) + " "
 		lines[4] = strings.Replace(lines[4], "I am asking for t-4", "I was asking for t-4", 1) // edited since
-		lines = append(lines, told("new", "c-0", 40))
+		lines = append(lines, uniqueChat("new", "c-0", 40))
 		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", append(lines, twins...)...)), func(c *importer.Config) { c.Reconcile = true })
 		if len(w.api.Conversations()) != 33 || len(w.api.Duplicates()) != 0 || s.Counts.Imported != 30 || s.Counts.InDoubt != 3 {
-			t.Errorf("%d conversations, %d doubled, %+v", len(w.api.Conversations()), len(w.api.Duplicates()), s.Counts)
+			t.Errorf("%d conversations, %d duplicates, %+v", len(w.api.Conversations()), len(w.api.Duplicates()), s.Counts)
 		}
 		for _, id := range []string{"t-4", "t-100", "t-101"} {
 			w.wantRow(id, checkpoint.InDoubt, "ambiguous")
@@ -368,9 +369,9 @@ func TestReconcileWithoutExternalIDs(t *testing.T) {
 	})
 }
 
-// TestReconcileAmongChatsOfOneCustomer: the conversation that has a transcript's whole content is that transcript, though others of the
-// same customer and time are like it: a bot that was tried out, a clock that counts days, texts that repeat.
-func TestReconcileAmongChatsOfOneCustomer(t *testing.T) {
+// TestReconcileChatsOfOneCustomer requires that a conversation with the whole content of a transcript is that transcript, although others
+// of the same customer and time resemble it: trial chats, times rounded to days, repeated texts.
+func TestReconcileChatsOfOneCustomer(t *testing.T) {
 	t.Parallel()
 	at := func(id string, texts ...string) string {
 		var messages []any
@@ -383,52 +384,53 @@ func TestReconcileAmongChatsOfOneCustomer(t *testing.T) {
 		"other texts at the same times":   {at("t-0", "alpha", "one"), at("t-1", "beta", "two"), at("t-2", "gamma", "three")},
 		"one text in common":              {at("t-0", "Hello", "one"), at("t-1", "Hello", "two"), at("t-2", "Hello", "three")},
 		"one is the beginning of another": {at("t-0", "Hello"), at("t-1", "Hello", "How can I help?"), at("t-2", "Hello", "How can I help?", "Thanks")},
-		"the same words in another form":  {at("t-0", "Hello!", "one"), at("t-1", "hello", "one"), at("t-2", "HELLO?", "one")},
+		"the same words in another case":  {at("t-0", "Hello!", "one"), at("t-1", "hello", "one"), at("t-2", "HELLO?", "one")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{NoExternalIDs: true})
 			path := w.file("c.jsonl", append(lines, at("t-8", "the", "same"), at("t-9", "the", "same"))...)
 			w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
-			w.lose()
+			w.loseCheckpoint()
 			s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), func(c *importer.Config) { c.Reconcile = true })
 			if s.Counts.Imported != 3 || s.Counts.InDoubt != 2 || len(w.api.Conversations()) != 5 {
 				t.Errorf("%d conversations; counts %+v", len(w.api.Conversations()), s.Counts)
 			}
 			for _, id := range []string{"t-0", "t-1", "t-2"} {
 				if row := w.wantRow(id, checkpoint.Complete, ""); row.ConversationID != w.wantOnce(id).ID {
-					t.Errorf("%s has the conversation of another one", id)
+					t.Errorf("%s has the conversation of another transcript", id)
 				}
 			}
 		})
 	}
 }
 
-// TestReconcileOfOneTwin: one of two was there before the checkpoint was lost. Which one cannot be said, and none is doubled.
-func TestReconcileOfOneTwin(t *testing.T) {
+// TestReconcileOneOfTwoIdenticalTranscripts has one of two in Dixa before the checkpoint is lost. It cannot be known which one, and neither
+// may be doubled.
+func TestReconcileOneOfTwoIdenticalTranscripts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{NoExternalIDs: true})
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", twin(0))), nil)
-	w.lose()
-	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", twin(0), twin(1), told("new", "c-1", 30))), func(c *importer.Config) { c.Reconcile = true })
+	w.loseCheckpoint()
+	s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", twin(0), twin(1), uniqueChat("new", "c-1", 30))), func(c *importer.Config) { c.Reconcile = true })
 	if len(w.api.Conversations()) != 2 || s.Counts.InDoubt != 1 || s.Counts.Imported != 2 {
 		t.Errorf("%d conversations, %+v", len(w.api.Conversations()), s.Counts)
 	}
 }
 
-// TestVerifyWithoutExternalIDs matches messages by what they are.
+// TestVerifyWithoutExternalIDs requires that messages are matched by content.
 func TestVerifyWithoutExternalIDs(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{NoExternalIDs: true})
 	var lines []string
 	for i := range 6 {
-		lines = append(lines, told(fmt.Sprint("t-", i), "c-1", i))
+		lines = append(lines, uniqueChat(fmt.Sprint("t-", i), "c-1", i))
 	}
 	path := w.file("c.jsonl", lines...)
 	w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
 	plain := func(c *importer.Config) { c.Attributes = nil }
 	if s, got, err := w.verify(w.jsonl(path), verify.Options{}, plain); err != nil || s.Outcome != importer.OutcomeOK || s.Checked != 6 || got != nil {
-		t.Fatalf("what was just imported differs: %+v, %v, %v", s, got, err)
+		t.Fatalf("right after the import: %+v, %v, %v", s, got, err)
 	}
 	id := func(n int) int64 { return w.wantOnce(fmt.Sprint("t-", n)).ID }
 	w.api.SwapTexts(id(1), 0, 1)
@@ -447,8 +449,8 @@ func TestVerifyWithoutExternalIDs(t *testing.T) {
 		"t-5 message_missing bot/t-5:2")
 }
 
-// TestEndUsersWhoseLookUpsLag: nobody is created a second time while look-ups do not show who was.
-func TestEndUsersWhoseLookUpsLag(t *testing.T) {
+// TestLookUpLagDoublesNoEndUser requires that no end-user is created twice while look-ups do not show new ones.
+func TestLookUpLagDoublesNoEndUser(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	for _, kind := range []sandbox.FaultKind{sandbox.DropAfter, sandbox.ErrorAfter, sandbox.DropBefore} {
@@ -456,8 +458,8 @@ func TestEndUsersWhoseLookUpsLag(t *testing.T) {
 			t.Parallel()
 			w := setup(t, "sqlite", sandbox.Options{EndUserLag: time.Second,
 				Faults: []sandbox.Fault{{Operation: sandbox.CreateEndUser, Kind: kind, Times: 1}, {Operation: sandbox.CreateEndUsers, Kind: kind, Times: 1}}})
-			w.learnt(checkpoint.IDsReturned, 1100*time.Millisecond)
-			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", told("t-1", "c-1", 1))), nil)
+			w.setFacts(checkpoint.IDsReturned, 1100*time.Millisecond)
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", uniqueChat("t-1", "c-1", 1))), nil)
 			if n := len(w.api.EndUsers()); n != 1 {
 				t.Errorf("there are %d end-users", n)
 			}
@@ -465,12 +467,12 @@ func TestEndUsersWhoseLookUpsLag(t *testing.T) {
 	}
 }
 
-// TestListsThatNeverShowAnything prove nothing: nothing is sent again because of them.
-func TestListsThatNeverShowAnything(t *testing.T) {
+// TestEmptyListsProveNothing requires that nothing is sent again because of them.
+func TestEmptyListsProveNothing(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{true, false} {
 		w := setup(t, "sqlite", sandbox.Options{ListLag: time.Hour, Faults: []sandbox.Fault{lostAnswer(after)}})
-		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", told("t-0", "c-0", 0), told("t-1", "c-1", 1), told("t-2", "c-2", 2))),
+		s := w.mustRun(importer.OutcomeIncomplete, w.jsonl(w.file("c.jsonl", uniqueChat("t-0", "c-0", 0), uniqueChat("t-1", "c-1", 1), uniqueChat("t-2", "c-2", 2))),
 			func(c *importer.Config) { c.LearnPatience = 500 * time.Millisecond })
 		if s.Counts.InDoubt != 1 || s.Causes["look_failed"] != 1 || len(w.api.Duplicates()) != 0 || w.api.Counts()[sandbox.Import] != 3 {
 			t.Errorf("%+v, %v", s, w.api.Counts())
@@ -478,9 +480,9 @@ func TestListsThatNeverShowAnything(t *testing.T) {
 	}
 }
 
-// TestDoubtsOfARunThatWasKilled: the run that could have learnt is gone, and the next one has nothing but doubts. What the first one
-// imported right before tells how long lists lag.
-func TestDoubtsOfARunThatWasKilled(t *testing.T) {
+// TestDoubtsOfKilledRun has a killed run that could have learnt facts, and a next run with only a transcript in doubt. The earlier imports
+// must show it how long lists lag.
+func TestDoubtsOfKilledRun(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
 	onEveryStore(t, func(t *testing.T, store string) {
@@ -488,7 +490,7 @@ func TestDoubtsOfARunThatWasKilled(t *testing.T) {
 			Faults: []sandbox.Fault{{Operation: sandbox.Import, Kind: sandbox.DropAfter, Nth: 6}}})
 		var lines []string
 		for i := range 6 {
-			lines = append(lines, told(fmt.Sprint("t-", i), fmt.Sprint("c-", i%2), i))
+			lines = append(lines, uniqueChat(fmt.Sprint("t-", i), fmt.Sprint("c-", i%2), i))
 		}
 		path := w.file("c.jsonl", lines...)
 		var imports atomic.Int64
@@ -512,28 +514,28 @@ func TestDoubtsOfARunThatWasKilled(t *testing.T) {
 	})
 }
 
-// TestADoubtThatNothingCanBeLearntFor does not wait for what no other transcript will teach.
-func TestADoubtThatNothingCanBeLearntFor(t *testing.T) {
+// TestDoubtWithoutFacts requires that a run does not wait for facts if no other transcript can provide them.
+func TestDoubtWithoutFacts(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{true, false} {
 		w := setup(t, "sqlite", sandbox.Options{NoExternalIDs: true, Faults: []sandbox.Fault{lostAnswer(after)}})
-		s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", told("t-0", "c-0", 0))), func(c *importer.Config) { c.LearnPatience = time.Hour })
+		s := w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", uniqueChat("t-0", "c-0", 0))), func(c *importer.Config) { c.LearnPatience = time.Hour })
 		if w.wantOnce("t-0"); s.Duration > time.Minute {
 			t.Errorf("it took %v", s.Duration)
 		}
 	}
 }
 
-// TestAStopEndsTheWaitForWhatIsToBeLearnt: a run that is told to stop does not wait for lists.
-func TestAStopEndsTheWaitForWhatIsToBeLearnt(t *testing.T) {
+// TestStopEndsTheWaitForFacts requires that a stopped run does not wait for lists.
+func TestStopEndsTheWaitForFacts(t *testing.T) {
 	t.Parallel()
 	w := setup(t, "sqlite", sandbox.Options{ListLag: time.Hour, Faults: []sandbox.Fault{lostAnswer(true)}})
-	im := w.importer(w.jsonl(w.file("c.jsonl", told("t-0", "c-0", 0), told("t-1", "c-1", 1))), func(c *importer.Config) { c.Settle, c.LearnPatience = time.Hour, time.Hour })
-	looked := sync.OnceFunc(func() { im.Stop("test") })
+	im := w.importer(w.jsonl(w.file("c.jsonl", uniqueChat("t-0", "c-0", 0), uniqueChat("t-1", "c-1", 1))), func(c *importer.Config) { c.Settle, c.LearnPatience = time.Hour, time.Hour })
+	stop := sync.OnceFunc(func() { im.Stop("test") })
 	var lists atomic.Int64
 	w.onOperation(func(op sandbox.Operation) {
-		if op == sandbox.ListConversations && lists.Add(1) == 2 { // by the one that follows, and by the doubt
-			looked()
+		if op == sandbox.ListConversations && lists.Add(1) == 2 { // by the follower and by the doubt
+			stop()
 		}
 	})
 	s, err := im.Run(t.Context())

@@ -31,7 +31,7 @@ import (
 	"dixa-import/source"
 )
 
-// slow is set where the tests work more than they wait: with the race detector.
+// slow is set if the tests work more than they wait: with the race detector.
 var slow bool
 
 func TestMain(m *testing.M) {
@@ -46,15 +46,15 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(pgtest.M{M: m})
 }
 
-// childEnv tells a test binary that it is to be a run in a process of its own, and what kind of run.
+// childEnv makes a test binary perform a run in a process of its own; its value describes the run.
 const childEnv = "DIXA_IMPORT_TEST_CHILD"
 
-// beChild makes that run and returns the exit code. It needs signals, which some systems lack.
+// beChild performs that run and returns the exit code. It needs signals, which some systems lack.
 var beChild = func(string) int { return 2 }
 
 const testSource = "bot"
 
-// world is a sandbox, a checkpoint and a folder for files.
+// world is a sandbox, a checkpoint and a directory for files.
 type world struct {
 	*testing.T
 	api   *sandbox.Server
@@ -65,7 +65,7 @@ type world struct {
 
 	requests  atomic.Int64
 	operation atomic.Pointer[func(sandbox.Operation)]
-	before    atomic.Pointer[func(n int64)] // called with the number of each request, from 1, before it is served
+	before    atomic.Pointer[func(n int64)] // called before each request is served, with its number from 1
 	tap       atomic.Pointer[tap]
 
 	inspecting   sync.Mutex
@@ -73,7 +73,7 @@ type world struct {
 	inspectedURL string
 }
 
-// ServeHTTP lets the sandbox serve a request.
+// ServeHTTP serves a request with the sandbox.
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	n := w.requests.Add(1)
 	if before := w.before.Load(); before != nil {
@@ -86,17 +86,17 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w.api.ServeHTTP(rw, r)
 }
 
-// onOperation has f called when a request of the API arrives, before anything is decided about it.
+// onOperation calls f for each request of the API, before it is served.
 func (w *world) onOperation(f func(sandbox.Operation)) { w.operation.Store(&f) }
 
 func (w *world) onRequest(before func(n int64)) { w.before.Store(&before) }
 
-// stores are the kinds of checkpoints that every promise must hold on.
+// stores are the kinds of checkpoints.
 var stores = []string{"sqlite", "postgres"}
 
 func onEveryStore(t *testing.T, test func(t *testing.T, store string)) { onStores(t, stores, test) }
 
-// storesFor is all stores where a case covers them, else the quicker one: the stores have a suite of their own.
+// storesFor returns all stores, or only the faster one if not all are needed: the stores have tests of their own.
 func storesFor(all bool) []string {
 	if all {
 		return stores
@@ -151,7 +151,7 @@ func setup(t *testing.T, store string, opts sandbox.Options) *world {
 	return w
 }
 
-// skipIfShort skips a test that kills, sleeps or waits for long.
+// skipIfShort skips a test that kills, suspends or waits for long.
 func skipIfShort(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -159,7 +159,7 @@ func skipIfShort(t *testing.T) {
 	}
 }
 
-// migrated gives a database the checkpoint's tables.
+// migrated creates the checkpoint's tables in a database.
 func migrated(url string) error {
 	s, err := checkpoint.Open(context.Background(), url, checkpoint.Options{Create: true})
 	if err != nil {
@@ -169,7 +169,7 @@ func migrated(url string) error {
 	return errors.Join(err, s.Close())
 }
 
-// emptySQLite is a checkpoint without transcripts: to copy it is faster than to migrate each.
+// emptySQLite returns an empty checkpoint. Copying it is faster than migrating each.
 var emptySQLite = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "dixa-import-empty-")
 	if err != nil {
@@ -193,8 +193,8 @@ func (w *world) open() *checkpoint.Store {
 	return s
 }
 
-// learnt makes the checkpoint know how Dixa answers, so that nothing is to be found out.
-func (w *world) learnt(ids checkpoint.ExternalIDs, lag time.Duration) {
+// setFacts stores facts about Dixa's answers, so that a run need not find them out.
+func (w *world) setFacts(ids checkpoint.ExternalIDs, lag time.Duration) {
 	w.Helper()
 	s := w.open()
 	defer func() { _ = s.Close() }()
@@ -219,7 +219,7 @@ func (w *world) client(change func(*dixa.Config)) *dixa.Client {
 	return c
 }
 
-// sql changes the checkpoint behind the program's back. The statement is written for Postgres.
+// sql changes the checkpoint directly. The statement is written for Postgres.
 func (w *world) sql(statement string) {
 	w.Helper()
 	driver, dsn := "pgx", w.url
@@ -255,11 +255,11 @@ func (w *world) jsonl(paths ...string) *source.JSONL {
 	return r
 }
 
-// importer prepares a run with short times. The store is closed at the end of the test.
+// importer returns an Importer with short times. The store is closed at the end of the test.
 func (w *world) importer(reader source.Reader, change func(*importer.Config)) *importer.Importer {
 	w.Helper()
 	cfg := importer.Config{
-		Empty:  importer.EmptyReject, // so that there is a way to be rejected
+		Empty:  importer.EmptyReject, // so that some records are rejected
 		Source: testSource, Reader: reader, BaseURL: w.http.URL, AgentID: sandbox.DefaultAgentID,
 		Region: "DK", Workers: 16, RequestTimeout: 400 * time.Millisecond, Settle: 60 * time.Millisecond, SendWindow: sendWindow(), LearnPatience: 5 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelInfo})),
@@ -280,7 +280,7 @@ func (w *world) importer(reader source.Reader, change func(*importer.Config)) *i
 	return im
 }
 
-// run makes a run to its end; its store is closed, as at the end of a process.
+// run performs a run and closes its store, as the end of a process does.
 func (w *world) run(reader source.Reader, change func(*importer.Config)) (importer.Summary, error) {
 	w.Helper()
 	store := w.open()
@@ -295,7 +295,7 @@ func (w *world) run(reader source.Reader, change func(*importer.Config)) (import
 	return s, err
 }
 
-// sendWindow leaves time for a checkpoint whose every statement is slow.
+// sendWindow leaves time for a checkpoint all of whose statements are slow.
 func sendWindow() time.Duration {
 	if slow {
 		return 1200 * time.Millisecond
@@ -311,7 +311,7 @@ func checkCounts(t *testing.T, s importer.Summary) {
 	}
 }
 
-// mustRun makes a run that must end with the outcome.
+// mustRun performs a run that must end with the outcome.
 func (w *world) mustRun(want importer.Outcome, reader source.Reader, change func(*importer.Config)) importer.Summary {
 	w.Helper()
 	s, err := w.run(reader, change)
@@ -321,8 +321,8 @@ func (w *world) mustRun(want importer.Outcome, reader source.Reader, change func
 	return s
 }
 
-// inspected returns the checkpoint to look at between runs, and what to call after that. On Postgres, where to connect is dear, it is the same for
-// the whole test.
+// inspected returns the checkpoint to read between runs, and a function to call afterwards. On Postgres, where connecting is expensive, it
+// is shared by the whole test.
 func (w *world) inspected() (s *checkpoint.Store, done func()) {
 	w.Helper()
 	if !strings.HasPrefix(w.url, "postgres:") {
@@ -337,7 +337,7 @@ func (w *world) inspected() (s *checkpoint.Store, done func()) {
 	return w.inspector, func() {}
 }
 
-// row returns what the checkpoint knows of a transcript.
+// row returns the row of a transcript.
 func (w *world) row(id string) checkpoint.Row {
 	w.Helper()
 	s, done := w.inspected()
@@ -360,7 +360,7 @@ func (w *world) partialErrors(id string) []checkpoint.PartialError {
 	return p
 }
 
-// wantRow checks status and error code of a transcript, and that it has a conversation exactly if its status says so.
+// wantRow checks status and error code of a transcript, and that it has a conversation if and only if its status requires one.
 func (w *world) wantRow(id string, status checkpoint.Status, code string) checkpoint.Row {
 	w.Helper()
 	row := w.row(id)
@@ -373,7 +373,7 @@ func (w *world) wantRow(id string, status checkpoint.Status, code string) checkp
 	return row
 }
 
-// wantOnce checks that Dixa holds the transcript exactly once, and returns its conversation.
+// wantOnce checks that Dixa has the transcript exactly once, and returns its conversation.
 func (w *world) wantOnce(id string) sandbox.Conversation {
 	w.Helper()
 	list := w.api.ConversationsByExternalID(testSource + "/" + id)
@@ -393,7 +393,7 @@ func (w *world) wantFired(faults ...string) {
 	}
 }
 
-// chat is a plain closed transcript; fields override or add to it, nil removes.
+// chat returns a simple closed transcript. The fields override or extend it; nil removes one.
 func chat(id string, fields map[string]any) string {
 	record := map[string]any{
 		"id": id, "created_at": "2026-11-19T08:00:00Z", "closed_at": "2026-11-19T08:12:30Z",
@@ -444,7 +444,7 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// together runs a subtest for each case, several at once whatever -parallel says: they wait more than they work.
+// together runs a subtest for each case, several at once regardless of -parallel: they wait more than they work.
 func together[T any](t *testing.T, cases []T, name func(T) string, test func(*testing.T, T)) {
 	t.Helper()
 	places := make(chan struct{}, 6)

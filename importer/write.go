@@ -7,18 +7,18 @@ import (
 	"dixa-import/importer/checkpoint"
 )
 
-// writeBatch is how many tasks' changes one transaction takes at most.
+// writeBatch is the largest number of tasks whose changes go into one transaction.
 const writeBatch = 256
 
-// written is what became of changes.
-type written struct {
+// writeResult is the outcome of a task's changes.
+type writeResult struct {
 	results []checkpoint.Result
-	began   time.Time // when the transaction began that recorded the changes
+	began   time.Time // start of the transaction that recorded the changes
 }
 
-// write records the changes of several tasks in one transaction, each task's in their order. It goes on even if work is given up: what
-// is known is recorded.
-func (p *pipeline) write(batch [][]checkpoint.Change) ([]written, error) {
+// write records the changes of several tasks in one transaction, each task's in order. It continues even after Working has ended, so that
+// what is known is recorded.
+func (p *pipeline) write(batch [][]checkpoint.Change) ([]writeResult, error) {
 	changes := make([]checkpoint.Change, 0, 2*len(batch))
 	for _, b := range batch {
 		changes = append(changes, b...)
@@ -34,9 +34,9 @@ func (p *pipeline) write(batch [][]checkpoint.Change) ([]written, error) {
 		return nil, err
 	}
 	p.times.add(stepCommit, time.Since(began))
-	out := make([]written, len(batch))
+	out := make([]writeResult, len(batch))
 	for i, b := range batch {
-		out[i] = written{results[:len(b)], began}
+		out[i] = writeResult{results[:len(b)], began}
 		results = results[len(b):]
 	}
 	return out, nil
