@@ -71,7 +71,7 @@ type arrays struct {
 }
 
 // find looks for arrays of objects in an object, which may be cut off.
-func (a *arrays) find(object []byte, path []string) {
+func (a *arrays) find(object []byte, path []string, like func([]byte) bool) {
 	all := members{object}
 	for {
 		name, value, ok := all.next()
@@ -81,9 +81,9 @@ func (a *arrays) find(object []byte, path []string) {
 		here := slices.Concat(path, []string{string(name)})
 		switch first := afterSpace(value, 1); {
 		case value[0] == '{' && len(here) < maxEnvelope:
-			a.find(value, here)
+			a.find(value, here, like)
 		case value[0] != '[' || first >= len(value) || value[first] != '{':
-		case likeTranscript(value[first:]):
+		case like(value[first:]):
 			a.transcripts = append(a.transcripts, here)
 		default:
 			a.others = append(a.others, here)
@@ -118,7 +118,7 @@ func (f *framer) envelope(object []byte) *envelope {
 		return nil
 	}
 	var a arrays
-	a.find(object[afterSpace(object, 0):], nil)
+	a.find(object[afterSpace(object, 0):], nil, f.like)
 	switch len(a.transcripts) {
 	case 0:
 		return nil
@@ -146,7 +146,7 @@ func (f *framer) lonely(n int) *RejectError {
 		return nil
 	}
 	var a arrays
-	a.find(f.buf[f.pos:f.pos+n], nil)
+	a.find(f.buf[f.pos:f.pos+n], nil, f.like)
 	if len(a.others) == 0 || !f.lastValue(n) {
 		return nil
 	}
@@ -234,7 +234,7 @@ func (f *framer) pass(depth int) error {
 		for len(f.buf)-f.pos < maxBlank && f.more() {
 		}
 		array := f.buf[f.pos:]
-		if first := afterSpace(array, 1); first < len(array) && array[first] == '{' && likeTranscript(array[first:]) {
+		if first := afterSpace(array, 1); first < len(array) && array[first] == '{' && f.like(array[first:]) {
 			return f.refuse(reject(RejectUnknownFormat,
 				"this is a second array of transcripts in one object, which was not read: set source.jsonl.records to the one to read"))
 		}

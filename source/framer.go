@@ -31,6 +31,7 @@ type framer struct {
 	records []string // the path to the array of records in a value; nil: the framer finds it
 	visit   func(frame) bool
 	watch   *watch // for another encoding than UTF-8
+	shape   *shape // of records that are mapped; nil: they are transcripts
 
 	checker checker
 	arrays  bool // the text begins with an array, so more may follow
@@ -53,6 +54,8 @@ func (f *framer) run() error {
 			f.comma()
 		case len(f.records) > 0:
 			err = f.walk(f.records)
+		case c == '[' && f.records == nil && f.wholeArray():
+			err = f.value(false)
 		case c == '[' && (f.records != nil || (first || f.arrays) && f.opensRecords()):
 			f.arrays = true
 			err = f.array()
@@ -183,7 +186,7 @@ func (f *framer) whole(inArray bool) (done bool, err error) {
 	if len(line) > maxLine {
 		return false, nil
 	}
-	s := outlineOf(line)
+	s := f.outline(line)
 	if s.end < 0 || s.bare && (!f.handed || f.envelope(line[:s.end]) != nil) {
 		return false, nil
 	}
@@ -217,7 +220,7 @@ func (f *framer) completed(n int, inArray bool) error {
 	default:
 		return f.broken(n, inArray)
 	}
-	s := outlineOf(value)
+	s := f.outline(value)
 	if s.bare && f.records == nil {
 		e := f.envelope(value)
 		if e == nil && !inArray {
@@ -276,7 +279,7 @@ func (f *framer) openedBy(n int, inArray bool) *envelope {
 	if inArray || f.records != nil {
 		return nil
 	}
-	if prefix := f.buf[f.pos : f.pos+n]; outlineOf(prefix).bare {
+	if prefix := f.buf[f.pos : f.pos+n]; f.outline(prefix).bare {
 		return f.envelope(prefix)
 	}
 	return nil
@@ -337,7 +340,7 @@ func (f *framer) rejectLine() error {
 	}
 	if end >= 0 {
 		if line := f.trim(f.buf[f.lineStart():end]); len(line) <= maxLine {
-			s := outlineOf(line)
+			s := f.outline(line)
 			err := f.emit(frame{place: f.begin(), data: line, id: s.id, open: s.open})
 			f.pos, f.low, f.start, f.fresh = end, end, -1, false
 			return err

@@ -35,6 +35,7 @@ type JSONLConfig struct {
 type JSONL struct {
 	inputs   []input
 	records  []string
+	shape    *shape // of records that are mapped; nil: they are transcripts
 	encoding charset
 	now      func() time.Time
 	logger   *slog.Logger
@@ -69,7 +70,7 @@ func (s *JSONL) Read(ctx context.Context, _ time.Time) iter.Seq2[*Record, error]
 
 // frames calls visit for each frame of an input, until it returns false.
 func (s *JSONL) frames(ctx context.Context, in input, count *atomic.Int64, logger *slog.Logger, visit func(frame) bool) (stopped bool, err error) {
-	r := reader{in: in, ctx: ctx, count: count, charset: s.encoding, records: s.records, logger: logger, visit: visit}
+	r := reader{in: in, ctx: ctx, count: count, charset: s.encoding, records: s.records, shape: s.shape, logger: logger, visit: visit}
 	return r.frames()
 }
 

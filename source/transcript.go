@@ -112,6 +112,9 @@ const (
 	RejectUnknownFormat    RejectCode = "unknown_format" // a whole file is not JSON, or it is not clear where its records are
 	RejectWrongEncoding    RejectCode = "wrong_encoding" // a file or a record is not UTF-8
 	RejectDuplicateID      RejectCode = "duplicate_id"   // used by the importer
+	// The reasons of a mapping: see Mapping.
+	RejectTransformFailed RejectCode = "transform_failed"  // the program failed on the record, or returned something other than transcripts
+	RejectRefused         RejectCode = "transform_refused" // the program refused the record
 )
 
 // RejectError describes why a record cannot be imported. Its text names the field and what to do, but never quotes what a customer wrote.

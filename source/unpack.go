@@ -43,6 +43,7 @@ type reader struct {
 	count    *atomic.Int64
 	charset  charset
 	records  []string
+	shape    *shape
 	logger   *slog.Logger
 	visit    func(frame) bool
 	size     int64
@@ -224,7 +225,7 @@ func (r *reader) document(path string, packed *bufio.Reader, head []byte) error 
 	}
 	plain, supposed := r.charset.decode(packed)
 	t := newText(plain)
-	f := &framer{text: t, ctx: r.ctx, path: path, records: r.records, visit: r.visit, watch: &watch{off: !supposed}}
+	f := &framer{text: t, ctx: r.ctx, path: path, records: r.records, shape: r.shape, visit: r.visit, watch: &watch{off: !supposed}}
 	wrong := r.sample(t, supposed)
 	sum := sha256.Sum256(t.buf)
 	sample := sum[:]

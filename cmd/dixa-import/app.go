@@ -72,6 +72,8 @@ func (p *program) app() *cli.App {
 			reportCommand(p),
 			verifyCommand(p),
 			checkCommand(p),
+			previewCommand(p),
+			formatsCommand(p),
 			attributesCommand(p),
 			queuesCommand(p),
 			migrateCommand(p),

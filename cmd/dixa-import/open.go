@@ -49,11 +49,16 @@ func (p *program) openSource(ctx context.Context, s config.Source, patience time
 		}
 		return rows, rows.Close, nil
 	}
-	files, err := source.OpenJSONL(source.JSONLConfig{Paths: s.Paths, Records: s.Records, Encoding: s.Encoding, TimeZone: s.TimeZone, Stdin: p.stdin, Logger: p.log})
+	files := source.JSONLConfig{Paths: s.Paths, Records: s.Records, Encoding: s.Encoding, TimeZone: s.TimeZone, Stdin: p.stdin, Logger: p.log}
+	if s.Mapping != (source.Mapping{}) {
+		r, err = source.OpenMapped(files, s.Mapping)
+	} else {
+		r, err = source.OpenJSONL(files)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("source.jsonl: %w", err)
 	}
-	return files, func() {}, nil
+	return r, func() {}, nil
 }
 
 // configuredCheckpoint opens, to be looked at, the checkpoint that the configuration names.

@@ -31,10 +31,16 @@ type sections struct {
 	} `yaml:"dixa"`
 	Database setting `yaml:"database"`
 	Source   struct {
-		Name     setting       `yaml:"name"`
-		TimeZone setting       `yaml:"time_zone"`
-		JSONL    *jsonlSection `yaml:"jsonl"`
-		Postgres *struct {
+		Name       setting           `yaml:"name"`
+		TimeZone   setting           `yaml:"time_zone"`
+		JSONL      *jsonlSection     `yaml:"jsonl"`
+		Format     setting           `yaml:"format"`
+		Transform  *transformSection `yaml:"transform"`
+		GroupBy    setting           `yaml:"group_by"`
+		SortBy     setting           `yaml:"sort_by"`
+		SessionGap setting           `yaml:"session_gap"`
+		Closed     setting           `yaml:"closed"`
+		Postgres   *struct {
 			URL     setting `yaml:"url"`
 			Query   setting `yaml:"query"`
 			Overlap setting `yaml:"overlap"`
@@ -66,6 +72,12 @@ type jsonlSection struct {
 	Paths    []setting `yaml:"paths"`
 	Records  setting   `yaml:"records"`
 	Encoding setting   `yaml:"encoding"`
+}
+
+// transformSection is the key source.transform: the program itself, or the file that it is in.
+type transformSection struct {
+	text setting
+	File setting `yaml:"file"`
 }
 
 // Load reads a configuration file. Its values are looked at when a section is asked for.
@@ -111,6 +123,9 @@ func (c *File) Override(o Overrides) {
 	if c.raw.Source.Postgres != nil && !c.raw.Source.TimeZone.set { // what came out of it is read as it was
 		c.raw.Source.TimeZone.override("jsonl", time.UTC.String())
 	}
+	// What comes in this way are transcripts, such as those that `dixa-import errors` wrote for correction.
+	c.raw.Source.Format, c.raw.Source.Transform, c.raw.Source.Closed = setting{}, nil, setting{}
+	c.raw.Source.GroupBy, c.raw.Source.SortBy, c.raw.Source.SessionGap = setting{}, setting{}, setting{}
 	c.raw.Source.Postgres, c.raw.Source.JSONL = nil, &jsonlSection{Paths: make([]setting, len(o.JSONL))}
 	for i, path := range o.JSONL {
 		c.raw.Source.JSONL.Paths[i].override("jsonl", path)

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -130,6 +132,7 @@ type Source struct {
 	URL      string
 	Query    string
 	Overlap  time.Duration
+	Mapping  source.Mapping // the zero Mapping: the records are transcripts
 }
 
 var sourceName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
@@ -176,7 +179,7 @@ func (c *File) SourceName() (string, error) {
 // Source reads the section source.
 func (c *File) Source() (Source, error) {
 	r := &reader{c: c}
-	s := Source{Name: r.name(), TimeZone: r.timeZone()}
+	s := Source{Name: r.name(), TimeZone: r.timeZone(), Mapping: r.mapping()}
 	switch {
 	case c.raw.Source.JSONL != nil && c.raw.Source.Postgres != nil:
 		r.fail(c.raw.Source.Postgres.URL, "source", "has both jsonl and postgres: keep one, and give the other a configuration file and a source.name of its own")
@@ -198,6 +201,9 @@ func (c *File) Source() (Source, error) {
 		}
 	case c.raw.Source.Postgres != nil:
 		p := c.raw.Source.Postgres
+		if s.Mapping != (source.Mapping{}) {
+			r.fail(p.URL, "source", "has a format or a transform, which are for files: have the query return transcripts, or export the rows as JSON and read them with source.jsonl")
+		}
 		s.URL = connect.Address(r.required(p.URL, "source.postgres.url", "give the address of the bot's database, such as ${BOT_DATABASE_URL}"), connect.ForSource)
 		if err := connect.CheckAddress(s.URL, connect.ForSource); s.URL != "" && err != nil {
 			r.fail(p.URL, "source.postgres.url", "%s", err.Error())
@@ -208,6 +214,48 @@ func (c *File) Source() (Source, error) {
 		r.fail(c.raw.Source.Name, "source", "has neither jsonl nor postgres: say where the transcripts are, as config.example.yaml shows")
 	}
 	return s, r.err()
+}
+
+// mapping reads the keys that say how records become transcripts.
+func (r *reader) mapping() source.Mapping {
+	raw := r.c.raw.Source
+	m := source.Mapping{Format: r.text(raw.Format, "source.format", ""), GroupBy: raw.GroupBy.raw, SortBy: raw.SortBy.raw, // programs, in which $ is no variable of the environment
+		SessionGap: r.duration(raw.SessionGap, "source.session_gap", 0, 0)}
+	if m.Format == "canonical" {
+		m.Format = ""
+	}
+	key := raw.Format
+	if raw.Transform != nil {
+		if key = raw.Transform.text; key.set { // a program has $ in it
+			m.Transform = key.raw
+		} else {
+			key = raw.Transform.File
+			if path := r.required(key, "source.transform", "write a jq program, or {file: mine.jq}"); path != "" {
+				program, err := os.ReadFile(path)
+				if err != nil {
+					r.fail(key, "source.transform.file", "cannot be read: %s", cause(err))
+				}
+				m.Transform = string(program)
+			}
+		}
+	}
+	closed := r.text(raw.Closed, "source.closed", "")
+	var err error
+	if m.Closed, err = source.ParseClosing(closed); err != nil {
+		r.fail(raw.Closed, "source.closed", "%s", err.Error())
+	}
+	if err := m.Check(); err != nil {
+		r.fail(key, "source", "%s", err.Error())
+	}
+	return m
+}
+
+// cause is what went wrong with a file, without its path.
+func cause(err error) error {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathError.Err
+	}
+	return err
 }
 
 // Empty is the key transcripts.empty.

@@ -124,6 +124,11 @@ func (d *decoder) node(n ast.Node, out reflect.Value, key string, depth int) {
 	case *mappings:
 		d.mappings(n, v, key, depth)
 		return
+	case *transformSection:
+		if _, text := scalarText(n); text {
+			d.scalar(n, &v.text, key)
+			return
+		}
 	}
 	if isNull(n) {
 		return

@@ -1,0 +1,187 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"dixa-import/source/internal/jq"
+)
+
+// detectRecords is how many records of a source are looked at.
+const detectRecords = 200
+
+// Canonical is the name of the format of transcripts themselves.
+const Canonical = "canonical"
+
+// Detection is what the records of a source look like.
+type Detection struct {
+	Format string  // the name of a preset, Canonical, or "" if none fits
+	Also   []Match // other formats that fit most records, the best first
+	Reason string  // why none fits, or what to know of the one that does
+}
+
+// Match is how well a format fits.
+type Match struct {
+	Format        string
+	Fits, Records int // of the records that were looked at
+}
+
+// Detect looks at the first records of files. It cannot read standard input or pipes, which can be read only once.
+func Detect(ctx context.Context, config JSONLConfig) (Detection, error) {
+	config.Logger = slog.New(slog.DiscardHandler)
+	s, err := OpenJSONL(config)
+	if err != nil {
+		return Detection{}, err
+	}
+	if !s.Rereadable() {
+		return Detection{}, ErrCannotReread
+	}
+	canonical, damage, err := s.fitsCanonical(ctx)
+	if err != nil {
+		return Detection{}, err
+	}
+	matches := []Match{canonical}
+	for _, p := range presetList {
+		m, err := s.fits(ctx, p)
+		if err != nil {
+			return Detection{}, err
+		}
+		matches = append(matches, m)
+	}
+	matches = slices.DeleteFunc(matches, func(m Match) bool { return 2*m.Fits <= m.Records || m.Fits == 0 })
+	slices.SortStableFunc(matches, func(a, b Match) int {
+		return cmp.Or(cmp.Compare(b.Fits*max(a.Records, 1), a.Fits*max(b.Records, 1)), cmp.Compare(len(marksOf(b.Format)), len(marksOf(a.Format))))
+	})
+	if len(matches) == 0 {
+		return Detection{Reason: s.unknownReason(ctx, canonical, damage)}, nil
+	}
+	d := Detection{Format: matches[0].Format, Also: matches[1:]}
+	if m := matches[0]; m.Fits < m.Records {
+		d.Reason = fmt.Sprintf("%d of the first %d records are not of this format", m.Records-m.Fits, m.Records)
+	}
+	return d, nil
+}
+
+func marksOf(name string) []string {
+	if p, ok := PresetNamed(name); ok {
+		return p.Marks
+	}
+	return []string{"id", "messages", "closed_at"}
+}
+
+// sample calls visit for the first records of a copy of s with another shape.
+func (s *JSONL) sample(ctx context.Context, shape *shape, visit func(f frame)) error {
+	sampled := &JSONL{inputs: s.inputs, records: s.records, shape: shape, encoding: s.encoding, now: s.now, zone: s.zone, logger: s.logger}
+	n := 0
+	for _, in := range sampled.inputs {
+		stopped, err := sampled.frames(ctx, in, new(atomic.Int64), s.logger, func(f frame) bool {
+			if f.end {
+				return true
+			}
+			visit(f)
+			n++
+			return n < detectRecords
+		})
+		if err != nil || stopped {
+			return err
+		}
+	}
+	return nil
+}
+
+// fitsCanonical counts the records that are transcripts, open ones too, and returns the first thing that is wrong with the files themselves.
+func (s *JSONL) fitsCanonical(ctx context.Context) (m Match, damage *RejectError, err error) {
+	m.Format = Canonical
+	err = s.sample(ctx, nil, func(f frame) {
+		m.Records++
+		r := s.record(f)
+		switch t, failure := r.Transcript(); {
+		case failure == nil && t.ClosedAt.IsZero() && !messagesLike(member(r.Raw(), "messages")):
+		case failure == nil:
+			m.Fits++
+		case f.failure != nil && damage == nil:
+			damage = f.failure
+		}
+	})
+	return m, damage, err
+}
+
+// fits counts the records that a preset takes.
+func (s *JSONL) fits(ctx context.Context, p Preset) (m Match, err error) {
+	m.Format = p.Name
+	program, err := jq.Compile(cmp.Or(p.Detect, "true"), jq.Limits{})
+	if err != nil {
+		return m, fmt.Errorf("format %s: detect: %w", p.Name, err)
+	}
+	shape := &shape{marks: p.Marks, wholeArray: p.WholeArray}
+	err = s.sample(ctx, shape, func(f frame) {
+		m.Records++
+		start := afterSpace(f.data, 0)
+		if f.failure != nil || start == len(f.data) || f.data[start] == '{' && !shape.has(f.data[start:]) {
+			return
+		}
+		value, err := jq.Parse(f.data)
+		if err != nil {
+			return
+		}
+		if yes, err := one(ctx, program, value, f.place.Path); err == nil && yes == true {
+			m.Fits++
+		}
+	})
+	return m, err
+}
+
+// unknownReason says why no format fits.
+func (s *JSONL) unknownReason(ctx context.Context, canonical Match, damage *RejectError) string {
+	if canonical.Records == 0 {
+		return "there are no records in it"
+	}
+	if damage != nil {
+		return damage.Reason
+	}
+	var reason string
+	names := map[string]bool{}
+	_ = s.sample(ctx, &shape{}, func(f frame) {
+		if reason == "" {
+			if _, err := s.record(frame{place: f.place, data: f.data, failure: f.failure, hash: f.hash}).Transcript(); err != nil {
+				if e, ok := errors.AsType[*RejectError](err); ok && e.Code != RejectNotATranscript {
+					reason = e.Reason
+				}
+			}
+		}
+		if start := afterSpace(f.data, 0); start < len(f.data) && f.data[start] == '{' {
+			all := members{f.data[start:]}
+			for name, _, ok := all.next(); ok; name, _, ok = all.next() {
+				if identifier(name) {
+					names[string(name)] = true
+				}
+			}
+		}
+	})
+	fields := make([]string, 0, len(names))
+	for name := range names {
+		fields = append(fields, name)
+	}
+	slices.Sort(fields)
+	text := "no format fits its records"
+	if len(fields) > 0 {
+		text += ", which have the fields " + strings.Join(fields[:min(len(fields), 12)], ", ")
+		if len(fields) > 12 {
+			text += ", …"
+		}
+	}
+	if alike := Resembling(fields); len(alike) > 0 && (names["messages"] || names["closed_at"] || names["id"]) {
+		return text + "; if they are transcripts, rename " + strings.Join(alike, ", ")
+	}
+	if reason != "" && names["messages"] {
+		return text + "; as transcripts they are rejected: " + reason
+	}
+	return text + ": write a transform for them"
+}
+

@@ -1,0 +1,186 @@
+package jq
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/itchyny/gojq"
+)
+
+// preludeText holds the helper functions that are written in jq themselves.
+//
+//go:embed prelude.jq
+var preludeText string
+
+var prelude = func() *gojq.Query {
+	q, err := gojq.Parse(preludeText + "\n.")
+	if err != nil {
+		panic(err)
+	}
+	return q
+}()
+
+// functions are the helper functions that every program may use, beside those of prelude.jq.
+func functions() []gojq.CompilerOption {
+	return []gojq.CompilerOption{
+		gojq.WithFunction("totime", 0, 1, func(v any, args []any) any {
+			unit := ""
+			if len(args) == 1 {
+				unit, _ = args[0].(string)
+			}
+			return toTime(v, unit)
+		}),
+		gojq.WithFunction("html2text", 0, 0, func(v any, _ []any) any { return onText(v, HTMLText) }),
+		gojq.WithFunction("ssml2text", 0, 0, func(v any, _ []any) any { return onText(v, HTMLText) }),
+		gojq.WithFunction("weburl", 0, 0, func(v any, _ []any) any { return webURL(v) }),
+	}
+}
+
+func onText(v any, f func(string) string) any {
+	if text, ok := v.(string); ok {
+		return f(text)
+	}
+	return v
+}
+
+// webURL returns a text that is an absolute http or https address, and null for anything else.
+func webURL(v any) any {
+	text, _ := v.(string)
+	u, err := url.Parse(strings.TrimSpace(text))
+	if err != nil || u.Host == "" || !strings.EqualFold(u.Scheme, "http") && !strings.EqualFold(u.Scheme, "https") {
+		return nil
+	}
+	return strings.TrimSpace(text)
+}
+
+// timeLayout has nine digits after the point, so that times in it sort as texts.
+const timeLayout = "2006-01-02T15:04:05.000000000Z"
+
+// nanosPer are the units that totime takes.
+var nanosPer = map[string]int64{"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1}
+
+// Time is toTime without a unit, for values that Parse or Run returned.
+func Time(v any) any { return toTime(v, "") }
+
+// toTime writes a time as text in UTC, so that it sorts. A number, or a text of digits, counts from 1970 in the unit, or, where that is "", in
+// seconds, milliseconds, microseconds or nanoseconds by its size. Texts that are no time with a zone, and all other values, are returned as they
+// are: decoding the transcript says what is wrong with them.
+func toTime(v any, unit string) any {
+	var digits string
+	switch n := v.(type) {
+	case json.Number:
+		digits = n.String()
+	case int:
+		digits = strconv.Itoa(n)
+	case float64:
+		digits = strconv.FormatFloat(n, 'f', -1, 64)
+	case *big.Int:
+		digits = n.String()
+	case string:
+		digits = strings.TrimSpace(n)
+		if !isNumber(digits) {
+			return textTime(n, digits)
+		}
+	default:
+		return v
+	}
+	nanos, ok := unixNanos(digits, unit)
+	if !ok {
+		return v
+	}
+	return time.Unix(0, nanos).UTC().Format(timeLayout)
+}
+
+func isNumber(text string) bool {
+	return len(text) >= 5 && strings.Trim(text, "0123456789.") == "" && strings.Count(text, ".") <= 1
+}
+
+// unixNanos reads a number of a unit since 1970 without losing digits.
+func unixNanos(digits, unit string) (int64, bool) {
+	if len(digits) > 40 {
+		return 0, false
+	}
+	if strings.ContainsAny(digits, "eE") {
+		f, err := strconv.ParseFloat(digits, 64)
+		if err != nil {
+			return 0, false
+		}
+		digits = strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	whole, fraction, _ := strings.Cut(digits, ".")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || n < 0 {
+		return 0, false
+	}
+	per, known := nanosPer[unit]
+	switch {
+	case unit != "" && !known:
+		return 0, false
+	case known:
+	case n < 1e11:
+		per = nanosPer["s"]
+	case n < 1e14:
+		per = nanosPer["ms"]
+	case n < 1e17:
+		per = nanosPer["us"]
+	default:
+		per = 1
+	}
+	const latest = 253402300799 // the end of the year 9999, of which int64 holds the nanoseconds up to 2262
+	if n/(1e9/per) > latest || n > (1<<63-1)/per {
+		return 0, false
+	}
+	fraction = (fraction + "000000000")[:9]
+	part, err := strconv.ParseInt(fraction, 10, 64)
+	if err != nil {
+		return 0, false
+	}
+	return n*per + part*per/1e9, true
+}
+
+// zoned are the spellings of times with a zone that exports have.
+var zoned = []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999 MST", "2006-01-02 15:04:05.999999999Z0700",
+	"2006-01-02T15:04:05.999999999Z0700", "2006-01-02 15:04:05.999999999 -0700", "2006-01-02 15:04:05.999999999 -0700 MST", "2006-01-02 15:04:05.999999999Z07", time.RFC1123Z, time.RFC1123}
+
+func textTime(as, trimmed string) any {
+	for _, layout := range zoned {
+		t, err := time.Parse(layout, trimmed)
+		if err != nil {
+			continue
+		}
+		if name, _ := t.Zone(); strings.HasSuffix(layout, "MST") && layout != zoned[6] && name != "UTC" && name != "GMT" {
+			return as // an abbreviation means different zones to different people
+		}
+		if year := t.UTC().Year(); year < 1970 || year > 9999 {
+			return as
+		}
+		return t.UTC().Format(timeLayout)
+	}
+	return as
+}
+
+// Functions lists the helper functions with what they do, for people who write programs.
+func Functions() string {
+	var b strings.Builder
+	for _, line := range [][2]string{
+		{"totime", "a time in any common spelling becomes text in UTC that sorts; a number counts in seconds, ms, us or ns by its size"},
+		{`totime("us")`, "the same, where the unit is known: s, ms, us, ns"},
+		{"html2text, ssml2text", "the text of HTML or SSML"},
+		{"weburl", "an http(s) address, or null"},
+	} {
+		_, _ = fmt.Fprintf(&b, "%-22s %s\n", line[0], line[1])
+	}
+	for text := range strings.Lines(preludeText) {
+		if comment, ok := strings.CutPrefix(text, "# "); ok {
+			name, does, _ := strings.Cut(strings.TrimSpace(comment), ": ")
+			_, _ = fmt.Fprintf(&b, "%-22s %s\n", name, does)
+		}
+	}
+	return b.String()
+}

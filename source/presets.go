@@ -1,0 +1,121 @@
+package source
+
+import (
+	"embed"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"dixa-import/source/internal/jq"
+)
+
+// Preset is a program that makes transcripts of what a product exports, with what has to be known to read that.
+type Preset struct {
+	Name    string
+	Title   string // what is exported, in a line
+	Record  string // what one record is
+	Notes   string // what to know before using it
+	Program string // jq; gets one record, or the array of one group
+	// What follows is as in Mapping.
+	Each       string // jq that takes a record apart before it is grouped; "": it is one
+	GroupBy    string
+	SortBy     string
+	SessionGap time.Duration
+	Closed     Closing
+	WholeArray bool     // an array of objects without Marks is one record
+	Marks      []string // fields that every record has
+	Detect     string   // jq that yields true for a record of the format; "": the marks are enough
+	Text       string   // the file itself, for people to copy
+}
+
+//go:embed presets/*.jq
+var presetFiles embed.FS
+
+var presetList = func() []Preset {
+	files, err := presetFiles.ReadDir("presets")
+	if err != nil {
+		panic(err)
+	}
+	list := make([]Preset, 0, len(files))
+	for _, file := range files {
+		text, err := presetFiles.ReadFile("presets/" + file.Name())
+		if err != nil {
+			panic(err)
+		}
+		f, err := parsePreset(strings.TrimSuffix(file.Name(), path.Ext(file.Name())), string(text))
+		if err != nil {
+			panic(err)
+		}
+		list = append(list, f)
+	}
+	return list
+}()
+
+// Formats returns all formats by name.
+func Presets() []Preset { return slices.Clone(presetList) }
+
+// PresetNamed returns a format by its name.
+func PresetNamed(name string) (Preset, bool) {
+	i := slices.IndexFunc(presetList, func(f Preset) bool { return f.Name == name })
+	if i < 0 {
+		return Preset{}, false
+	}
+	return presetList[i], true
+}
+
+func presetNames() []string {
+	names := make([]string, len(presetList))
+	for i, f := range presetList {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// parseFormat reads the comments at the head of a format's file: a line "# key: value" for each setting, and notes without a key.
+func parsePreset(name, text string) (Preset, error) {
+	f := Preset{Name: name, Text: text, Program: text}
+	for line := range strings.Lines(text) {
+		comment, ok := strings.CutPrefix(strings.TrimSpace(line), "#")
+		if !ok {
+			break
+		}
+		comment = strings.TrimSpace(comment)
+		key, value, _ := strings.Cut(comment, ": ")
+		var err error
+		switch key {
+		case "title":
+			f.Title = value
+		case "record":
+			f.Record = value
+		case "each":
+			f.Each = value
+		case "group_by":
+			f.GroupBy = value
+		case "sort_by":
+			f.SortBy = value
+		case "session_gap":
+			f.SessionGap, err = time.ParseDuration(value)
+		case "closed":
+			f.Closed, err = ParseClosing(value)
+		case "arrays":
+			f.WholeArray = value == "one record"
+		case "detect":
+			f.Detect = value
+		case "marks":
+			f.Marks = strings.Fields(value)
+		default:
+			f.Notes += comment + "\n"
+		}
+		if err != nil {
+			return f, fmt.Errorf("format %s: %s: %w", name, key, err)
+		}
+	}
+	f.Notes = strings.TrimSpace(f.Notes)
+	return f, nil
+}
+
+// PresetFunctions lists the helper functions that a program may use, with what they do.
+func PresetFunctions() string { return jq.Functions() }
+
