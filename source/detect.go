@@ -184,4 +184,3 @@ func (s *JSONL) unknownReason(ctx context.Context, canonical Match, damage *Reje
 	}
 	return text + ": write a transform for them"
 }
-

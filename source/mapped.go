@@ -383,7 +383,7 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 	}
 	for from := 0; from < len(all); {
 		to := from + 1
-		for to < len(all) && (m.mapper.gap == 0 || all[to].at-all[to-1].at < m.mapper.gap.Milliseconds()) {
+		for to < len(all) && !m.begins(all[to], all[to-1]) {
 			to++
 		}
 		if err := m.piece(all[from:to], to == len(all)); err != nil {
@@ -392,6 +392,21 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 		from = to
 	}
 	return nil
+}
+
+// begins reports whether a new session begins with a row.
+func (m *mapRun) begins(row, before sorted) bool {
+	if m.mapper.gap == 0 {
+		return false
+	}
+	if row.at-before.at >= m.mapper.gap.Milliseconds() {
+		return true
+	}
+	if m.mapper.begins == nil {
+		return false
+	}
+	begins, err := one(m.ctx, m.mapper.begins, row.value, "")
+	return err == nil && begins == true
 }
 
 // piece makes transcripts of a group, or of a part of one without a long pause.
@@ -406,6 +421,9 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 		return m.failed(place, hash, lines(raw), "the transform", err)
 	}
 	for _, result := range results {
+		if m.dropped(result) {
+			continue
+		}
 		r := m.record(place, hash, result, func(t map[string]any, wrote int64) *RejectError {
 			if m.mapper.gap == 0 {
 				return m.close(t, wrote)
@@ -414,10 +432,13 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 				t["id"] = fmt.Sprintf("%v@%s", id, time.UnixMilli(rows[0].at).UTC().Format("2006-01-02T15:04:05Z"))
 			}
 			ended := rows[len(rows)-1].at
-			if !last || m.mapper.closed.Rule == ClosedByFile || m.latest-ended >= max(m.mapper.gap, m.mapper.closed.Idle).Milliseconds() {
-				return closeAt(t, max(wrote, ended))
+			if last && m.mapper.closed.Rule != ClosedByFile && m.latest-ended < max(m.mapper.gap, m.mapper.closed.Idle).Milliseconds() {
+				return nil
 			}
-			return nil
+			if wrote == noTime {
+				wrote = ended
+			}
+			return closeAt(t, wrote)
 		})
 		if err := m.hand(r); err != nil {
 			return err
@@ -433,6 +454,9 @@ func (m *mapRun) transform(place Place, hash Hash, value any, data []byte) error
 		return m.failed(place, hash, data, "the transform", err)
 	}
 	for _, result := range results {
+		if m.dropped(result) {
+			continue
+		}
 		if m.groups == nil {
 			if err := m.hand(m.record(place, hash, result, m.close)); err != nil {
 				return err
@@ -520,15 +544,21 @@ func (m *mapRun) record(place Place, hash Hash, result any, closing func(t map[s
 func (m *mapRun) sent(messages []any) []any {
 	out := make([]any, 0, len(messages))
 	for _, v := range messages {
-		if message, ok := v.(map[string]any); ok {
-			if kind, drop := message["_drop"].(string); drop {
-				m.add(func(c *MappingCounts) { c.Dropped[kind]++ })
-				continue
-			}
+		if !m.dropped(v) {
+			out = append(out, v)
 		}
-		out = append(out, v)
 	}
 	return out
+}
+
+// dropped reports whether a value stands for something that is not sent, and counts it.
+func (m *mapRun) dropped(v any) bool {
+	object, _ := v.(map[string]any)
+	kind, drop := object["_drop"].(string)
+	if drop {
+		m.add(func(c *MappingCounts) { c.Dropped[kind]++ })
+	}
+	return drop
 }
 
 // wrote returns the time of the last message, noTime if none has one.

@@ -69,6 +69,7 @@ type mapper struct {
 	transform *jq.Program
 	groupBy   *jq.Program
 	sortBy    *jq.Program
+	begins    *jq.Program // yields true for the record with which a new session begins; nil: a pause alone tells
 	gap       time.Duration
 	closed    Closing
 	shape     shape
@@ -99,8 +100,14 @@ func (m Mapping) compile() (*mapper, error) {
 			out.closed = f.Closed
 		}
 		var err error
-		if f.Each != "" {
-			if out.each, err = jq.Compile(f.Each, jq.Limits{}); err != nil {
+		for _, p := range []struct {
+			text string
+			to   **jq.Program
+		}{{f.Each, &out.each}, {f.Begins, &out.begins}} {
+			if p.text == "" {
+				continue
+			}
+			if *p.to, err = jq.Compile(p.text, jq.Limits{}); err != nil {
 				return nil, fmt.Errorf("format %s: %w", m.Format, err)
 			}
 		}
@@ -147,10 +154,10 @@ func transformFailed(program string, err error) *RejectError {
 	if !ok {
 		return reject(RejectTransformFailed, "%s failed: %v", program, err)
 	}
-	if reason, refused := strings.CutPrefix(e.Raised, "refused: "); refused {
+	if reason, refused := strings.CutPrefix(e.Raised, jq.Refused); refused {
 		return reject(RejectRefused, "%s", reason)
 	}
-	if lack, foreign := strings.CutPrefix(e.Raised, "not_a_transcript: "); foreign {
+	if lack, foreign := strings.CutPrefix(e.Raised, jq.Foreign); foreign {
 		return reject(RejectNotATranscript, "the record is not of this format: %s: correct source.format, or leave the record out", lack)
 	}
 	where := ""

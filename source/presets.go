@@ -23,6 +23,7 @@ type Preset struct {
 	GroupBy    string
 	SortBy     string
 	SessionGap time.Duration
+	Begins     string // jq that yields true for a record with which a new session begins, whether or not there was a pause
 	Closed     Closing
 	WholeArray bool     // an array of objects without Marks is one record
 	Marks      []string // fields that every record has
@@ -53,7 +54,7 @@ var presetList = func() []Preset {
 	return list
 }()
 
-// Formats returns all formats by name.
+// Presets returns all formats by name.
 func Presets() []Preset { return slices.Clone(presetList) }
 
 // PresetNamed returns a format by its name.
@@ -73,7 +74,7 @@ func presetNames() []string {
 	return names
 }
 
-// parseFormat reads the comments at the head of a format's file: a line "# key: value" for each setting, and notes without a key.
+// parsePreset reads the comments at the head of a format's file: a line "# key: value" for each setting, and notes without a key.
 func parsePreset(name, text string) (Preset, error) {
 	f := Preset{Name: name, Text: text, Program: text}
 	for line := range strings.Lines(text) {
@@ -97,6 +98,8 @@ func parsePreset(name, text string) (Preset, error) {
 			f.SortBy = value
 		case "session_gap":
 			f.SessionGap, err = time.ParseDuration(value)
+		case "begins":
+			f.Begins = value
 		case "closed":
 			f.Closed, err = ParseClosing(value)
 		case "arrays":
@@ -118,4 +121,3 @@ func parsePreset(name, text string) (Preset, error) {
 
 // PresetFunctions lists the helper functions that a program may use, with what they do.
 func PresetFunctions() string { return jq.Functions() }
-

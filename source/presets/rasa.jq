@@ -4,17 +4,25 @@
 # group_by: .sender_id
 # sort_by: .timestamp
 # session_gap: 60m
-# One sender has one tracker for ever: it is cut where it paused for an hour, which is how long a session lasts in Rasa by default.
-# Names and addresses are taken from the slots name, email and phone (or phone_number).
+# begins: .type_name == "action" and (.action_name // (.data | json | .name?)) == "action_session_start"
+# One sender has one tracker for ever. It is cut where Rasa began a session, and where it paused for an hour, which is how long a session
+# lasts in Rasa by default: set source.session_gap to your session_expiration_time.
+# Names and addresses are taken from the slots name (or full_name), email and phone (or phone_number).
 def slot(names): [.[] | select(.event == "slot" and (.name | IN(names))) | .value | known | values] | last;
-def message:
-  if .event == "user" then {role: "user", text: ((.text | said) // null), created_at: (.timestamp | totime), id: (.message_id | known)}
-  elif .event == "bot" then (.data // {}) as $data
-    | {role: "bot", text: ([(.text | said), ($data.buttons? // [] | .[]? | .title | said | values | "- " + .)] | lines), created_at: (.timestamp | totime),
-       attachments: [([$data.image?, $data.attachment?] | unique | .[] | strings | file(.; null) | values)]}
-  else dropped(.event // "unknown event") end
-  | if has("_drop") then . elif .text == null and ((.attachments // []) == []) then dropped(.role + " without text") else compact end;
+def buttons: [(.data | objects | .buttons, .quick_replies | arrays | .[] | objects), (.data | objects | .elements | arrays | .[] | objects | .buttons | arrays | .[] | objects)];
+def words: .data as $d | [(.text | said), ($d.custom? | objects | .text | said), ($d.elements? | arrays | .[] | objects | .title, .subtitle | said), (buttons | options)] | lines;
+def pictures: [[.data | objects | .image, .attachment, (.elements | arrays | .[] | objects | .image_url)] | unique | .[] | strings | file(.; null) | values];
+# a button that was clicked arrives as its payload, such as /affirm: the customer saw its title
+def clicked($titles): .text as $text | if ($text | type) == "string" and ($text | startswith("/")) then $titles[$text] // $text else $text end;
 .[0].sender_id as $sender
-| [.[] | (.data | json) as $data | ($data // {}) + {event: (.type_name // $data.event), timestamp: .timestamp}]
-| {id: ($sender | known), end_user: ({external_id: ($sender | known), name: slot("name", "full_name"), email: slot("email"), phone: slot("phone", "phone_number")} | compact),
-   messages: [.[] | message]}
+| [.[] | (.data | json) as $data
+    | if ($data == null) and (.type_name | IN("user", "bot")) then refuse("the data of an event of type user or bot is not JSON, so its text cannot be read: correct the row") else . end
+    | ($data | objects // {}) + {event: (.type_name // $data.event), timestamp: .timestamp}]
+| . as $events
+| {id: ($sender | known), end_user: ({external_id: ($sender | person), name: slot("name", "full_name"), email: (slot("email") | email), phone: (slot("phone", "phone_number") | phone)} | compact),
+   messages: [foreach $events[] as $e ({};
+      .titles = (.titles // {}) + (if $e.event == "bot" then [$e | buttons[] | {(.payload | strings): .title}] | add // {} else {} end);
+      .titles as $titles | $e
+      | if .event == "user" then {text: (clicked($titles) | said), id: (.message_id | known)} | message("user"; $e.timestamp | totime)
+        elif .event == "bot" then {text: words, attachments: pictures} | message("bot"; $e.timestamp | totime)
+        else dropped(.event // "unknown event") end)]}

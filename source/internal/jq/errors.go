@@ -15,6 +15,12 @@ var (
 	errMemory = errors.New("memory")
 )
 
+// Beginnings of texts that a program gives to error, as the functions refuse and foreign do: the record cannot be imported, or is not of the format.
+const (
+	Refused = "refused: "
+	Foreign = "not_a_transcript: "
+)
+
 // explain makes an Error of what gojq reports. cause is why the run was ended, nil if it ended by itself.
 func (p *Program) explain(err, cause error) error {
 	switch {
@@ -28,8 +34,14 @@ func (p *Program) explain(err, cause error) error {
 	}
 	if raised, ok := errors.AsType[gojq.ValueError](err); ok {
 		if text, ok := raised.Value().(string); ok {
+			kind := ""
+			for _, prefix := range []string{Refused, Foreign} {
+				if rest, ok := strings.CutPrefix(text, prefix); ok {
+					kind, text = prefix, rest
+				}
+			}
 			shown := p.literal(text)
-			return &Error{Message: shown, Raised: shown}
+			return &Error{Message: shown, Raised: kind + shown}
 		}
 		return &Error{Message: "the program called error with something other than a text", Raised: "error"}
 	}

@@ -4,7 +4,7 @@ def said: if type == "string" then (ltrimstr("\ufeff") | if test("^\\s*$") then 
 def known: if type == "number" then tostring
   elif type == "string" then (gsub("^\\s+|\\s+$"; "") | if . == "" or . == "\\N" or (ascii_downcase | . == "null" or . == "none" or . == "undefined" or . == "nan") then null else . end)
   else null end;
-# dropped(kind): a message that is not sent, but counted under the name of its kind
+# dropped(kind): instead of a message or a transcript: it is not sent, but counted under the name of its kind
 def dropped(kind): {_drop: (kind | tostring)};
 # compact: an object without its null fields
 def compact: with_entries(select(.value != null));
@@ -16,3 +16,21 @@ def file(url; name): (url | weburl) as $url | if $url == null then null else {ur
 def json: if type == "string" then (try fromjson catch null) else . end;
 # card: the texts of a card with nested blocks, as Adaptive Cards have them
 def card: [.. | objects | select(.type? == "TextBlock" or .type? == "TextRun") | .text | said | values] | lines;
+# person: what identifies or names somebody, or null: Guest, Customer, anonymous and their like, [PII], and numbers that a spreadsheet rounded are nobody
+def person: known | if . == null then null
+  elif ascii_downcase | IN("guest", "customer", "anonymous", "anonymous user", "visitor", "user", "unknown", "unknown user", "n/a", "na", "-", "[pii]", "[redacted]") then null
+  elif test("^[0-9]([.,][0-9]+)?[eE]\\+[0-9]+$") then null else . end;
+# phone: a phone number without a prefix such as tel: or whatsapp:, or null
+def phone: person | if . == null then null else sub("^(tel|sms|whatsapp):"; ""; "i") | if test("^\\+?[0-9][0-9 ()./-]{5,}$") then . else null end end;
+# email: an e-mail address without mailto:, or null
+def email: person | if . == null then null else sub("^mailto:"; ""; "i") | if test("^[^@\\s]+@[^@\\s]+$") then . else null end end;
+# options: buttons, quick replies or choices as lines that begin with "- ", from strings or objects with title, label, text, name or value
+def options: [.[]? | if type == "object" then [.title, .label, .text, .name, .value] | map(said | values) | first else said end | values | "- " + .] | lines;
+# citations: a text without the marks that OpenAI's assistants put at what they quote
+def citations: if type == "string" then gsub("【[^】]*】"; "") else . end;
+# message(role; at): a message of what it gets, {text, attachments, format}, or dropped(role + " without text") if it has neither text nor attachments
+def message(role; at): {role: role, created_at: at} + compact | if (.text | said) == null and ((.attachments // []) | length) == 0 then dropped(role + " without text") else compact end;
+# foreign(lack): rejects a record as none of this format, saying what it lacks
+def foreign(lack): error("not_a_transcript: " + lack);
+# refuse(why): rejects a record that is of this format but cannot be imported
+def refuse(why): error("refused: " + why);
