@@ -97,7 +97,7 @@ func (r *reader) wants(name string, only bool) bool {
 	if strings.HasPrefix(name, "__MACOSX/") || strings.HasPrefix(base, "._") {
 		return false
 	}
-	if only || namedTranscripts(base) || !strings.Contains(base, ".") {
+	if only || namedTranscripts(base, r.tables != nil) || !strings.Contains(base, ".") {
 		return true
 	}
 	r.leftOut = append(r.leftOut, name)
@@ -107,7 +107,7 @@ func (r *reader) wants(name string, only bool) bool {
 func (r *reader) endArchive(path string, read int, head []byte) error {
 	if read == 0 {
 		return r.refuse(path, reject(RejectUnknownFormat, "the archive holds no file whose name ends in %s: unpack it, and name the files with the transcripts",
-			strings.Join(endings, ", ")), head)
+			strings.Join(endingsOf(r.tables != nil), ", ")), head)
 	}
 	if len(r.leftOut) > 0 {
 		r.logger.Warn("files in an archive were skipped because their names do not look like those of transcripts: unpack the archive and name them to read them",

@@ -21,9 +21,11 @@ const Canonical = "canonical"
 
 // Detection is what the records of a source look like.
 type Detection struct {
-	Format string  // the name of a preset, Canonical, or "" if none fits
-	Also   []Match // other formats that fit most records, the best first
-	Reason string  // why none fits, or what to know of the one that does
+	Format   string  // the name of a preset, Canonical, or "" if none fits
+	CSV      bool    // the files are tables of values
+	Encoding string  // the likely encoding of files that are not UTF-8, "" for UTF-8
+	Also     []Match // other formats that fit most records, the best first
+	Reason   string  // why none fits, or what to know of the one that does
 }
 
 // Match is how well a format fits.
@@ -35,22 +37,44 @@ type Match struct {
 // Detect looks at the first records of files. It cannot read standard input or pipes, which can be read only once.
 func Detect(ctx context.Context, config JSONLConfig) (Detection, error) {
 	config.Logger = slog.New(slog.DiscardHandler)
+	d, damage, err := detect(ctx, config)
+	if damage != nil && damage.encoding != "" && config.Encoding == "" {
+		config.Encoding = damage.encoding
+		again, damage, err := detect(ctx, config)
+		again.Encoding = config.Encoding
+		if err == nil && damage == nil && again.Format != "" {
+			again.Reason = strings.TrimPrefix(again.Reason+"; "+"the files are in the encoding "+config.Encoding, "; ")
+			return again, nil
+		}
+	}
+	return d, err
+}
+
+// detect is Detect for one encoding. It returns the first thing that is wrong with the files themselves, too.
+func detect(ctx context.Context, config JSONLConfig) (Detection, *RejectError, error) {
 	s, err := OpenJSONL(config)
 	if err != nil {
-		return Detection{}, err
+		return Detection{}, nil, err
 	}
 	if !s.Rereadable() {
-		return Detection{}, ErrCannotReread
+		return Detection{}, nil, ErrCannotReread
 	}
 	canonical, damage, err := s.fitsCanonical(ctx)
 	if err != nil {
-		return Detection{}, err
+		return Detection{}, nil, err
+	}
+	if damage != nil && damage.table && config.CSV == nil {
+		config.CSV = &CSVConfig{}
+		return detect(ctx, config)
 	}
 	matches := []Match{canonical}
 	for _, p := range presetList {
+		if p.Table != (config.CSV != nil) {
+			continue
+		}
 		m, err := s.fits(ctx, p)
 		if err != nil {
-			return Detection{}, err
+			return Detection{}, nil, err
 		}
 		matches = append(matches, m)
 	}
@@ -59,13 +83,13 @@ func Detect(ctx context.Context, config JSONLConfig) (Detection, error) {
 		return cmp.Or(cmp.Compare(b.Fits*max(a.Records, 1), a.Fits*max(b.Records, 1)), cmp.Compare(len(marksOf(b.Format)), len(marksOf(a.Format))))
 	})
 	if len(matches) == 0 {
-		return Detection{Reason: s.unknownReason(ctx, canonical, damage)}, nil
+		return Detection{CSV: config.CSV != nil, Reason: s.unknownReason(ctx, canonical, damage)}, damage, nil
 	}
-	d := Detection{Format: matches[0].Format, Also: matches[1:]}
+	d := Detection{Format: matches[0].Format, CSV: config.CSV != nil, Also: matches[1:]}
 	if m := matches[0]; m.Fits < m.Records {
 		d.Reason = fmt.Sprintf("%d of the first %d records are not of this format", m.Records-m.Fits, m.Records)
 	}
-	return d, nil
+	return d, damage, nil
 }
 
 func marksOf(name string) []string {
@@ -77,7 +101,7 @@ func marksOf(name string) []string {
 
 // sample calls visit for the first records of a copy of s with another shape.
 func (s *JSONL) sample(ctx context.Context, shape *shape, visit func(f frame)) error {
-	sampled := &JSONL{inputs: s.inputs, records: s.records, shape: shape, encoding: s.encoding, now: s.now, zone: s.zone, logger: s.logger}
+	sampled := &JSONL{inputs: s.inputs, records: s.records, shape: shape, tables: s.tables, encoding: s.encoding, now: s.now, zone: s.zone, logger: s.logger}
 	n := 0
 	for _, in := range sampled.inputs {
 		stopped, err := sampled.frames(ctx, in, new(atomic.Int64), s.logger, func(f frame) bool {
@@ -115,10 +139,15 @@ func (s *JSONL) fitsCanonical(ctx context.Context) (m Match, damage *RejectError
 // fits counts the records that a preset takes.
 func (s *JSONL) fits(ctx context.Context, p Preset) (m Match, err error) {
 	m.Format = p.Name
-	program, err := jq.Compile(cmp.Or(p.Detect, "true"), jq.Limits{})
+	functions, err := jq.Compile(p.Program, jq.Limits{})
+	if err != nil {
+		return m, fmt.Errorf("format %s: %w", p.Name, err)
+	}
+	program, err := jq.Compile(cmp.Or(p.Detect, "true"), jq.Limits{}, functions)
 	if err != nil {
 		return m, fmt.Errorf("format %s: detect: %w", p.Name, err)
 	}
+	tables, columns := s.tables.known()
 	shape := &shape{marks: p.Marks, wholeArray: p.WholeArray}
 	err = s.sample(ctx, shape, func(f frame) {
 		m.Records++
@@ -130,7 +159,7 @@ func (s *JSONL) fits(ctx context.Context, p Preset) (m Match, err error) {
 		if err != nil {
 			return
 		}
-		if yes, err := one(ctx, program, value, f.place.Path); err == nil && yes == true {
+		if yes, err := one(ctx, program, value, jq.Vars{File: f.place.Path, Tables: tables, Columns: columns}); err == nil && yes == true {
 			m.Fits++
 		}
 	})

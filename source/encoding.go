@@ -101,13 +101,17 @@ func otherEncoding(what string, b []byte) *RejectError {
 	case sure:
 		return wrongEncoding(what, name, name)
 	default:
-		return reject(RejectWrongEncoding, "%s is not UTF-8 but in another encoding, such as %s: set source.jsonl.encoding to the one that it was exported in, or export it as UTF-8", what, name)
+		e := reject(RejectWrongEncoding, "%s is not UTF-8 but in another encoding, such as %s: set source.jsonl.encoding to the one that it was exported in, or export it as UTF-8", what, name)
+		e.encoding = name
+		return e
 	}
 }
 
 // wrongEncoding rejects a text that seems to be in an encoding other than UTF-8.
 func wrongEncoding(what, like, name string) *RejectError {
-	return reject(RejectWrongEncoding, "%s is not UTF-8, it looks like %s: set source.jsonl.encoding to %s, or export it as UTF-8", what, like, name)
+	e := reject(RejectWrongEncoding, "%s is not UTF-8, it looks like %s: set source.jsonl.encoding to %s, or export it as UTF-8", what, like, name)
+	e.encoding = name
+	return e
 }
 
 // encodingOf names the encoding that a text, which is not UTF-8, is most likely in. Many texts are also valid in others.

@@ -56,8 +56,15 @@ func knownFormat(head []byte) *RejectError {
 }
 
 func unknownFormat(name, advice string) *RejectError {
-	return reject(RejectUnknownFormat, "the file is %s, which cannot be read: %s", name, advice)
+	e := reject(RejectUnknownFormat, "the file is %s, which cannot be read: %s", name, advice)
+	if e.table = name == tableName; e.table {
+		e.Reason = "the file is " + name + ": " + advice
+	}
+	return e
 }
+
+// tableName is what a file is called that source.csv reads.
+const tableName = "a table of values (CSV)"
 
 const asJSON = "export the transcripts as JSON, one object a line"
 
@@ -147,7 +154,7 @@ func textFormat(sample []byte) (name, advice string) {
 			}
 		}
 		if want > 0 && len(lines) > 1 && 2*same >= len(lines)-1 {
-			return "a table of values (CSV)", asJSON
+			return tableName, "name it under source.csv, not under source.jsonl"
 		}
 	}
 	if yamlText.MatchString(first) {

@@ -39,6 +39,11 @@ func OpenJSONL(config JSONLConfig) (*JSONL, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	if config.CSV != nil {
+		if s.tables, err = newTables(*config.CSV); err != nil {
+			return nil, err
+		}
+	}
 	var problems []error
 	seen := map[string]bool{}
 	for _, path := range config.Paths {
@@ -49,7 +54,7 @@ func OpenJSONL(config JSONLConfig) (*JSONL, error) {
 			seen[path] = true
 			continue
 		}
-		matches, leftOut, err := expand(path)
+		matches, leftOut, err := expand(path, config.CSV != nil)
 		if err != nil {
 			problems = append(problems, err)
 		}

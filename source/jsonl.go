@@ -24,8 +24,10 @@ type JSONLConfig struct {
 	Records string
 	// Encoding is the encoding of files without a byte order mark, such as windows-1252. "": UTF-8; other encodings are rejected.
 	Encoding string
-	Now      func() time.Time // the clock by which times are in the future; nil: time.Now
-	Logger   *slog.Logger     // gets a warning about files in a folder or an archive that are not read; nil: no logging
+	// CSV says that the files are tables of values; nil: they are JSON. Rows are no transcripts yet: see OpenMapped.
+	CSV    *CSVConfig
+	Now    func() time.Time // the clock by which times are in the future; nil: time.Now
+	Logger *slog.Logger     // gets a warning about files in a folder or an archive that are not read; nil: no logging
 	// TimeZone is the zone of times without one; nil: such times are rejected.
 	TimeZone *time.Location
 }
@@ -35,7 +37,8 @@ type JSONLConfig struct {
 type JSONL struct {
 	inputs   []input
 	records  []string
-	shape    *shape // of records that are mapped; nil: they are transcripts
+	shape    *shape  // of records that are mapped; nil: they are transcripts
+	tables   *tables // nil: the files are JSON
 	encoding charset
 	now      func() time.Time
 	logger   *slog.Logger
@@ -70,7 +73,7 @@ func (s *JSONL) Read(ctx context.Context, _ time.Time) iter.Seq2[*Record, error]
 
 // frames calls visit for each frame of an input, until it returns false.
 func (s *JSONL) frames(ctx context.Context, in input, count *atomic.Int64, logger *slog.Logger, visit func(frame) bool) (stopped bool, err error) {
-	r := reader{in: in, ctx: ctx, count: count, charset: s.encoding, records: s.records, shape: s.shape, logger: logger, visit: visit}
+	r := reader{in: in, ctx: ctx, count: count, charset: s.encoding, records: s.records, shape: s.shape, tables: s.tables, logger: logger, visit: visit}
 	return r.frames()
 }
 

@@ -180,6 +180,11 @@ func ignore(err error) error {
 	return err
 }
 
+func (m *mapRun) vars(p Place) jq.Vars {
+	tables, columns := m.tables.known()
+	return jq.Vars{File: p.Path, Tables: tables, Columns: columns}
+}
+
 func (m *mapRun) hand(r *Record) error {
 	if !m.visit(r) {
 		return errNoMore
@@ -219,7 +224,7 @@ func (m *mapRun) frame(f frame) error {
 	}
 	rows, dataOf := []any{value}, func(any) ([]byte, error) { return f.data, nil }
 	if m.mapper.each != nil {
-		if rows, err = m.mapper.each.Run(m.ctx, value, f.place.Path); err != nil {
+		if rows, err = m.mapper.each.Run(m.ctx, value, m.vars(f.place)); err != nil {
 			return m.failed(f.place, hash, f.data, "the format", err)
 		}
 		dataOf = jq.Marshal
@@ -252,7 +257,7 @@ func (m *mapRun) failed(place Place, hash Hash, data []byte, program string, err
 
 // group puts a row to those with the same key.
 func (m *mapRun) group(place Place, hash Hash, row any, data []byte) error {
-	key, err := one(m.ctx, m.mapper.groupBy, row, place.Path)
+	key, err := one(m.ctx, m.mapper.groupBy, row, m.vars(place))
 	if err != nil {
 		return m.failed(place, hash, data, "group_by", err)
 	}
@@ -269,7 +274,7 @@ func (m *mapRun) group(place Place, hash Hash, row any, data []byte) error {
 		text = "\x00" + string(encoded) // no string
 	}
 	if m.mapper.sortBy != nil {
-		sort, err := one(m.ctx, m.mapper.sortBy, row, place.Path)
+		sort, err := one(m.ctx, m.mapper.sortBy, row, m.vars(place))
 		if err != nil {
 			return m.failed(place, hash, data, "sort_by", err)
 		}
@@ -323,8 +328,8 @@ func (m *mapRun) saw(millis int64) {
 
 // finish hands on what was gathered, and then the marks.
 func (m *mapRun) finish() error {
-	if m.groups == nil {
-		return nil
+	if err := m.tables.unread(); err != nil || m.groups == nil {
+		return err
 	}
 	visit := m.grouped
 	if m.mapper.groupBy == nil {
@@ -365,7 +370,7 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 		}
 		all[i] = sorted{value: value, row: row, at: noTime}
 		if m.mapper.sortBy != nil {
-			by, err := one(m.ctx, m.mapper.sortBy, value, m.decode(row.Place).Path)
+			by, err := one(m.ctx, m.mapper.sortBy, value, m.vars(m.decode(row.Place)))
 			if err != nil {
 				return m.failed(m.decode(row.Place), hashOf(rows[i:i+1]), row.Data, "sort_by", err)
 			}
@@ -405,7 +410,7 @@ func (m *mapRun) begins(row, before sorted) bool {
 	if m.mapper.begins == nil {
 		return false
 	}
-	begins, err := one(m.ctx, m.mapper.begins, row.value, "")
+	begins, err := one(m.ctx, m.mapper.begins, row.value, jq.Vars{})
 	return err == nil && begins == true
 }
 
@@ -416,7 +421,7 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 		values[i], raw[i] = r.value, r.row
 	}
 	place, hash := m.decode(raw[0].Place), hashOf(raw)
-	results, err := m.mapper.transform.Run(m.ctx, values, place.Path)
+	results, err := m.mapper.transform.Run(m.ctx, values, m.vars(place))
 	if err != nil {
 		return m.failed(place, hash, lines(raw), "the transform", err)
 	}
@@ -449,7 +454,7 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 
 // transform makes transcripts of one record.
 func (m *mapRun) transform(place Place, hash Hash, value any, data []byte) error {
-	results, err := m.mapper.transform.Run(m.ctx, value, place.Path)
+	results, err := m.mapper.transform.Run(m.ctx, value, m.vars(place))
 	if err != nil {
 		return m.failed(place, hash, data, "the transform", err)
 	}
@@ -508,6 +513,7 @@ func lines(rows []spill.Row) []byte {
 }
 
 // record makes a record of what the program returned. closing sets closed_at of a transcript that has none; wrote is when its last message was written.
+// _open and _closed say that a transcript is open whatever the rule, or closed at its last message.
 func (m *mapRun) record(place Place, hash Hash, result any, closing func(t map[string]any, wrote int64) *RejectError) *Record {
 	m.add(func(c *MappingCounts) { c.Transcripts++ })
 	r := &Record{Place: place, Hash: hash}
@@ -520,7 +526,13 @@ func (m *mapRun) record(place Place, hash Hash, result any, closing func(t map[s
 	if messages, ok := t["messages"].([]any); ok {
 		t["messages"] = m.sent(messages)
 	}
-	if t["closed_at"] == nil {
+	open, closed := t["_open"] == true, t["_closed"] == true
+	delete(t, "_open")
+	delete(t, "_closed")
+	if closed {
+		closing = closeAt
+	}
+	if t["closed_at"] == nil && !open {
 		if failure := closing(t, m.wrote(t)); failure != nil {
 			r.failure = failure
 		}
@@ -590,8 +602,10 @@ func (m *mapRun) close(t map[string]any, wrote int64) *RejectError {
 }
 
 func closeAt(t map[string]any, millis int64) *RejectError {
-	if messages, ok := t["messages"].([]any); ok && len(messages) == 0 && millis == noTime {
-		millis = 0 // nobody wrote: it is skipped as empty
+	messages, ok := t["messages"].([]any)
+	timed := func(v any) bool { m, _ := v.(map[string]any); return m["created_at"] != nil }
+	if millis == noTime && ok && (len(messages) == 0 || slices.ContainsFunc(messages, timed)) {
+		millis = 0 // nobody wrote, so it is skipped as empty; or the times are wrong, so it is rejected with their place
 	}
 	if millis == noTime {
 		return reject(RejectInvalidTime, "neither the chat nor any of its messages has a time, so it is not known when it was closed: have the transform set closed_at")

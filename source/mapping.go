@@ -87,7 +87,7 @@ func (m Mapping) compile() (*mapper, error) {
 		return nil, nil //nolint:nilnil // nothing to map is no error
 	}
 	out := &mapper{gap: m.SessionGap, closed: m.Closed}
-	program := m.Transform
+	program, each, begins := m.Transform, "", ""
 	if m.Format != "" && m.Format != "canonical" {
 		f, ok := PresetNamed(m.Format)
 		if !ok {
@@ -99,18 +99,7 @@ func (m Mapping) compile() (*mapper, error) {
 		if out.closed.Rule == "" {
 			out.closed = f.Closed
 		}
-		var err error
-		for _, p := range []struct {
-			text string
-			to   **jq.Program
-		}{{f.Each, &out.each}, {f.Begins, &out.begins}} {
-			if p.text == "" {
-				continue
-			}
-			if *p.to, err = jq.Compile(p.text, jq.Limits{}); err != nil {
-				return nil, fmt.Errorf("format %s: %w", m.Format, err)
-			}
-		}
+		each, begins = f.Each, f.Begins
 	}
 	if out.gap != 0 && (m.GroupBy == "" || m.SortBy == "") {
 		return nil, errors.New("session_gap needs group_by, and sort_by with the time of a record")
@@ -121,15 +110,18 @@ func (m Mapping) compile() (*mapper, error) {
 	if m.GroupBy != "" && program == "" {
 		return nil, errors.New("group_by needs a format or a transform that makes a transcript of a group")
 	}
+	var err error
+	if out.transform, err = jq.Compile(cmp.Or(program, "."), jq.Limits{}); err != nil {
+		return nil, fmt.Errorf("transform: %w", err)
+	}
 	for _, p := range []struct {
 		name, text string
 		to         **jq.Program
-	}{{"transform", cmp.Or(program, "."), &out.transform}, {"group_by", m.GroupBy, &out.groupBy}, {"sort_by", m.SortBy, &out.sortBy}} {
+	}{{"group_by", m.GroupBy, &out.groupBy}, {"sort_by", m.SortBy, &out.sortBy}, {"each", each, &out.each}, {"begins", begins, &out.begins}} {
 		if p.text == "" {
 			continue
 		}
-		var err error
-		if *p.to, err = jq.Compile(p.text, jq.Limits{}); err != nil {
+		if *p.to, err = jq.Compile(p.text, jq.Limits{}, out.transform); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
@@ -137,8 +129,8 @@ func (m Mapping) compile() (*mapper, error) {
 }
 
 // one runs a program that yields one value.
-func one(ctx context.Context, p *jq.Program, value any, file string) (any, error) {
-	results, err := p.Run(ctx, value, file)
+func one(ctx context.Context, p *jq.Program, value any, vars jq.Vars) (any, error) {
+	results, err := p.Run(ctx, value, vars)
 	switch {
 	case err != nil:
 		return nil, err

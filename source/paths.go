@@ -19,7 +19,7 @@ var remote = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]+)://`)
 
 // expand returns the files that a path stands for: itself where it exists, although it may look like a pattern, the files
 // that match a pattern, and the transcript files in a folder. What it leaves out of a folder is in leftOut.
-func expand(path string) (files, leftOut []string, err error) {
+func expand(path string, table bool) (files, leftOut []string, err error) {
 	if m := remote.FindStringSubmatch(path); m != nil {
 		return nil, nil, remoteError(strings.ToLower(m[1]), path)
 	}
@@ -40,13 +40,13 @@ func expand(path string) (files, leftOut []string, err error) {
 			files = append(files, match)
 			continue
 		}
-		found, rest, err := transcriptFiles(match)
+		found, rest, err := transcriptFiles(match, table)
 		if err != nil {
 			return nil, nil, err
 		}
 		if len(found) == 0 && len(matches) == 1 {
 			return nil, nil, fmt.Errorf("%s: is a directory without transcript files: put files into it whose names end in %s, or name other files with a pattern, such as %s",
-				match, strings.Join(endings, ", "), filepath.Join(match, "*"))
+				match, strings.Join(endingsOf(table), ", "), filepath.Join(match, "*"))
 		}
 		files, leftOut = append(files, found...), append(leftOut, rest...)
 	}
@@ -136,10 +136,20 @@ var (
 	endings = []string{".jsonl", ".ndjson", ".json", ".zip", ".tar", ".tgz"}
 	others  = []string{".jsonlines", ".ldjson", ".json-seq", ".geojsonl", ".tbz", ".tbz2"}
 	packed  = []string{".gz", ".zst", ".bz2"}
+	// of tables of values
+	tableEndings = []string{".csv", ".tsv", ".txt", ".zip", ".tar", ".tgz"}
 )
 
+// endingsOf are those of a source's files that an error names.
+func endingsOf(table bool) []string {
+	if table {
+		return tableEndings
+	}
+	return endings
+}
+
 // namedTranscripts reports whether a file name has the ending of a transcript file.
-func namedTranscripts(name string) bool {
+func namedTranscripts(name string, table bool) bool {
 	name = strings.ToLower(filepath.Base(name))
 	if strings.HasPrefix(name, ".") {
 		return false
@@ -149,14 +159,14 @@ func namedTranscripts(name string) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(slices.Concat(endings, others), func(e string) bool { return strings.HasSuffix(name, e) })
+	return slices.ContainsFunc(slices.Concat(endingsOf(table), others), func(e string) bool { return strings.HasSuffix(name, e) })
 }
 
 // transcriptFiles returns the files in a folder, and in the folders below it, whose names have the ending of a transcript file, and the
 // rest.
-func transcriptFiles(folder string) (files, rest []string, err error) {
+func transcriptFiles(folder string, table bool) (files, rest []string, err error) {
 	w := walker{hidden: true, visit: func(path string, hidden bool) {
-		if !hidden && namedTranscripts(path) {
+		if !hidden && namedTranscripts(path, table) {
 			files = append(files, path)
 		} else {
 			rest = append(rest, path)

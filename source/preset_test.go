@@ -62,11 +62,23 @@ func presetSamples(t testing.TB) []presetSample {
 // openPreset opens files in a format.
 func openPreset(t testing.TB, m Mapping, paths ...string) *Mapped {
 	t.Helper()
-	s, err := OpenMapped(JSONLConfig{Paths: paths, Now: func() time.Time { return presetNow }}, m)
+	s, err := OpenMapped(presetConfig(paths...), m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// presetConfig says how files are read: tables by their names.
+func presetConfig(paths ...string) JSONLConfig {
+	c := JSONLConfig{Paths: paths, Now: func() time.Time { return presetNow }}
+	if ext := filepath.Ext(paths[0]); ext == ".csv" || ext == ".tsv" {
+		c.CSV, c.TimeZone = &CSVConfig{}, time.UTC
+	}
+	if strings.Contains(paths[0], ".windows-1252.") {
+		c.Encoding = "windows-1252"
+	}
+	return c
 }
 
 // mappedText opens a file with a text under a mapping.

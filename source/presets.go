@@ -25,6 +25,7 @@ type Preset struct {
 	SessionGap time.Duration
 	Begins     string // jq that yields true for a record with which a new session begins, whether or not there was a pause
 	Closed     Closing
+	Table      bool     // a record is a row of a table of values
 	WholeArray bool     // an array of objects without Marks is one record
 	Marks      []string // fields that every record has
 	Detect     string   // jq that yields true for a record of the format; "": the marks are enough
@@ -84,6 +85,9 @@ func parsePreset(name, text string) (Preset, error) {
 		}
 		comment = strings.TrimSpace(comment)
 		key, value, _ := strings.Cut(comment, ": ")
+		if f.Notes != "" {
+			key = "" // settings come first
+		}
 		var err error
 		switch key {
 		case "title":
@@ -102,6 +106,8 @@ func parsePreset(name, text string) (Preset, error) {
 			f.Begins = value
 		case "closed":
 			f.Closed, err = ParseClosing(value)
+		case "files":
+			f.Table = value == "tables"
 		case "arrays":
 			f.WholeArray = value == "one record"
 		case "detect":

@@ -121,6 +121,9 @@ const (
 type RejectError struct {
 	Code   RejectCode
 	Reason string // such as `messages[3].created_at has no time zone: write it as 2006-01-02T15:04:05Z`
+
+	encoding string // the likely one, with RejectWrongEncoding
+	table    bool   // it is a table of values
 }
 
 func (e *RejectError) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Reason) }

@@ -44,6 +44,7 @@ type reader struct {
 	charset  charset
 	records  []string
 	shape    *shape
+	tables   *tables
 	logger   *slog.Logger
 	visit    func(frame) bool
 	size     int64
@@ -222,6 +223,9 @@ func (r *reader) document(path string, packed *bufio.Reader, head []byte) error 
 	}
 	if strings.HasSuffix(strings.ToLower(path), ".br") && (!utf8.Valid(head) || controls(head)) {
 		return r.refuse(path, unknownFormat("Brotli, by its name", "unpack it, as in `brotli -dk FILE`"), head)
+	}
+	if r.tables != nil {
+		return r.table(path, packed)
 	}
 	plain, supposed := r.charset.decode(packed)
 	t := newText(plain)

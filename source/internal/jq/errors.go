@@ -82,8 +82,8 @@ const maxPart = 100
 
 // locate returns the part of the program that fails on a value. It runs the stages of a pipe one after the other, and the fields of an object
 // each alone.
-func (p *Program) locate(ctx context.Context, value any, file string) string {
-	part := p.failing(ctx, p.query, p.query.FuncDefs, value, file)
+func (p *Program) locate(ctx context.Context, value any, vars Vars) string {
+	part := p.failing(ctx, p.query, p.query.FuncDefs, value, vars)
 	if part == nil || part == p.query && (len(p.query.FuncDefs) > 0 || part.Op == gojq.OpPipe) {
 		return ""
 	}
@@ -95,8 +95,8 @@ func (p *Program) locate(ctx context.Context, value any, file string) string {
 }
 
 // failing returns the smallest query within q, or q itself, that fails on a value; nil if it does not fail.
-func (p *Program) failing(ctx context.Context, q *gojq.Query, scope []*gojq.FuncDef, value any, file string) *gojq.Query {
-	results, failed := p.try(ctx, q, scope, value, file)
+func (p *Program) failing(ctx context.Context, q *gojq.Query, scope []*gojq.FuncDef, value any, vars Vars) *gojq.Query {
+	results, failed := p.try(ctx, q, scope, value, vars)
 	if !failed {
 		return nil
 	}
@@ -105,14 +105,14 @@ func (p *Program) failing(ctx context.Context, q *gojq.Query, scope []*gojq.Func
 		if inner == nil {
 			return nil
 		}
-		return p.failing(ctx, inner, scope, value, file)
+		return p.failing(ctx, inner, scope, value, vars)
 	}
 	switch {
 	case q.Op == gojq.OpPipe && len(q.Patterns) == 0:
 		if part := within(q.Left, value); part != nil {
 			return part
 		}
-		results, _ = p.try(ctx, q.Left, scope, value, file)
+		results, _ = p.try(ctx, q.Left, scope, value, vars)
 		for _, v := range results {
 			if part := within(q.Right, v); part != nil {
 				return part
@@ -143,7 +143,7 @@ func (p *Program) failing(ctx context.Context, q *gojq.Query, scope []*gojq.Func
 }
 
 // try runs a part of the program. A part that uses variables of the parts around it does not compile alone, and has not failed.
-func (p *Program) try(ctx context.Context, q *gojq.Query, scope []*gojq.FuncDef, value any, file string) (results []any, failed bool) {
+func (p *Program) try(ctx context.Context, q *gojq.Query, scope []*gojq.FuncDef, value any, vars Vars) (results []any, failed bool) {
 	alone := *q
 	alone.FuncDefs = append(scope[:len(scope):len(scope)], q.FuncDefs...)
 	code, err := compile(&alone)
@@ -151,7 +151,7 @@ func (p *Program) try(ctx context.Context, q *gojq.Query, scope []*gojq.FuncDef,
 		return nil, false
 	}
 	small := &Program{text: p.text, limits: Limits{Time: p.limits.Time / 10, Memory: p.limits.Memory, Output: p.limits.Output}}
-	results, err = small.run(ctx, code, value, file)
+	results, err = small.run(ctx, code, value, vars)
 	_, ours := errors.AsType[*Error](err)
 	return results, ours
 }

@@ -8,7 +8,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/itchyny/gojq"
 )
@@ -38,9 +41,52 @@ func functions() []gojq.CompilerOption {
 		}),
 		gojq.WithFunction("html2text", 0, 0, func(v any, _ []any) any { return onText(v, HTMLText) }),
 		gojq.WithFunction("ssml2text", 0, 0, func(v any, _ []any) any { return onText(v, HTMLText) }),
+		gojq.WithFunction("field", 1, 30, field),
 		gojq.WithFunction("weburl", 0, 0, func(v any, _ []any) any { return webURL(v) }),
 	}
 }
+
+// field returns the value of the first of the names that an object has, whatever their case and punctuation.
+func field(v any, names []any) any {
+	object, _ := v.(map[string]any)
+	if object == nil {
+		return nil
+	}
+	for _, name := range names {
+		text, _ := name.(string)
+		if value, ok := object[text]; ok && value != nil {
+			return value
+		}
+		plain := plainName(text)
+		for key, value := range object {
+			if value != nil && plainName(key) == plain {
+				return value
+			}
+		}
+	}
+	return nil
+}
+
+var plainNames sync.Map // by name
+
+// plainName returns the letters and digits of a name, in lower case.
+func plainName(name string) string {
+	if plain, ok := plainNames.Load(name); ok {
+		return plain.(string)
+	}
+	plain := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, name)
+	if plainCount.Add(1) < 10_000 { // names come from records
+		plainNames.Store(strings.Clone(name), plain)
+	}
+	return plain
+}
+
+var plainCount atomic.Int64
 
 func onText(v any, f func(string) string) any {
 	if text, ok := v.(string); ok {
@@ -172,6 +218,7 @@ func Functions() string {
 		{"totime", "a time in any common spelling becomes text in UTC that sorts; a number counts in seconds, ms, us or ns by its size"},
 		{`totime("us")`, "the same, where the unit is known: s, ms, us, ns"},
 		{"html2text, ssml2text", "the text of HTML or SSML"},
+		{`field("a"; "b")`, "the value of the first of these names that an object has, whatever their case and punctuation"},
 		{"weburl", "an http(s) address, or null"},
 	} {
 		_, _ = fmt.Fprintf(&b, "%-22s %s\n", line[0], line[1])

@@ -43,16 +43,28 @@ type Program struct {
 	limits Limits
 }
 
-// variables are those that every program may use.
-var variables = []string{"$file"}
+// Vars are the variables that every program may use.
+type Vars struct {
+	File    string // $file: the path of the file that the value is from
+	Tables  []any  // $tables: the columns of each kind of table of the source, as arrays of texts
+	Columns []any  // $columns: the names that columns were given
+}
 
-// Compile compiles a program. Its error says where in the text it is wrong.
-func Compile(text string, limits Limits) (*Program, error) {
+func (v Vars) values() []any { return []any{v.File, v.Tables, v.Columns} }
+
+var variables = []string{"$file", "$tables", "$columns"}
+
+// Compile compiles a program, which may use the functions that the programs within define. Its error says where in the text it is wrong.
+func Compile(text string, limits Limits, within ...*Program) (*Program, error) {
 	query, err := gojq.Parse(text)
 	if err != nil {
 		return nil, syntaxError(text, err)
 	}
 	p := &Program{text: text, query: query, field: plainField(query), limits: limits.withDefaults()}
+	for _, library := range within {
+		p.text += library.text // what it says may be shown
+		query.FuncDefs = append(append([]*gojq.FuncDef(nil), library.query.FuncDefs...), query.FuncDefs...)
+	}
 	if p.code, err = compile(query); err != nil {
 		return nil, fmt.Errorf("%s", compileError(err))
 	}
@@ -141,22 +153,21 @@ func (e *Error) Error() string {
 	return e.Message + ", in " + e.Part
 }
 
-// Run runs the program on a value, which it does not change, and returns its results. file is the name of the file that the value is from. The error is
-// an *Error, or that of ctx.
-func (p *Program) Run(ctx context.Context, value any, file string) ([]any, error) {
-	results, err := p.run(ctx, p.code, value, file)
+// Run runs the program on a value, which it does not change, and returns its results. The error is an *Error, or that of ctx.
+func (p *Program) Run(ctx context.Context, value any, vars Vars) ([]any, error) {
+	results, err := p.run(ctx, p.code, value, vars)
 	if e, ok := errors.AsType[*Error](err); ok && e.Part == "" {
-		e.Part = p.locate(ctx, value, file)
+		e.Part = p.locate(ctx, value, vars)
 	}
 	return results, err
 }
 
-func (p *Program) run(parent context.Context, code *gojq.Code, value any, file string) (results []any, err error) {
+func (p *Program) run(parent context.Context, code *gojq.Code, value any, vars Vars) (results []any, err error) {
 	ctx, cancel := context.WithTimeoutCause(parent, p.limits.Time, errTime)
 	defer cancel()
 	ctx, stop := watch.begin(ctx, p.limits.Memory)
 	defer stop()
-	iter := code.RunWithContext(ctx, value, file)
+	iter := code.RunWithContext(ctx, value, vars.values()...)
 	for size := int64(0); ; {
 		v, ok := iter.Next()
 		if !ok {
