@@ -59,7 +59,7 @@ func detect(ctx context.Context, config JSONLConfig) (Detection, *RejectError, e
 	if !s.Rereadable() {
 		return Detection{}, nil, ErrCannotReread
 	}
-	canonical, damage, err := s.fitsCanonical(ctx)
+	canonical, closed, damage, err := s.fitsCanonical(ctx)
 	if err != nil {
 		return Detection{}, nil, err
 	}
@@ -82,6 +82,9 @@ func detect(ctx context.Context, config JSONLConfig) (Detection, *RejectError, e
 	slices.SortStableFunc(matches, func(a, b Match) int {
 		return cmp.Or(cmp.Compare(b.Fits*max(a.Records, 1), a.Fits*max(b.Records, 1)), cmp.Compare(len(marksOf(b.Format)), len(marksOf(a.Format))))
 	})
+	if len(matches) > 1 && matches[0].Format == Canonical && !closed { // what never ends is rather of another format
+		matches = append(matches[1:], matches[0])
+	}
 	if len(matches) == 0 {
 		return Detection{CSV: config.CSV != nil, Reason: s.unknownReason(ctx, canonical, damage)}, damage, nil
 	}
@@ -119,8 +122,9 @@ func (s *JSONL) sample(ctx context.Context, shape *shape, visit func(f frame)) e
 	return nil
 }
 
-// fitsCanonical counts the records that are transcripts, open ones too, and returns the first thing that is wrong with the files themselves.
-func (s *JSONL) fitsCanonical(ctx context.Context) (m Match, damage *RejectError, err error) {
+// fitsCanonical counts the records that are transcripts, open ones too, and returns whether any is closed and the first thing that is wrong with the
+// files themselves.
+func (s *JSONL) fitsCanonical(ctx context.Context) (m Match, closed bool, damage *RejectError, err error) {
 	m.Format = Canonical
 	err = s.sample(ctx, nil, func(f frame) {
 		m.Records++
@@ -129,11 +133,12 @@ func (s *JSONL) fitsCanonical(ctx context.Context) (m Match, damage *RejectError
 		case failure == nil && t.ClosedAt.IsZero() && !messagesLike(member(r.Raw(), "messages")):
 		case failure == nil:
 			m.Fits++
+			closed = closed || !t.ClosedAt.IsZero()
 		case f.failure != nil && damage == nil:
 			damage = f.failure
 		}
 	})
-	return m, damage, err
+	return m, closed, damage, err
 }
 
 // fits counts the records that a preset takes.

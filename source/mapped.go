@@ -305,6 +305,9 @@ func (m *mapRun) decode(b []byte) Place {
 
 // millis returns a time of a record in milliseconds, noTime if it is none.
 func (m *mapRun) millis(v any) int64 {
+	if all, ok := v.([]any); ok && len(all) > 0 { // sort_by may yield a time and what decides between equal times
+		v = all[0]
+	}
 	if v == nil {
 		return noTime
 	}
@@ -422,6 +425,9 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 	}
 	place, hash := m.decode(raw[0].Place), hashOf(raw)
 	results, err := m.mapper.transform.Run(m.ctx, values, m.vars(place))
+	if err == nil {
+		err = m.leftOut(results)
+	}
 	if err != nil {
 		return m.failed(place, hash, lines(raw), "the transform", err)
 	}
@@ -455,6 +461,9 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 // transform makes transcripts of one record.
 func (m *mapRun) transform(place Place, hash Hash, value any, data []byte) error {
 	results, err := m.mapper.transform.Run(m.ctx, value, m.vars(place))
+	if err == nil {
+		err = m.leftOut(results)
+	}
 	if err != nil {
 		return m.failed(place, hash, data, "the transform", err)
 	}
@@ -483,6 +492,21 @@ func (m *mapRun) transform(place Place, hash Hash, value any, data []byte) error
 	}
 	return nil
 }
+
+// leftOut counts what a transform yields nothing for. A format always says what it drops.
+func (m *mapRun) leftOut(results []any) error {
+	if len(results) > 0 {
+		return nil
+	}
+	if m.mapper.preset {
+		return &jq.Error{Message: "it yields nothing for the record"}
+	}
+	m.add(func(c *MappingCounts) { c.Dropped[leftOut]++ })
+	return nil
+}
+
+// leftOut is the kind of what a transform yields nothing for.
+const leftOut = "record that the transform yields nothing for"
 
 // waiting hands on a transcript that waited for the end of the data.
 func (m *mapRun) waiting(row spill.Row) error {

@@ -73,6 +73,7 @@ type mapper struct {
 	gap       time.Duration
 	closed    Closing
 	shape     shape
+	preset    bool // the transform is that of a format
 }
 
 // Check reports what is wrong with a mapping.
@@ -93,6 +94,7 @@ func (m Mapping) compile() (*mapper, error) {
 		if !ok {
 			return nil, fmt.Errorf("format %q is not known: it is one of canonical, %s", m.Format, strings.Join(presetNames(), ", "))
 		}
+		out.preset = program == ""
 		program = cmp.Or(program, f.Program)
 		m.GroupBy, m.SortBy = cmp.Or(m.GroupBy, f.GroupBy), cmp.Or(m.SortBy, f.SortBy)
 		out.gap, out.shape = cmp.Or(out.gap, f.SessionGap), shape{marks: f.Marks, wholeArray: f.WholeArray}

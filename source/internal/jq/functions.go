@@ -111,8 +111,13 @@ const timeLayout = "2006-01-02T15:04:05.000000000Z"
 // nanosPer are the units that totime takes.
 var nanosPer = map[string]int64{"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1}
 
-// Time is toTime without a unit, for values that Parse or Run returned.
-func Time(v any) any { return toTime(v, "") }
+// Time is toTime without a unit, for values that Parse or Run returned. Of an array, the first element is the time.
+func Time(v any) any {
+	if all, ok := v.([]any); ok && len(all) > 0 {
+		return append([]any{toTime(all[0], "")}, all[1:]...)
+	}
+	return toTime(v, "")
+}
 
 // toTime writes a time as text in UTC, so that it sorts. A number, or a text of digits, counts from 1970 in the unit, or, where that is "", in
 // seconds, milliseconds, microseconds or nanoseconds by its size. Texts that are no time with a zone, and all other values, are returned as they

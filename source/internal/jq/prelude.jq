@@ -34,3 +34,10 @@ def message(role; at): {role: role, created_at: at} + compact | if (.text | said
 def foreign(lack): error("not_a_transcript: " + lack);
 # refuse(why): rejects a record that is of this format but cannot be imported
 def refuse(why): error("refused: " + why);
+# identity: who an object such as metadata names, from fields such as user_id, email, phone, name; to be added to an end_user
+def identity: if type == "object" then {external_id: (field("external_id"; "user_id"; "customer_id"; "end_user_id"; "enduser_id"; "user"; "sub") | person), email: (field("email"; "user_email"; "customer_email"; "email_address") | email),
+  phone: (field("phone"; "phone_number"; "user_phone"; "customer_phone") | phone), name: (field("name"; "full_name"; "user_name"; "customer_name"; "display_name") | person)} | compact else {} end;
+# account: identity of a user object, which has an id of its own
+def account: identity + (if type == "object" then {external_id: (.id | person)} | compact else {} end);
+# oldest_first(time): a list that may be newest first, in the order of its times; of equal times the order is kept
+def oldest_first(time): (if length > 1 and ((first | time) as $a | (last | time) as $b | $a != null and $b != null and $a > $b) then reverse else . end) | sort_by(time);

@@ -7,7 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
+	"hash/fnv"
 	"io"
 	"os"
 	"slices"
@@ -31,47 +31,83 @@ type Row struct {
 
 // Groups gathers rows. Close removes what it has on disk.
 type Groups struct {
-	seed  maphash.Seed
-	depth int
-	files [parts]*part
+	depth  int
+	all    *part // all rows, as long as they are few
+	spread bool  // the rows are in files instead, by the hash of their keys
+	files  [parts]*part
 }
 
 type part struct {
 	file *os.File
 	w    *bufio.Writer
 	size int64
+	head []byte // of a row, while it is written
 }
 
 // New returns an empty set of groups.
-func New() *Groups { return &Groups{seed: maphash.MakeSeed()} }
+func New() *Groups { return &Groups{} }
 
 // Add adds a row. The error is that of the disk, and says what to do.
 func (g *Groups) Add(r Row) error {
-	n := maphash.String(g.seed, r.Key) % parts
-	p := g.files[n]
-	if p == nil {
-		file, err := os.CreateTemp("", "dixa-import-groups-")
-		if err != nil {
-			return diskError(err)
-		}
-		// Nothing stays behind after a crash, except on systems that do not remove open files: there Close does it.
-		_ = os.Remove(file.Name())
-		p = &part{file: file, w: bufio.NewWriterSize(file, 32<<10)}
-		g.files[n] = p
+	to := &g.all
+	if g.spread {
+		to = &g.files[g.hash(r.Key)%parts]
 	}
-	head := binary.AppendUvarint(nil, uint64(len(r.Key)))
-	head = append(head, r.Key...)
-	head = binary.AppendVarint(head, r.Seq)
-	head = binary.AppendUvarint(head, uint64(len(r.Place)))
-	head = append(head, r.Place...)
-	head = binary.AppendUvarint(head, uint64(len(r.Data)))
-	if _, err := p.w.Write(head); err != nil {
+	if *to == nil {
+		p, err := newPart()
+		if err != nil {
+			return err
+		}
+		*to = p
+	}
+	if err := (*to).add(r); err != nil {
+		return err
+	}
+	if g.spread || g.all.size <= partBytes || g.depth == maxDepth {
+		return nil
+	}
+	all := g.all
+	g.all, g.spread = nil, true
+	defer all.close()
+	if err := all.w.Flush(); err != nil {
+		return diskError(err)
+	}
+	return all.each(context.Background(), g.Add)
+}
+
+// hash is another one at each depth, so that what fell together is spread.
+func (g *Groups) hash(key string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte{byte(g.depth)})
+	_, _ = io.WriteString(h, key)
+	n := h.Sum64()
+	return n ^ n>>29
+}
+
+func newPart() (*part, error) {
+	file, err := os.CreateTemp("", "dixa-import-groups-")
+	if err != nil {
+		return nil, diskError(err)
+	}
+	// Nothing stays behind after a crash, except on systems that do not remove open files: there Close does it.
+	_ = os.Remove(file.Name())
+	return &part{file: file, w: bufio.NewWriterSize(file, 32<<10)}, nil
+}
+
+func (p *part) add(r Row) error {
+	p.head = binary.AppendUvarint(p.head[:0], uint64(len(r.Key)))
+	p.head = append(p.head, r.Key...)
+	p.head = binary.AppendVarint(p.head, r.Seq)
+	p.head = binary.AppendUvarint(p.head, uint64(len(r.Place)))
+	p.head = append(p.head, r.Place...)
+	p.head = binary.AppendUvarint(p.head, uint64(len(r.Data)))
+	if _, err := p.w.Write(p.head); err != nil {
 		return diskError(err)
 	}
 	if _, err := p.w.Write(r.Data); err != nil {
 		return diskError(err)
 	}
-	p.size += int64(len(head) + len(r.Data))
+	p.size += int64(len(p.head) + len(r.Data))
 	return nil
 }
 
@@ -80,33 +116,42 @@ func diskError(err error) error {
 }
 
 // Each calls visit with the rows of each key, in the order in which they were added. oversized is true if there are more than MaxGroup bytes: then
-// only the first rows are there. What visit gets is valid until it returns.
+// only the first rows are there. What visit gets is valid until it returns. As long as the rows are few, the keys come in the order of their first
+// rows, else in one that depends on the keys alone.
 func (g *Groups) Each(ctx context.Context, visit func(rows []Row, oversized bool) error) error {
-	for n, p := range g.files {
-		if p == nil {
+	for _, p := range append([]**part{&g.all}, pointers(&g.files)...) {
+		if *p == nil {
 			continue
 		}
-		if err := p.w.Flush(); err != nil {
+		if err := (*p).w.Flush(); err != nil {
 			return diskError(err)
 		}
 		var err error
-		if p.size > partBytes && g.depth < maxDepth {
-			err = g.spread(ctx, p, visit)
+		if (*p).size > partBytes && g.depth < maxDepth {
+			err = g.spreadAgain(ctx, *p, visit)
 		} else {
-			err = gather(ctx, p, visit)
+			err = gather(ctx, *p, visit)
 		}
 		if err != nil {
 			return err
 		}
-		p.close()
-		g.files[n] = nil
+		(*p).close()
+		*p = nil
 	}
 	return nil
 }
 
-// spread distributes a file over others.
-func (g *Groups) spread(ctx context.Context, p *part, visit func([]Row, bool) error) error {
-	within := &Groups{seed: maphash.MakeSeed(), depth: g.depth + 1}
+func pointers(files *[parts]*part) []**part {
+	out := make([]**part, parts)
+	for n := range files {
+		out[n] = &files[n]
+	}
+	return out
+}
+
+// spreadAgain distributes a file over others.
+func (g *Groups) spreadAgain(ctx context.Context, p *part, visit func([]Row, bool) error) error {
+	within := &Groups{depth: g.depth + 1, spread: true}
 	defer within.Close()
 	if err := p.each(ctx, within.Add); err != nil {
 		return err
@@ -203,10 +248,10 @@ func (p *part) close() {
 
 // Close removes the files.
 func (g *Groups) Close() {
-	for n, p := range g.files {
-		if p != nil {
-			p.close()
-			g.files[n] = nil
+	for _, p := range append([]**part{&g.all}, pointers(&g.files)...) {
+		if *p != nil {
+			(*p).close()
+			*p = nil
 		}
 	}
 }

@@ -1,0 +1,20 @@
+# title: OpenAI Assistants, threads with their messages
+# record: a thread with the list of its messages
+# marks: messages
+# detect: list | length > 0 and all(.[]; type == "object") and any(.[]; .object == "thread.message" or (.content | type == "array" and any(.[]; type == "object" and (.text | type) == "object" and (.text | has("value")))))
+# closed: idle 1h
+# The API lists messages newest first; they are put in the order of their times. A thread counts as closed if nobody wrote for an hour before the end of the
+# data: write closed: file if the export holds nothing that still goes on. Marks at quotations are removed. The end-user is taken from the thread's metadata.
+def list: .messages | if type == "object" then .data else . end | if type == "array" then . else [] end;
+def words: .content | if type == "array" then [.[] | if type == "string" then . elif type != "object" then null elif .type == "text" then (.text | if type == "object" then .value else . end | citations) elif .type == "refusal" then .refusal else null end] | lines else said end;
+def attached: [.content | arrays | .[] | objects | select(.type == "image_url") | file(.image_url | if type == "object" then .url else . end; null) | values];
+(if (.thread | type) == "object" then .thread else {} end) as $thread
+| if (.messages | type | IN("array", "object")) | not then foreign("it has no list of messages") else . end
+| if ((.messages | type) == "object" and .messages.has_more == true) or .has_more == true then refuse("the list of messages has more pages: export the thread with all of its messages") else . end
+| {id: (($thread.id // .thread_id // (.thread | if type == "string" then . else null end) // .id // list[0].thread_id) | known), created_at: (($thread.created_at // .created_at) | totime),
+   _open: any(list[]; .status == "in_progress"),
+   end_user: ((($thread.metadata // {}) | identity) + ((.metadata // {}) | identity)),
+   messages: [list | oldest_first(.created_at | totime) | .[] | (.created_at | totime) as $at
+     | if .role | IN("user", "assistant") then .role as $role | {id: (.id | known), text: words, attachments: attached, format: (if $role == "assistant" then "markdown" else null end)}
+         | message(if $role == "user" then "user" else "bot" end; $at) else dropped(.role // "message without role") end]}
+| compact

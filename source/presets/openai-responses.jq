@@ -1,0 +1,27 @@
+# title: OpenAI conversations with their items (Conversations and Responses API)
+# record: a conversation with the list of its items
+# marks: items
+# detect: list | length > 0 and all(.[]; type == "object" and (.type | type) == "string") and any(.[]; .type == "message" and (.content | type) == "array")
+# closed: file
+# The API lists items newest first, and they have no times: fetch them with order=asc, for nothing in them shows their order. A conversation of which the
+# list says has_more is refused, as its other items are missing. Only messages of user and assistant are sent; commentary between tool calls, reasoning and
+# tool calls are dropped. The end-user is taken from the conversation's metadata (user_id, email, phone, name).
+def list: .items | if type == "object" then .data else . end | if type == "array" then . else [] end;
+def words($role): [(.content | if type == "array" then .[] else . end) | if type == "string" then . elif type != "object" then null elif .type | IN("input_text", "output_text", "text") then .text elif .type == "refusal" then .refusal else null end
+    | if $role == "assistant" then citations else . end] | lines;
+def attached: [.content | arrays | .[] | objects | if .type == "input_image" then file(.image_url; null) elif .type == "input_file" then file(.file_url; .filename) else null end | values];
+def item: if .type != "message" and .type != null then dropped(.type)
+  elif (.role | IN("user", "assistant")) | not then dropped(.role // "message without role")
+  elif .phase == "commentary" then dropped("commentary")
+  else .role as $role | {id: (.id | known), text: words($role), attachments: attached, format: (if $role == "assistant" then "markdown" else null end)}
+    | message(if $role == "user" then "user" else "bot" end; null) end;
+def at($t): if has("_drop") then . else .created_at = $t | compact end;
+(if (.conversation | type) == "object" then .conversation else {} end) as $c
+| if (.items | type | IN("array", "object")) | not then foreign("it has no list of items") else . end
+| if ((.items | type) == "object" and .items.has_more == true) or .has_more == true then refuse("the list of items has more pages: export the conversation with all of its items") else . end
+| {id: (($c.id // (.conversation | if type == "string" then . else null end) // .conversation_id // .id) | known),
+   created_at: (($c.created_at // .created_at) | totime), closed_at: (.closed_at | totime),
+   _open: any(list[]; .status == "in_progress"),
+   end_user: ((($c.metadata // {}) | identity) + ((.metadata // {}) | identity)),
+   messages: [list[] | ((.created_at // null) | totime) as $at | item | at($at)]}
+| compact
