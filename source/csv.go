@@ -24,6 +24,12 @@ type CSVConfig struct {
 	Columns map[string]string
 }
 
+// Check reports what is wrong with the delimiter.
+func (c *CSVConfig) Check() error {
+	_, err := c.delimiter()
+	return err
+}
+
 // delimiter returns the delimiter, 0 for auto.
 func (c *CSVConfig) delimiter() (rune, error) {
 	switch c.Delimiter {

@@ -49,14 +49,18 @@ func (p *program) openSource(ctx context.Context, s config.Source, patience time
 		}
 		return rows, rows.Close, nil
 	}
-	files := source.JSONLConfig{Paths: s.Paths, Records: s.Records, Encoding: s.Encoding, TimeZone: s.TimeZone, Stdin: p.stdin, Logger: p.log}
+	files := source.JSONLConfig{Paths: s.Paths, Records: s.Records, Encoding: s.Encoding, CSV: s.CSV, TimeZone: s.TimeZone, Stdin: p.stdin, Logger: p.log}
 	if s.Mapping != (source.Mapping{}) {
 		r, err = source.OpenMapped(files, s.Mapping)
 	} else {
 		r, err = source.OpenJSONL(files)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("source.jsonl: %w", err)
+		section := "source.jsonl"
+		if s.CSV != nil {
+			section = "source.csv"
+		}
+		return nil, nil, fmt.Errorf("%s: %w", section, err)
 	}
 	return r, func() {}, nil
 }

@@ -34,6 +34,7 @@ type sections struct {
 		Name       setting           `yaml:"name"`
 		TimeZone   setting           `yaml:"time_zone"`
 		JSONL      *jsonlSection     `yaml:"jsonl"`
+		CSV        *csvSection       `yaml:"csv"`
 		Format     setting           `yaml:"format"`
 		Transform  *transformSection `yaml:"transform"`
 		GroupBy    setting           `yaml:"group_by"`
@@ -72,6 +73,14 @@ type jsonlSection struct {
 	Paths    []setting `yaml:"paths"`
 	Records  setting   `yaml:"records"`
 	Encoding setting   `yaml:"encoding"`
+}
+
+// csvSection is the section source.csv.
+type csvSection struct {
+	Paths     []setting `yaml:"paths"`
+	Delimiter setting   `yaml:"delimiter"`
+	Encoding  setting   `yaml:"encoding"`
+	Columns   entries   `yaml:"columns"`
 }
 
 // transformSection is the key source.transform: the program itself, or the file that it is in.
@@ -126,6 +135,7 @@ func (c *File) Override(o Overrides) {
 	// What comes in this way are transcripts, such as those that `dixa-import errors` wrote for correction.
 	c.raw.Source.Format, c.raw.Source.Transform, c.raw.Source.Closed = setting{}, nil, setting{}
 	c.raw.Source.GroupBy, c.raw.Source.SortBy, c.raw.Source.SessionGap = setting{}, setting{}, setting{}
+	c.raw.Source.CSV = nil
 	c.raw.Source.Postgres, c.raw.Source.JSONL = nil, &jsonlSection{Paths: make([]setting, len(o.JSONL))}
 	for i, path := range o.JSONL {
 		c.raw.Source.JSONL.Paths[i].override("jsonl", path)

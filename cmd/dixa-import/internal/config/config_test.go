@@ -71,7 +71,7 @@ func TestConfigProblemsNameFileLineAndKey(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"unknown key", "dixa:\n  tokn: x\n", "c.yaml:2: dixa.tokn: there is no such key, did you mean token?"},
 		{"unknown section", "sauce:\n  name: x\n", "c.yaml:1: sauce: there is no such key, did you mean source?"},
-		{"unknown key far off", "source:\n  zzzzzzzz: x\n", "c.yaml:2: source.zzzzzzzz: there is no such key; there are name, time_zone, jsonl, postgres"},
+		{"unknown key far off", "source:\n  zzzzzzzz: x\n", "c.yaml:2: source.zzzzzzzz: there is no such key; there are name, time_zone, jsonl, csv, format, transform"},
 		{"key twice", "dixa:\n  rate: 1\n  rate: 2\n", "c.yaml:3: dixa.rate: the key stands there twice"},
 		{"no YAML", "dixa: [\n", "c.yaml:1: this is not YAML: "},
 		{"a list for a section", "dixa: [a]\n", "c.yaml:1: dixa: here must be a mapping of keys to values, not a list"},
@@ -94,7 +94,7 @@ func TestConfigProblemsNameFileLineAndKey(t *testing.T) {
 		{"token", "dixa:\n  token: a b\n", "c.yaml:2: dixa.token: the Dixa API token holds spaces"},
 		{"no source name", "source:\n  jsonl: {paths: [a]}\n", "c.yaml: source.name: is empty"},
 		{"source name", "source:\n  name: Bot\n", "c.yaml:2: source.name: must be 1 to 64 characters"},
-		{"no source", "source:\n  name: bot\n", "c.yaml:2: source: has neither jsonl nor postgres"},
+		{"no source", "source:\n  name: bot\n", "c.yaml:2: source: has none of jsonl, csv and postgres"},
 		{"two sources", "source:\n  jsonl: {paths: [a]}\n  postgres: {url: u, query: q}\n", "c.yaml:3: source: has both jsonl and postgres"},
 		{"no paths", "source:\n  jsonl: {paths: []}\n", "c.yaml: source.jsonl.paths: is empty"},
 		{"empty path", "source:\n  jsonl:\n    paths:\n      - a\n      - ''\n", "c.yaml:5: source.jsonl.paths[1]: is empty"},

@@ -129,6 +129,7 @@ type Source struct {
 	Paths    []string
 	Records  string
 	Encoding string
+	CSV      *source.CSVConfig // nil: the files are JSON
 	URL      string
 	Query    string
 	Overlap  time.Duration
@@ -180,30 +181,42 @@ func (c *File) SourceName() (string, error) {
 func (c *File) Source() (Source, error) {
 	r := &reader{c: c}
 	s := Source{Name: r.name(), TimeZone: r.timeZone(), Mapping: r.mapping()}
+	raw := c.raw.Source
+	var kinds []string
+	for _, kind := range []struct {
+		name  string
+		given bool
+	}{{"jsonl", raw.JSONL != nil}, {"csv", raw.CSV != nil}, {"postgres", raw.Postgres != nil}} {
+		if kind.given {
+			kinds = append(kinds, kind.name)
+		}
+	}
 	switch {
-	case c.raw.Source.JSONL != nil && c.raw.Source.Postgres != nil:
-		r.fail(c.raw.Source.Postgres.URL, "source", "has both jsonl and postgres: keep one, and give the other a configuration file and a source.name of its own")
-	case c.raw.Source.JSONL != nil:
-		for i, p := range c.raw.Source.JSONL.Paths {
-			key := fmt.Sprintf("source.jsonl.paths[%d]", i)
-			s.Paths = append(s.Paths, r.required(p, key, "name a file, or remove the entry"))
+	case len(kinds) > 1:
+		at := setting{line: raw.Name.line}
+		if raw.Postgres != nil {
+			at = raw.Postgres.URL
 		}
-		s.Records = r.text(c.raw.Source.JSONL.Records, "source.jsonl.records", "")
-		s.Encoding = r.text(c.raw.Source.JSONL.Encoding, "source.jsonl.encoding", "auto")
+		r.fail(at, "source", "has both %s: keep one, and give each other one a configuration file and a source.name of its own", strings.Join(kinds, " and "))
+	case raw.JSONL != nil:
+		s.Paths = r.paths(raw.JSONL.Paths, "source.jsonl.paths", "[transcripts/*.jsonl.gz]")
+		s.Records = r.text(raw.JSONL.Records, "source.jsonl.records", "")
 		if err := source.CheckJSONL(s.Records, ""); err != nil {
-			r.fail(c.raw.Source.JSONL.Records, "source.jsonl.records", "%s", err.Error())
+			r.fail(raw.JSONL.Records, "source.jsonl.records", "%s", err.Error())
 		}
-		if err := source.CheckJSONL("", s.Encoding); err != nil {
-			r.fail(c.raw.Source.JSONL.Encoding, "source.jsonl.encoding", "%s", err.Error())
+		s.Encoding = r.encoding(raw.JSONL.Encoding, "source.jsonl.encoding")
+	case raw.CSV != nil:
+		s.Paths = r.paths(raw.CSV.Paths, "source.csv.paths", "[messages.csv]")
+		s.Encoding = r.encoding(raw.CSV.Encoding, "source.csv.encoding")
+		s.CSV = &source.CSVConfig{Delimiter: r.text(raw.CSV.Delimiter, "source.csv.delimiter", "auto"), Columns: r.columns(raw.CSV.Columns)}
+		if err := s.CSV.Check(); err != nil {
+			r.fail(raw.CSV.Delimiter, "source.csv.delimiter", "%s", err.Error())
 		}
-		if len(s.Paths) == 0 {
-			r.fail(setting{}, "source.jsonl.paths", "is empty: name at least one file, such as [transcripts/*.jsonl.gz], or - for standard input")
+		if s.Mapping.Format == "" && s.Mapping.Transform == "" {
+			s.Mapping.Format = "csv"
 		}
-	case c.raw.Source.Postgres != nil:
-		p := c.raw.Source.Postgres
-		if s.Mapping != (source.Mapping{}) {
-			r.fail(p.URL, "source", "has a format or a transform, which are for files: have the query return transcripts, or export the rows as JSON and read them with source.jsonl")
-		}
+	case raw.Postgres != nil:
+		p := raw.Postgres
 		s.URL = connect.Address(r.required(p.URL, "source.postgres.url", "give the address of the bot's database, such as ${BOT_DATABASE_URL}"), connect.ForSource)
 		if err := connect.CheckAddress(s.URL, connect.ForSource); s.URL != "" && err != nil {
 			r.fail(p.URL, "source.postgres.url", "%s", err.Error())
@@ -211,9 +224,42 @@ func (c *File) Source() (Source, error) {
 		s.Query = r.required(p.Query, "source.postgres.query", "give a SELECT of the columns id, closed_at, messages")
 		s.Overlap = r.duration(p.Overlap, "source.postgres.overlap", defaultOverlap, 0)
 	default:
-		r.fail(c.raw.Source.Name, "source", "has neither jsonl nor postgres: say where the transcripts are, as config.example.yaml shows")
+		r.fail(c.raw.Source.Name, "source", "has none of jsonl, csv and postgres: say where the transcripts are, as config.example.yaml shows")
 	}
 	return s, r.err()
+}
+
+func (r *reader) paths(settings []setting, key, example string) []string {
+	var paths []string
+	for i, p := range settings {
+		paths = append(paths, r.required(p, fmt.Sprintf("%s[%d]", key, i), "name a file, or remove the entry"))
+	}
+	if len(paths) == 0 {
+		r.fail(setting{}, key, "is empty: name at least one file, such as %s, or - for standard input", example)
+	}
+	return paths
+}
+
+func (r *reader) encoding(s setting, key string) string {
+	name := r.text(s, key, "auto")
+	if err := source.CheckJSONL("", name); err != nil {
+		r.fail(s, key, "%s", err.Error())
+	}
+	return name
+}
+
+// columns are the new names of columns.
+func (r *reader) columns(all entries) map[string]string {
+	columns, taken := map[string]string{}, map[string]string{}
+	for _, e := range all {
+		key := "source.csv.columns." + e.name
+		name := r.required(e.value.text, key, "give the column's new name, such as text")
+		if other := taken[name]; other != "" && name != "" {
+			r.fail(e.value.text, key, "is called %s, as the column %s already is: rename one column only", name, other)
+		}
+		columns[e.name], taken[name] = name, e.name
+	}
+	return columns
 }
 
 // mapping reads the keys that say how records become transcripts.

@@ -124,6 +124,9 @@ func (d *decoder) node(n ast.Node, out reflect.Value, key string, depth int) {
 	case *mappings:
 		d.mappings(n, v, key, depth)
 		return
+	case *entries:
+		d.entries(n, v, key)
+		return
 	case *transformSection:
 		if _, text := scalarText(n); text {
 			d.scalar(n, &v.text, key)
@@ -258,6 +261,31 @@ func join(key, name string) string {
 		return name
 	}
 	return key + "." + name
+}
+
+// entry is one key of a mapping whose keys are not fixed.
+type entry struct {
+	name  string
+	line  int
+	value constant
+}
+
+// entries keep the order of the file.
+type entries []entry
+
+func (d *decoder) entries(n ast.Node, out *entries, key string) {
+	if isNull(n) {
+		return
+	}
+	pairs, ok := d.pairs(n, key)
+	if !ok {
+		return
+	}
+	for _, p := range pairs {
+		e := entry{name: p.Key.GetToken().Value, line: lineOf(p.Key)}
+		d.constant(d.plain(p.Value), &e.value, join(key, e.name))
+		*out = append(*out, e)
+	}
 }
 
 // constant is a fixed value of an attribute.
