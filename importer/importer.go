@@ -29,6 +29,8 @@ type (
 	Decision = session.Decision
 	// AttributeMapping maps an attribute of the transcripts to a custom attribute of Dixa.
 	AttributeMapping = shape.Mapping
+	// Else says what becomes of an attribute's values that Dixa does not take.
+	Else = shape.Else
 )
 
 // The values of settings in a Config and a Selection.
@@ -85,6 +87,10 @@ type Summary struct {
 	Problems []Problem
 	// Ignored counts the values of end-users' identifiers that were not used.
 	Ignored IgnoredIdentifiers
+	// Redacted counts the values of the imported transcripts that were replaced by placeholders, by kind.
+	Redacted map[string]int64
+	// Dropped counts what the source's format leaves out of the transcripts, by kind.
+	Dropped map[string]int64
 }
 
 // MostlySkipped returns the code and the number of the skipped records if at least nine of ten records that the run read were open, or at

@@ -13,6 +13,7 @@ import (
 	"dixa-import/importer/internal/reading"
 	"dixa-import/importer/internal/rules"
 	"dixa-import/importer/internal/session"
+	"dixa-import/source"
 )
 
 // maxWaiting bounds how many more transcripts are claimed and not settled than are prepared or have a worker: they wait for a reconcile, or
@@ -152,7 +153,10 @@ func (im *Importer) finish(ctx context.Context) (Summary, error) {
 		Throttled: im.s.API.Stats().Throttled, Duration: time.Since(p.started)}
 	s.Causes, s.Problems = im.tally.causesCopy()
 	s.Skipped = im.tally.skipsCopy()
-	s.Ignored = im.tally.ignoredCopy()
+	s.Ignored, s.Redacted = im.tally.ignoredCopy(), im.tally.redactedCopy()
+	if counts, mapped := source.CountsOf(im.s.Reader); mapped {
+		s.Dropped = counts.Dropped
+	}
 	s.Rests = im.s.API.Rests()
 	var stop *session.StopError
 	switch {

@@ -90,6 +90,7 @@ func (p *pipeline) decode(t *task) {
 	if t.row.Status == checkpoint.Pending {
 		t.user.Person = p.matcher.Person(transcript)
 		p.tally.addIgnored(t.user.Person.Ignored)
+		p.tally.addRedacted(transcript.Redacted)
 	}
 }
 

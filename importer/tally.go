@@ -28,6 +28,7 @@ type tally struct {
 	problems  Problems
 	logged    map[logCause]int64
 	ignored   IgnoredIdentifiers
+	redacted  map[string]int64      // values, by kind
 	sentences map[logCause][]string // reasons that were logged
 }
 
@@ -132,6 +133,27 @@ func (n *tally) addIgnored(values IgnoredIdentifiers) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ignored.Add(values)
+}
+
+// addRedacted counts values that were replaced by placeholders.
+func (n *tally) addRedacted(values map[string]int64) {
+	if len(values) == 0 {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.redacted == nil {
+		n.redacted = map[string]int64{}
+	}
+	for kind, count := range values {
+		n.redacted[kind] += count
+	}
+}
+
+func (n *tally) redactedCopy() map[string]int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return maps.Clone(n.redacted)
 }
 
 func (n *tally) ignoredCopy() IgnoredIdentifiers {

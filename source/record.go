@@ -30,6 +30,7 @@ type Record struct {
 	row       *row // of a Postgres row: raw is built from it on demand
 	decoded   *Transcript
 	failure   *RejectError
+	redactor  *Redactor // nil: nothing is replaced
 	decode    func(*Record) (*Transcript, *RejectError)
 }
 
@@ -97,6 +98,15 @@ func (r *Record) Raw() []byte {
 	return r.raw
 }
 
+// Shown is Raw for people and files: with a redactor, personal data is replaced.
+func (r *Record) Shown() []byte {
+	raw := r.Raw()
+	if r.redactor == nil || len(raw) == 0 {
+		return raw
+	}
+	return r.redactor.raw(raw)
+}
+
 // Forget frees the memory of the source record: Raw returns nothing afterwards. Call it on decoded records when holding many.
 func (r *Record) Forget() { r.raw, r.row = nil, nil }
 
@@ -108,6 +118,9 @@ func (r *Record) Transcript() (*Transcript, error) {
 		decode := r.decode
 		r.decode = nil
 		r.decoded, r.failure = decode(r)
+		if r.redactor != nil && r.failure == nil {
+			r.redactor.transcript(r.decoded)
+		}
 	}
 	if r.failure != nil {
 		return nil, r.failure

@@ -49,6 +49,8 @@ type Transcript struct {
 	Attributes map[string]Value
 	// Unknown names the fields of the record that this project does not know, as paths such as "messages.mood", sorted, each once.
 	Unknown []string
+	// Redacted counts what a Redactor replaced, by kind; nil if nothing was.
+	Redacted map[string]int64
 }
 
 // EndUser is the customer as the record describes it: trimmed, NUL bytes and invalid UTF-8 replaced, otherwise as written.

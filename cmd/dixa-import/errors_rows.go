@@ -241,7 +241,7 @@ func writeRecords(ctx context.Context, out *bufio.Writer, reader source.Reader, 
 
 // withError returns a record with the field _error. One that is no JSON object is the text of the field _raw.
 func withError(rec *source.Record, reason recordError) ([]byte, error) {
-	raw := bytes.TrimSpace(rec.Raw())
+	raw := bytes.TrimSpace(rec.Shown())
 	why, err := term.JSONLine(reason)
 	if err != nil {
 		return nil, err

@@ -181,7 +181,7 @@ func (p *explainCmd) explanation(name, id, url string, e plan.Explanation) expla
 	}
 	if e.Record != nil {
 		r := &foundJSON{Place: e.Record.Place.String(), ContentHash: e.Record.Hash.String(), Changed: e.Changed, Open: e.Next == plan.NextSkips && e.Record.Open,
-			Unknown: []string{}, Raw: string(e.Record.Raw())}
+			Unknown: []string{}, Raw: string(e.Record.Shown())}
 		if e.Rejected != nil {
 			r.RejectCode, r.Reason = e.Rejected.Code, e.Rejected.Reason
 		}

@@ -47,7 +47,7 @@ func (p *program) openSource(ctx context.Context, s config.Source, patience time
 		if err != nil {
 			return nil, nil, err
 		}
-		return rows, rows.Close, nil
+		return source.Redacted(rows, s.Redact), rows.Close, nil
 	}
 	files := source.JSONLConfig{Paths: s.Paths, Records: s.Records, Encoding: s.Encoding, CSV: s.CSV, TimeZone: s.TimeZone, Stdin: p.stdin, Logger: p.log}
 	if s.Mapping != (source.Mapping{}) {
@@ -62,7 +62,7 @@ func (p *program) openSource(ctx context.Context, s config.Source, patience time
 		}
 		return nil, nil, fmt.Errorf("%s: %w", section, err)
 	}
-	return r, func() {}, nil
+	return source.Redacted(r, s.Redact), func() {}, nil
 }
 
 // configuredCheckpoint opens, to be looked at, the checkpoint that the configuration names.

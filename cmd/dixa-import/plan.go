@@ -40,7 +40,7 @@ func (p *runCmd) plan(ctx context.Context) (err error) {
 		return err
 	}
 	report := planReport{Plan: plan, source: j.config.Source, takes: j.config.Reconcile, known: j.config.Store != nil, finish: time.Now().Add(plan.Duration).UTC(),
-		limit: p.stopAfter}
+		limit: p.stopAfter, values: p.showValues || !p.json && p.stdout.Terminal()}
 	if p.json {
 		err = p.stdout.JSON(report.json())
 	} else {
@@ -87,6 +87,7 @@ type planReport struct {
 	known  bool // there is a checkpoint
 	finish time.Time
 	limit  time.Duration // of --for, 0 for none
+	values bool          // the attributes' values may be shown, which are customers' data
 }
 
 // planJSON is a plan as --json prints it. Its figures are those of the run that would follow, estimated where they cannot
@@ -108,6 +109,9 @@ type planJSON struct {
 	Directory          *plan.Directory             `json:"directory"`
 	Mark               *markJSON                   `json:"mark,omitempty"`
 	Refused            []plan.Refusal              `json:"attribute_values_refused"`
+	Values             []plan.UnsetValue           `json:"attribute_values"`
+	Redacted           map[string]int64            `json:"redacted,omitempty"`
+	Dropped            map[string]int64            `json:"dropped,omitempty"`
 	Ignored            []string                    `json:"ignored_fields"`
 	Unmapped           []string                    `json:"unmapped_attributes"`
 	Requests           int64                       `json:"requests"`
@@ -118,11 +122,15 @@ type planJSON struct {
 }
 
 func (r planReport) json() planJSON {
+	values := []plan.UnsetValue{}
+	if r.values {
+		values = listOf(r.Values)
+	}
 	return planJSON{
 		Counts: r.Counts, Work: r.Work, Changed: r.Changed, FailedBefore: r.FailedBefore, RejectedBefore: r.RejectedBefore,
 		InDoubtBefore: r.InDoubt, Open: r.Open, Empty: r.Empty, Rejections: listOf(r.Rejections), EndUsers: r.People,
 		IdentifiersIgnored: r.IgnoredIdentifiers, IdentifiersShared: listOf(r.Shared), RequestsBy: r.Requests, Directory: r.Directory, Mark: r.markJSON(),
-		Refused: listOf(r.Refused), Ignored: listOf(r.Ignored), Unmapped: listOf(r.Unmapped), Requests: r.Counts.Requests,
+		Refused: listOf(r.Refused), Values: values, Redacted: r.Redacted, Dropped: r.Dropped, Ignored: listOf(r.Ignored), Unmapped: listOf(r.Unmapped), Requests: r.Counts.Requests,
 		PerSecond: r.PerSecond, Seconds: r.Duration.Seconds(), FinishAt: r.finish.Truncate(time.Second), Show: r.Examples,
 	}
 }

@@ -146,6 +146,40 @@ func (r planReport) pace() string {
 	return fmt.Sprintf("at %s requests a second; started now, it ends at %s", strings.TrimSuffix(fmt.Sprintf("%.1f", r.PerSecond), ".0"), at)
 }
 
+// printValues lists the values that a table under attributes could translate.
+func (p *runCmd) printValues(r planReport) {
+	if len(r.Values) == 0 {
+		return
+	}
+	p.stdout.Line("")
+	if !r.values {
+		p.stdout.Say("  ", fmt.Sprintf("These are %s. --show-values lists them, to be translated under attributes, as in {attribute: contact_reason, values: {their word: [path, in, Dixa]}, else: omit}.",
+			term.Plural(int64(len(r.Values)), "distinct value")))
+		return
+	}
+	t := term.Table{Heads: []string{"ATTRIBUTE", ">COUNT", "VALUE"}}
+	for _, v := range r.Values[:min(len(r.Values), maxListedValues)] {
+		t.Row(v.Attribute, term.Thousands(v.Count), oneLineOf(v.Value))
+	}
+	t.Write(p.stdout, "  ")
+	if more := len(r.Values) - maxListedValues; more > 0 || r.MoreValues {
+		p.stdout.Line("  and more")
+	}
+	p.stdout.Say("  ", "Translate them under attributes, as in {attribute: contact_reason, values: {their word: [path, in, Dixa]}, else: omit}.")
+}
+
+// maxListedValues is how many values are listed.
+const maxListedValues = 100
+
+// oneLineOf returns the beginning of a value on one line.
+func oneLineOf(value string) string {
+	runes := []rune(strings.Join(strings.Fields(value), " "))
+	if len(runes) > 60 {
+		return string(runes[:60]) + "…"
+	}
+	return string(runes)
+}
+
 // printPlanTroubles writes what would be rejected, refused or ignored.
 func (p *runCmd) printPlanTroubles(r planReport) {
 	out := p.stdout
@@ -168,9 +202,12 @@ func (p *runCmd) printPlanTroubles(r planReport) {
 			out.Say(fmt.Sprintf("  %s  ", term.Thousands(x.Count)), x.Attribute+": "+x.Reason)
 		}
 	}
-	if text := advice.IgnoredText(r.IgnoredIdentifiers); text != "" {
-		out.Line("")
-		out.Say("", text)
+	p.printValues(r)
+	for _, text := range []string{advice.IgnoredText(r.IgnoredIdentifiers), advice.RedactedText(r.Redacted), advice.DroppedText(r.Dropped)} {
+		if text != "" {
+			out.Line("")
+			out.Say("", text)
+		}
 	}
 	if lines := advice.SharedTexts(r.Shared, r.SharedMore); len(lines) > 0 {
 		out.Line("\nIdentifiers that may belong to no one, or to several people\n")

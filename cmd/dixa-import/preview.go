@@ -103,8 +103,7 @@ func (p *previewCmd) Run(ctx context.Context) error {
 			reasons = append(reasons, r.Place.String()+": "+reason)
 		}
 	}
-	if m, ok := reader.(*source.Mapped); ok {
-		c := m.Counts()
+	if c, ok := source.CountsOf(reader); ok {
 		out.Records, out.Groups = c.Records, c.Groups
 		maps.Copy(out.Dropped, c.Dropped)
 	}

@@ -20,6 +20,7 @@ type runCmd struct {
 	reconcile, rebind bool
 	dryRun            bool
 	show              int // with dryRun: import requests to print
+	showValues        bool
 }
 
 func runCommand(p *program) *cli.Command {
@@ -34,6 +35,7 @@ func runCommand(p *program) *cli.Command {
 			&cli.BoolFlag{Name: "full", Usage: "read Postgres from the beginning, ignoring the watermark"},
 			&cli.BoolFlag{Name: "reconcile", Usage: "look in Dixa before every send: use it after the checkpoint was lost or restored"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "show what the run would do and how long it would take; writes nothing"},
+			&cli.BoolFlag{Name: "show-values", Usage: "with --dry-run: list the attribute values that Dixa does not take; on a terminal they are always listed"},
 			&cli.IntFlag{Name: "show", Usage: "with --dry-run: print `N` import requests as they would be sent", DefaultText: "none"},
 			&cli.BoolFlag{Name: "rebind", Usage: "tie the source to the token's organisation even though it was imported into another one"},
 			&cli.BoolFlag{Name: "if-idle", Usage: "do nothing, with exit code 0, if another process works on the same SQLite checkpoint"},
@@ -45,6 +47,8 @@ func runCommand(p *program) *cli.Command {
 // readRun reads the flags of the command run.
 func (p *program) readRun(c *cli.Context) (command, error) {
 	switch {
+	case c.Bool("show-values") && !c.Bool("dry-run"):
+		return nil, config.Usagef("--show-values is for --dry-run only")
 	case c.IsSet("show") && !c.Bool("dry-run"):
 		return nil, config.Usagef("--show is for --dry-run: give that, too")
 	case c.IsSet("show") && c.Int("show") < 1:
@@ -54,7 +58,7 @@ func (p *program) readRun(c *cli.Context) (command, error) {
 	case c.IsSet("since") && c.Bool("full"):
 		return nil, config.Usagef("--since and --full exclude each other: keep one")
 	}
-	r := &runCmd{limit: c.Int64("limit"), full: c.Bool("full"), reconcile: c.Bool("reconcile"), rebind: c.Bool("rebind"), dryRun: c.Bool("dry-run"), show: c.Int("show")}
+	r := &runCmd{limit: c.Int64("limit"), full: c.Bool("full"), reconcile: c.Bool("reconcile"), rebind: c.Bool("rebind"), dryRun: c.Bool("dry-run"), show: c.Int("show"), showValues: c.Bool("show-values")}
 	var err error
 	if c.IsSet("since") {
 		if r.since, err = parseSince(c.String("since")); err != nil {

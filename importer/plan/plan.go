@@ -5,6 +5,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,14 +44,18 @@ type Plan struct {
 	Shared             []people.SharedIdentifier // identifiers that appear with many names or other identifiers, the first ones
 	SharedMore         int64                     // how many more there are
 	Requests           Requests
-	Mark               mark.Mark     // of the source in Dixa; its State is "" without Config.Mark
-	Directory          *Directory    // nil if there are few look-ups, or the token may not list end-users
-	Refused            []Refusal     // attribute values that cannot be set
-	Ignored            []string      // fields of the records that the import ignores
-	Unmapped           []string      // attributes of the records that no mapping uses
-	More               bool          // Ignored or Unmapped is incomplete
-	Duration           time.Duration // estimate, 0 if there is nothing to do
-	PerSecond          float64       // requests a second that the estimate assumes
+	Mark               mark.Mark        // of the source in Dixa; its State is "" without Config.Mark
+	Directory          *Directory       // nil if there are few look-ups, or the token may not list end-users
+	Redacted           map[string]int64 // values that would be replaced by placeholders, by kind
+	Dropped            map[string]int64 // what the source's format leaves out of the transcripts, by kind
+	Refused            []Refusal        // attribute values that cannot be set
+	Values             []UnsetValue     // the distinct ones that no table translates, the most frequent first; customers' data
+	MoreValues         bool             // Values is incomplete
+	Ignored            []string         // fields of the records that the import ignores
+	Unmapped           []string         // attributes of the records that no mapping uses
+	More               bool             // Ignored or Unmapped is incomplete
+	Duration           time.Duration    // estimate, 0 if there is nothing to do
+	PerSecond          float64          // requests a second that the estimate assumes
 	Examples           []Example
 }
 
@@ -62,6 +67,51 @@ type Work struct {
 	Corrected  int64 `json:"mended"`     // it failed or was rejected, and the record has changed
 	Sending    int64 `json:"sending"`    // it may be in Dixa: the run looks for it first
 	Attributes int64 `json:"attributes"` // it is imported, but its attributes are not set
+}
+
+// UnsetValue is a value of an attribute that Dixa does not take.
+type UnsetValue struct {
+	Attribute string `json:"attribute"`
+	Value     string `json:"value"`
+	Count     int64  `json:"count"`
+}
+
+// maxValues is the maximum number of distinct values that a plan keeps.
+const maxValues = 1000
+
+// addRedacted counts the values of a transcript that are replaced.
+func (p *Planner) addRedacted(t *source.Transcript) {
+	for kind, n := range t.Redacted {
+		if p.plan.Redacted == nil {
+			p.plan.Redacted = map[string]int64{}
+		}
+		p.plan.Redacted[kind] += n
+	}
+}
+
+// addUnset counts the values of a transcript that Dixa does not take.
+func (p *Planner) addUnset(t *source.Transcript) {
+	for name, value := range p.s.Custom.Unset(t) {
+		key := UnsetValue{Attribute: name, Value: value}
+		if _, known := p.unset[key]; !known && len(p.unset) >= maxValues {
+			p.plan.MoreValues = true
+			continue
+		}
+		p.unset[key]++
+	}
+}
+
+// unsetValues returns what addUnset counted.
+func (p *Planner) unsetValues() []UnsetValue {
+	var list []UnsetValue
+	for v, n := range p.unset {
+		v.Count = n
+		list = append(list, v)
+	}
+	slices.SortFunc(list, func(a, b UnsetValue) int {
+		return cmp.Or(cmp.Compare(a.Attribute, b.Attribute), cmp.Compare(b.Count, a.Count), cmp.Compare(a.Value, b.Value))
+	})
+	return list
 }
 
 // Rejection is a reason to reject records.
@@ -127,6 +177,7 @@ type Planner struct {
 	people   peopleSample
 	survey   *people.Survey
 	names    names
+	unset    map[UnsetValue]int64 // without their counts
 
 	read    atomic.Int64
 	sampled atomic.Int64
@@ -151,7 +202,7 @@ func New(cfg session.Config, show int) (*Planner, error) {
 		return nil, err
 	}
 	matcher := people.NewMatcher(s.Config)
-	p := &Planner{s: s, matcher: matcher, memory: reading.NewMemory(), seen: reading.NewIDSet(), show: show, contents: reading.NewIDSet(),
+	p := &Planner{s: s, matcher: matcher, memory: reading.NewMemory(), seen: reading.NewIDSet(), show: show, contents: reading.NewIDSet(), unset: map[UnsetValue]int64{},
 		people: peopleSample{seen: reading.NewIDSet()}, survey: people.NewSurvey(matcher)}
 	p.known.Policy = s.Policy(0, matcher.Anonymous)
 	p.known.Lookup = func(keys ...string) (map[string]checkpoint.Row, error) {
@@ -196,6 +247,10 @@ func (p *Planner) Plan(ctx context.Context) (Plan, error) {
 	}
 	p.plan.IgnoredIdentifiers, p.plan.Shared, p.plan.SharedMore = p.survey.Ignored, p.survey.Shared, p.survey.More
 	p.plan.Ignored, p.plan.Unmapped, p.plan.More = p.names.lists()
+	p.plan.Values = p.unsetValues()
+	if counts, mapped := source.CountsOf(p.s.Reader); mapped {
+		p.plan.Dropped = counts.Dropped
+	}
 	slices.SortStableFunc(p.plan.Rejections, func(a, b Rejection) int { return int(b.Count - a.Count) })
 	slices.SortStableFunc(p.plan.Refused, func(a, b Refusal) int { return strings.Compare(a.Attribute, b.Attribute) })
 	return p.plan, nil

@@ -220,6 +220,8 @@ func (p *Planner) countLooks(status checkpoint.Status) {
 // countOutcome counts the outcome of a transcript and the request for its attributes.
 func (p *Planner) countOutcome(t *source.Transcript) {
 	values, refused := p.s.Custom.Values(t)
+	p.addUnset(t)
+	p.addRedacted(t)
 	if len(values) > 0 {
 		p.plan.Requests.Patches++
 	}

@@ -4,6 +4,7 @@ package shape
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,6 +20,15 @@ type Mapping struct {
 	Name      string        // of the transcripts' attribute
 	Attribute string        // identifier, label or UUID in Dixa
 	Constant  *source.Value // not nil: every conversation gets this value
+	// Values translates values of the transcripts, by their text; the elements of a list are joined by " > ". Case and surrounding blanks do not matter.
+	Values map[string]source.Value
+	Else   Else
+}
+
+// Else says what becomes of a value that is not translated and that Dixa does not take. The zero value makes it a partial error.
+type Else struct {
+	Omit  bool          // the attribute is not set
+	Value *source.Value // not nil: it is set to this
 }
 
 // Attributes are resolved mappings.
@@ -26,10 +36,12 @@ type Attributes []Attribute
 
 // Attribute is a resolved mapping.
 type Attribute struct {
-	Name     string        // of the transcripts' attribute
-	ID       string        // UUID
-	Constant *source.Value // not nil: every conversation gets this value
-	kind     string        // dixa.AttributeText, dixa.AttributeSelect, or "" when the token may not read the definitions
+	Name     string                  // of the transcripts' attribute
+	ID       string                  // UUID
+	Constant *source.Value           // not nil: every conversation gets this value
+	values   map[string]source.Value // by translationKey
+	els      Else
+	kind     string // dixa.AttributeText, dixa.AttributeSelect, or "" when the token may not read the definitions
 	options  []dixa.Option
 }
 
@@ -47,12 +59,86 @@ func Resolve(mappings []Mapping, defs []dixa.AttributeDefinition, unchecked bool
 				problems = append(problems, fmt.Sprintf("attributes.%s: the constant cannot be set: %s", m.Name, refused))
 			}
 		}
+		problems = append(problems, a.translate(m)...)
 		if i := slices.IndexFunc(resolved, func(o Attribute) bool { return o.ID == a.ID }); i >= 0 {
 			problems = append(problems, fmt.Sprintf("attributes.%s: it sets the same attribute of Dixa as attributes.%s", m.Name, resolved[i].Name))
 		}
 		resolved = append(resolved, a)
 	}
 	return resolved, problems
+}
+
+// translate prepares the table of values, and returns which of its values Dixa would refuse.
+func (a *Attribute) translate(m Mapping) (problems []string) {
+	a.els = m.Else
+	if m.Else.Value != nil {
+		if _, refused := a.value(*m.Else.Value); refused != "" {
+			problems = append(problems, fmt.Sprintf("attributes.%s.else: the value cannot be set: %s", m.Name, refused))
+		}
+	}
+	for _, from := range slices.Sorted(maps.Keys(m.Values)) {
+		key := translationKey(source.Value{Text: from})
+		if _, twice := a.values[key]; twice {
+			problems = append(problems, fmt.Sprintf("attributes.%s.values: two keys differ only in case or blanks: keep one", m.Name))
+		}
+		if a.values == nil {
+			a.values = map[string]source.Value{}
+		}
+		a.values[key] = m.Values[from]
+		if _, refused := a.value(m.Values[from]); refused != "" {
+			problems = append(problems, fmt.Sprintf("attributes.%s.values.%s: the value cannot be set: %s", m.Name, from, refused))
+		}
+	}
+	return problems
+}
+
+// translationKey is what a value is looked up by.
+func translationKey(v source.Value) string {
+	text := v.Text
+	if v.List != nil {
+		text = strings.Join(v.List, " > ")
+	}
+	return strings.ToLower(strings.TrimSpace(text))
+}
+
+// set returns what to send for a value of a transcript; omit: nothing; or why it cannot be set.
+func (a Attribute) set(v source.Value) (value dixa.AttributeValue, omit bool, problem string) {
+	if a.Constant != nil {
+		v = *a.Constant
+	} else if to, ok := a.values[translationKey(v)]; ok {
+		v = to
+	}
+	value, problem = a.value(v)
+	switch {
+	case problem == "":
+	case a.els.Omit:
+		return dixa.AttributeValue{}, true, ""
+	case a.els.Value != nil:
+		value, problem = a.value(*a.els.Value)
+	}
+	return value, false, problem
+}
+
+// Unset returns the values of a transcript that Dixa does not take and that no table translates, whatever becomes of them, by the name of the
+// transcript's attribute. They are the customer's data.
+func (as Attributes) Unset(t *source.Transcript) map[string]string {
+	var unset map[string]string
+	for _, a := range as {
+		v, ok := t.Attributes[a.Name]
+		if _, translated := a.values[translationKey(v)]; !ok || a.Constant != nil || translated {
+			continue
+		}
+		if _, problem := a.value(v); problem != "" {
+			if unset == nil {
+				unset = map[string]string{}
+			}
+			unset[a.Name] = v.Text
+			if v.List != nil {
+				unset[a.Name] = strings.Join(v.List, " > ")
+			}
+		}
+	}
+	return unset
 }
 
 // resolveAttribute finds one attribute among the definitions: by its UUID, else its identifier, else its label.
@@ -185,13 +271,13 @@ func (as Attributes) Values(t *source.Transcript) (map[string]dixa.AttributeValu
 	var refused []checkpoint.PartialError
 	for _, a := range as {
 		v, ok := t.Attributes[a.Name]
-		if a.Constant != nil {
-			v, ok = *a.Constant, true
-		}
-		if !ok {
+		if !ok && a.Constant == nil {
 			continue
 		}
-		value, problem := a.value(v)
+		value, omit, problem := a.set(v)
+		if omit {
+			continue
+		}
 		if problem != "" {
 			refused = append(refused, checkpoint.PartialError{Kind: checkpoint.KindAttribute, Attribute: a.Name, Message: problem})
 			continue

@@ -9,6 +9,7 @@ import (
 	"dixa-import/importer/checkpoint"
 	"dixa-import/importer/plan"
 	"dixa-import/importer/verify"
+	"dixa-import/source"
 )
 
 // MeaningOf says in words what a status without an error means.
@@ -84,6 +85,30 @@ func IgnoredText(n importer.IgnoredIdentifiers) string {
 		return ""
 	}
 	return fmt.Sprintf("Unused identifiers of end-users: %s.", strings.Join(why, "; "))
+}
+
+// RedactedText returns how many values are replaced by placeholders; "" if there are none.
+func RedactedText(n map[string]int64) string {
+	if len(n) == 0 {
+		return ""
+	}
+	return "Redacted: " + kinds(n) + "."
+}
+
+// DroppedText returns what the source's format leaves out; "" if that is nothing.
+func DroppedText(n map[string]int64) string {
+	if len(n) == 0 {
+		return ""
+	}
+	return "Not sent, as the source's format has it: " + kinds(n) + "."
+}
+
+func kinds(n map[string]int64) string {
+	var list []string
+	for _, kind := range source.Dropped(n).Kinds() {
+		list = append(list, term.Thousands(n[kind])+" "+kind)
+	}
+	return strings.Join(list, ", ")
 }
 
 // SharedTexts says of identifiers that come with many names or other identifiers where they are, and what to do.

@@ -58,7 +58,8 @@ type sections struct {
 		Ignore        []setting `yaml:"ignore"`
 		AnonymousName setting   `yaml:"anonymous_name"`
 	} `yaml:"end_users"`
-	Attributes mappings `yaml:"attributes"`
+	Redact     []redactSection `yaml:"redact"`
+	Attributes mappings        `yaml:"attributes"`
 	Import     struct {
 		Workers          setting `yaml:"workers"`
 		MaxAttempts      setting `yaml:"max_attempts"`
@@ -81,6 +82,12 @@ type csvSection struct {
 	Delimiter setting   `yaml:"delimiter"`
 	Encoding  setting   `yaml:"encoding"`
 	Columns   entries   `yaml:"columns"`
+}
+
+// redactSection is one entry of the section redact: the name of a kind, or a name with a pattern.
+type redactSection struct {
+	Name    setting `yaml:"name"`
+	Pattern setting `yaml:"pattern"`
 }
 
 // transformSection is the key source.transform: the program itself, or the file that it is in.

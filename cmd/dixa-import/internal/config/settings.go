@@ -133,7 +133,8 @@ type Source struct {
 	URL      string
 	Query    string
 	Overlap  time.Duration
-	Mapping  source.Mapping // the zero Mapping: the records are transcripts
+	Mapping  source.Mapping   // the zero Mapping: the records are transcripts
+	Redact   *source.Redactor // nil: nothing is replaced
 }
 
 var sourceName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
@@ -180,7 +181,7 @@ func (c *File) SourceName() (string, error) {
 // Source reads the section source.
 func (c *File) Source() (Source, error) {
 	r := &reader{c: c}
-	s := Source{Name: r.name(), TimeZone: r.timeZone(), Mapping: r.mapping()}
+	s := Source{Name: r.name(), TimeZone: r.timeZone(), Mapping: r.mapping(), Redact: r.redact()}
 	raw := c.raw.Source
 	var kinds []string
 	for _, kind := range []struct {
@@ -246,6 +247,25 @@ func (r *reader) encoding(s setting, key string) string {
 		r.fail(s, key, "%s", err.Error())
 	}
 	return name
+}
+
+// redact reads the section redact.
+func (r *reader) redact() *source.Redactor {
+	var rules []source.RedactRule
+	for i, rule := range r.c.raw.Redact {
+		key := fmt.Sprintf("redact[%d]", i)
+		name := r.required(rule.Name, key, "write one of "+strings.Join(source.RedactKinds(), ", ")+", or {name: ORDER_NUMBER, pattern: '...'}")
+		if name == "" {
+			return nil
+		}
+		rules = append(rules, source.RedactRule{Name: strings.TrimSpace(name), Pattern: rule.Pattern.raw}) // a pattern has $ in it
+	}
+	region := strings.ToUpper(r.text(r.c.raw.EndUsers.DefaultRegion, "end_users.default_region", DefaultRegion))
+	red, err := source.NewRedactor(rules, region)
+	if err != nil {
+		r.fail(r.c.raw.Redact[0].Name, "redact", "%s", err.Error())
+	}
+	return red
 }
 
 // columns are the new names of columns.
@@ -385,19 +405,50 @@ func (c *File) Attributes() ([]importer.AttributeMapping, error) {
 		mapped := importer.AttributeMapping{Name: m.name, Attribute: strings.TrimSpace(r.required(at, key, cure))}
 		switch v := m.Value; {
 		case m.short:
-		case !v.set:
-			r.fail(at, "attributes."+m.name+".value", "is missing: give the constant, or write the attribute's name alone")
-		case v.isList:
-			mapped.Constant = &source.Value{List: make([]string, len(v.list))}
-			for i, item := range v.list {
-				mapped.Constant.List[i] = r.required(item, fmt.Sprintf("attributes.%s.value[%d]", m.name, i), "give a string")
-			}
+		case v.set && (m.Values != nil || m.Else.set):
+			r.fail(at, "attributes."+m.name, "has both a constant value and a table of values: keep one")
+		case v.set:
+			constant := r.value(v, "attributes."+m.name+".value")
+			mapped.Constant = &constant
+		case m.Values == nil && !m.Else.set:
+			r.fail(at, "attributes."+m.name+".value", "is missing: give the constant, a table under values, or write the attribute's name alone")
 		default:
-			mapped.Constant = &source.Value{Text: r.text(v.text, "attributes."+m.name+".value", "")}
+			mapped.Values = map[string]source.Value{}
+			for _, e := range m.Values {
+				mapped.Values[e.name] = r.value(e.value, "attributes."+m.name+".values."+e.name)
+			}
+			mapped.Else = r.otherwise(m.Else, "attributes."+m.name+".else")
 		}
 		out = append(out, mapped)
 	}
 	return out, r.err()
+}
+
+// value reads a value of an attribute.
+func (r *reader) value(v constant, key string) source.Value {
+	if !v.isList {
+		return source.Value{Text: r.text(v.text, key, "")}
+	}
+	list := make([]string, len(v.list))
+	for i, item := range v.list {
+		list[i] = r.required(item, fmt.Sprintf("%s[%d]", key, i), "give a string")
+	}
+	return source.Value{List: list}
+}
+
+// otherwise reads what becomes of values that Dixa does not take.
+func (r *reader) otherwise(v constant, key string) importer.Else {
+	if !v.set {
+		return importer.Else{}
+	}
+	value := r.value(v, key)
+	switch {
+	case value.List == nil && value.Text == "error":
+		return importer.Else{}
+	case value.List == nil && value.Text == "omit":
+		return importer.Else{Omit: true}
+	}
+	return importer.Else{Value: &value}
 }
 
 // Import is the section import.

@@ -127,6 +127,11 @@ func (d *decoder) node(n ast.Node, out reflect.Value, key string, depth int) {
 	case *entries:
 		d.entries(n, v, key)
 		return
+	case *redactSection:
+		if _, text := scalarText(n); text {
+			d.scalar(n, &v.Name, key)
+			return
+		}
 	case *transformSection:
 		if _, text := scalarText(n); text {
 			d.scalar(n, &v.text, key)
@@ -315,6 +320,8 @@ type mapping struct {
 	line      int
 	Attribute setting  `yaml:"attribute"`
 	Value     constant `yaml:"value"`
+	Values    entries  `yaml:"values"`
+	Else      constant `yaml:"else"`
 	short     bool
 }
 

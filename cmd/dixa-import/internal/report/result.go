@@ -93,6 +93,8 @@ type SummaryJSON struct {
 	Problems     []importer.Problem          `json:"problems"`
 	Rested       []restedJSON                `json:"rested,omitempty"`
 	Ignored      importer.IgnoredIdentifiers `json:"identifiers_ignored"`
+	Redacted     map[string]int64            `json:"redacted,omitempty"` // by kind
+	Dropped      map[string]int64            `json:"dropped,omitempty"`  // by kind
 	Throttled    int64                       `json:"throttled"`
 	Seconds      float64                     `json:"seconds"`
 	Watermark    time.Time                   `json:"watermark,omitzero"`
@@ -105,7 +107,7 @@ type SummaryJSON struct {
 func (r Result) JSON() SummaryJSON {
 	SortTotals(r.Totals)
 	out := SummaryJSON{Run: r.Run, Outcome: r.Outcome, ExitCode: r.Exit, Reason: r.Reason, Counts: r.Counts, Skipped: r.Skipped, Changed: r.Changed,
-		TwiceInDixa: r.Duplicates, Causes: r.Causes, Problems: r.Problems, Ignored: r.Ignored, Throttled: r.Throttled, Seconds: r.Duration.Seconds(), Watermark: r.Watermark,
+		TwiceInDixa: r.Duplicates, Causes: r.Causes, Problems: r.Problems, Ignored: r.Ignored, Redacted: r.Redacted, Dropped: r.Dropped, Throttled: r.Throttled, Seconds: r.Duration.Seconds(), Watermark: r.Watermark,
 		Totals: r.Totals, Imported: r.Canary.list(r.ConversationURL)}
 	for _, rest := range r.Rests {
 		out.Rested = append(out.Rested, restedJSON{rest.Operation, rest.Left})

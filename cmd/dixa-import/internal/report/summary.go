@@ -27,9 +27,11 @@ func (r Result) Print(out *term.Output) {
 		out.Line("")
 		out.Say("", fmt.Sprintf("%s in Dixa twice: the partial errors list both conversations.", term.AreOf(r.Duplicates, "transcript")))
 	}
-	if text := advice.IgnoredText(r.Ignored); text != "" {
-		out.Line("")
-		out.Say("", text)
+	for _, text := range []string{advice.IgnoredText(r.Ignored), advice.RedactedText(r.Redacted), advice.DroppedText(r.Dropped)} {
+		if text != "" {
+			out.Line("")
+			out.Say("", text)
+		}
 	}
 	r.printRests(out)
 	r.printImported(out)

@@ -18,6 +18,9 @@ func NewOutput(w io.Writer) *Output { return &Output{w: w} }
 // Width is how many columns a line may take.
 func (o *Output) Width() int { return widthOf(o.w) }
 
+// Terminal reports whether it is a terminal.
+func (o *Output) Terminal() bool { return IsTerminal(o.w) }
+
 // Write writes b, or fails as an earlier write did.
 func (o *Output) Write(b []byte) (int, error) {
 	if o.err != nil {
