@@ -122,7 +122,7 @@ var spellings = []struct {
 func Resembling(unknown []string) []string {
 	var out []string
 	for _, name := range unknown {
-		if to := resembles(name); to != "" {
+		if to := resembles(name); to != "" && to != name {
 			out = append(out, fmt.Sprintf("%s to %s", name, to))
 		}
 	}

@@ -230,6 +230,9 @@ func (m *mapRun) frame(f frame) error {
 		dataOf = jq.Marshal
 	}
 	for _, row := range rows {
+		if m.mapper.each != nil && m.dropped(row) {
+			continue
+		}
 		data, err := dataOf(row)
 		if err != nil {
 			return m.failed(f.place, hash, f.data, "the format", err)
