@@ -157,7 +157,7 @@ func (s *JSONL) fits(ctx context.Context, p Preset) (m Match, err error) {
 	err = s.sample(ctx, shape, func(f frame) {
 		m.Records++
 		start := afterSpace(f.data, 0)
-		if f.failure != nil || start == len(f.data) || f.data[start] == '{' && !shape.has(f.data[start:]) {
+		if f.failure != nil || start == len(f.data) || f.data[start] == '{' && !shape.has(f.data[start:]) || f.data[start] != '{' && !p.WholeArray {
 			return
 		}
 		value, err := jq.Parse(f.data)

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -218,6 +219,9 @@ func (m *mapRun) frame(f frame) error {
 	if f.failure != nil {
 		return m.hand(&Record{Place: f.place, Hash: hash, raw: slices.Clone(f.data), failure: f.failure})
 	}
+	if row, ok := m.keysOf(f.data); ok {
+		return m.group(f.place, hash, row, f.data)
+	}
 	value, err := jq.Parse(f.data)
 	if err != nil {
 		return m.hand(&Record{Place: f.place, Hash: hash, raw: slices.Clone(f.data), failure: invalidJSON(f.data)})
@@ -248,6 +252,34 @@ func (m *mapRun) frame(f frame) error {
 		}
 	}
 	return nil
+}
+
+// keysOf returns what group_by and sort_by need of a row, if they are nothing but fields of it: the rest need not be decoded yet.
+func (m *mapRun) keysOf(data []byte) (row map[string]any, ok bool) {
+	if m.mapper.each != nil || m.mapper.groupBy == nil || len(m.mapper.groupBy.Field()) != 1 || m.mapper.sortBy != nil && len(m.mapper.sortBy.Field()) != 1 {
+		return nil, false
+	}
+	names := m.mapper.groupBy.Field()
+	if m.mapper.sortBy != nil {
+		names = []string{names[0], m.mapper.sortBy.Field()[0]}
+	}
+	start := afterSpace(data, 0)
+	if start == len(data) || data[start] != '{' {
+		return nil, false
+	}
+	row = make(map[string]any, 2)
+	for _, name := range names {
+		raw := member(data[start:], name)
+		if raw == nil {
+			continue
+		}
+		value, err := jq.Parse(raw)
+		if err != nil {
+			return nil, false
+		}
+		row[name] = value
+	}
+	return row, true
 }
 
 // failed hands a record on that a program failed on. Errors that are not the program's end the read.
@@ -337,11 +369,7 @@ func (m *mapRun) finish() error {
 	if err := m.tables.unread(); err != nil || m.groups == nil {
 		return err
 	}
-	visit := m.grouped
-	if m.mapper.groupBy == nil {
-		visit = func(rows []spill.Row, _ bool) error { return m.waiting(rows[0]) }
-	}
-	if err := m.groups.Each(m.ctx, visit); err != nil {
+	if err := m.handGroups(); err != nil {
 		return err
 	}
 	for _, end := range m.ends {
@@ -350,6 +378,67 @@ func (m *mapRun) finish() error {
 		}
 	}
 	return nil
+}
+
+// handGroups makes transcripts of what was gathered on several goroutines, and hands them on in the order of the groups. They are a goroutine that reads
+// from disk, and workers; all have ended when it returns.
+func (m *mapRun) handGroups() error {
+	ctx, cancel := context.WithCancel(m.ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	type job struct {
+		rows      []spill.Row
+		oversized bool
+		records   []*Record
+		err       error
+		done      chan struct{}
+	}
+	workers := runtime.GOMAXPROCS(0)
+	work, order := make(chan *job, workers), make(chan *job, 2*workers)
+	for range workers {
+		running.Go(func() {
+			for j := range work {
+				part := *m
+				part.ctx = ctx
+				part.visit = func(r *Record) bool { j.records = append(j.records, r); return true }
+				if m.mapper.groupBy == nil {
+					j.err = part.waiting(j.rows[0])
+				} else {
+					j.err = part.grouped(j.rows, j.oversized)
+				}
+				close(j.done)
+			}
+		})
+	}
+	var read error
+	running.Go(func() {
+		defer close(order)
+		defer close(work)
+		read = m.groups.Each(ctx, func(rows []spill.Row, oversized bool) error {
+			j := &job{rows: rows, oversized: oversized, done: make(chan struct{})}
+			for _, to := range []chan *job{work, order} {
+				select {
+				case to <- j:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			return nil
+		})
+	})
+	for j := range order {
+		<-j.done
+		if j.err != nil {
+			return j.err
+		}
+		for _, r := range j.records {
+			if err := m.hand(r); err != nil {
+				return err
+			}
+		}
+	}
+	return read
 }
 
 // sorted is a row of a group with what it is sorted by.
@@ -392,9 +481,10 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 	if m.mapper.sortBy != nil {
 		slices.SortStableFunc(all, func(a, b sorted) int { return jq.Compare(a.by, b.by) })
 	}
+	begins := m.beginnings(all)
 	for from := 0; from < len(all); {
 		to := from + 1
-		for to < len(all) && !m.begins(all[to], all[to-1]) {
+		for to < len(all) && (m.mapper.gap == 0 || !begins[to] && all[to].at-all[to-1].at < m.mapper.gap.Milliseconds()) {
 			to++
 		}
 		if err := m.piece(all[from:to], to == len(all)); err != nil {
@@ -405,19 +495,22 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 	return nil
 }
 
-// begins reports whether a new session begins with a row.
-func (m *mapRun) begins(row, before sorted) bool {
-	if m.mapper.gap == 0 {
-		return false
+// beginnings finds the rows with which a new session begins, whether or not there was a pause. A program that fails finds none.
+func (m *mapRun) beginnings(rows []sorted) []bool {
+	begins := make([]bool, len(rows))
+	if m.mapper.begins == nil || m.mapper.gap == 0 || len(rows) < 2 {
+		return begins
 	}
-	if row.at-before.at >= m.mapper.gap.Milliseconds() {
-		return true
+	values := make([]any, len(rows))
+	for i, r := range rows {
+		values[i] = r.value
 	}
-	if m.mapper.begins == nil {
-		return false
+	found, err := one(m.ctx, m.mapper.begins, values, jq.Vars{})
+	all, _ := found.([]any)
+	for i := range all {
+		begins[i] = err == nil && len(all) == len(rows) && all[i] == true
 	}
-	begins, err := one(m.ctx, m.mapper.begins, row.value, jq.Vars{})
-	return err == nil && begins == true
+	return begins
 }
 
 // piece makes transcripts of a group, or of a part of one without a long pause.
@@ -550,9 +643,12 @@ func (m *mapRun) record(place Place, hash Hash, result any, closing func(t map[s
 		return r
 	}
 	t = maps.Clone(t)
-	if messages, ok := t["messages"].([]any); ok {
-		t["messages"] = m.sent(messages)
+	messages, ok := t["messages"].([]any)
+	if !ok {
+		r.failure = reject(RejectTransformFailed, "the transform returned an object without an array of messages: return a transcript with id, messages and closed_at, or empty")
+		return r
 	}
+	t["messages"] = m.sent(messages)
 	open, closed := t["_open"] == true, t["_closed"] == true
 	delete(t, "_open")
 	delete(t, "_closed")

@@ -69,7 +69,7 @@ type mapper struct {
 	transform *jq.Program
 	groupBy   *jq.Program
 	sortBy    *jq.Program
-	begins    *jq.Program // yields true for the record with which a new session begins; nil: a pause alone tells
+	begins    *jq.Program // of the array of a group, yields true for each record with which a new session begins; nil: a pause alone tells
 	gap       time.Duration
 	closed    Closing
 	shape     shape
@@ -125,6 +125,11 @@ func (m Mapping) compile() (*mapper, error) {
 		}
 		if *p.to, err = jq.Compile(p.text, jq.Limits{}, out.transform); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	if out.begins != nil {
+		if out.begins, err = out.begins.OfEach(); err != nil {
+			return nil, fmt.Errorf("begins: %w", err)
 		}
 	}
 	return out, nil

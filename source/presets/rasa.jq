@@ -8,21 +8,24 @@
 # One sender has one tracker for ever. It is cut where Rasa began a session, and where it paused for an hour, which is how long a session
 # lasts in Rasa by default: set source.session_gap to your session_expiration_time.
 # Names and addresses are taken from the slots name (or full_name), email and phone (or phone_number).
-def slot(names): [.[] | select(.event == "slot" and (.name | IN(names))) | .value | known | values] | last;
-def buttons: [(.data | objects | .buttons, .quick_replies | arrays | .[] | objects), (.data | objects | .elements | arrays | .[] | objects | .buttons | arrays | .[] | objects)];
-def words: .data as $d | [(.text | said), ($d | if type == "object" and (.custom | type) == "object" then .custom.text | said else null end), ($d | objects | .elements | arrays | .[] | objects | .title, .subtitle | said), (buttons | options)] | lines;
-def pictures: [[.data | objects | .image, .attachment, (.elements | arrays | .[] | objects | .image_url)] | unique | .[] | strings | file(.; null) | values];
+def slot($slots; names): [$slots[] | select(.name | IN(names)) | .value | known | values] | last;
+def extras: .data | if type == "object" then compact else {} end;
+def buttons($d): [$d | (.buttons, .quick_replies | arrays | .[] | objects), (.elements | arrays | .[] | objects | .buttons | arrays | .[] | objects)];
+def words($d): if $d == {} then .text | said else [(.text | said), ($d.custom | if type == "object" then .text | said else null end), ($d | .elements | arrays | .[] | objects | .title, .subtitle | said), (buttons($d) | options)] | lines end;
+def pictures($d): if $d == {} then [] else [[$d | .image, .attachment, (.elements | arrays | .[] | objects | .image_url)] | unique | .[] | strings | file(.; null) | values] end;
 # a button that was clicked arrives as its payload, such as /affirm: the customer saw its title
 def clicked($titles): .text as $text | if ($text | type) == "string" and ($text | startswith("/")) then $titles[$text] // $text else $text end;
 .[0].sender_id as $sender
 | [.[] | (.data | json) as $data
     | if ($data == null) and (.type_name | IN("user", "bot")) then refuse("the data of an event of type user or bot is not JSON, so its text cannot be read: correct the row") else . end
     | (if ($data | type) == "object" then $data else {} end) + {event: (.type_name // $data.event), timestamp: .timestamp}]
-| . as $events
-| {id: ($sender | known), end_user: ({external_id: ($sender | person), name: slot("name", "full_name"), email: (slot("email") | email), phone: (slot("phone", "phone_number") | phone)} | compact),
-   messages: [foreach $events[] as $e ({};
-      .titles = (.titles // {}) + (if $e.event == "bot" then [$e | buttons[] | select(.payload | type == "string") | {(.payload): .title}] | add // {} else {} end);
-      .titles as $titles | $e
+| . as $events | [.[] | select(.event == "slot")] as $slots
+| {id: ($sender | known),
+   end_user: (if $slots == [] then {external_id: ($sender | person)} else {external_id: ($sender | person), name: slot($slots; "name", "full_name"), email: (slot($slots; "email") | email), phone: (slot($slots; "phone", "phone_number") | phone)} end | compact),
+   messages: [foreach $events[] as $e ({titles: {}};
+      ($e | if .event == "bot" then extras else {} end) as $d | .d = $d
+      | if $d == {} then . else .titles += ([buttons($d)[] | select(.payload | type == "string") | {(.payload): .title}] | add // {}) end;
+      .d as $d | .titles as $titles | $e
       | if .event == "user" then {text: (clicked($titles) | said), id: (.message_id | known)} | message("user"; $e.timestamp | totime)
-        elif .event == "bot" then {text: words, attachments: pictures} | message("bot"; $e.timestamp | totime)
+        elif .event == "bot" then {text: words($d), attachments: pictures($d)} | message("bot"; $e.timestamp | totime)
         else dropped(.event // "unknown event") end)]}

@@ -1,6 +1,7 @@
 package jq
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -31,7 +32,7 @@ var prelude = func() *gojq.Query {
 
 // functions are the helper functions that every program may use, beside those of prelude.jq.
 func functions() []gojq.CompilerOption {
-	return []gojq.CompilerOption{
+	out := []gojq.CompilerOption{
 		gojq.WithFunction("totime", 0, 1, func(v any, args []any) any {
 			unit := ""
 			if len(args) == 1 {
@@ -44,6 +45,10 @@ func functions() []gojq.CompilerOption {
 		gojq.WithFunction("field", 1, 30, field),
 		gojq.WithFunction("weburl", 0, 0, func(v any, _ []any) any { return webURL(v) }),
 	}
+	for _, h := range helpers {
+		out = append(out, gojq.WithFunction(h.name, h.arity, h.arity, h.call))
+	}
+	return out
 }
 
 // field returns the value of the first of the names that an object has, whatever their case and punctuation.
@@ -227,6 +232,9 @@ func Functions() string {
 		{"weburl", "an http(s) address, or null"},
 	} {
 		_, _ = fmt.Fprintf(&b, "%-22s %s\n", line[0], line[1])
+	}
+	for _, h := range helpers {
+		_, _ = fmt.Fprintf(&b, "%-22s %s\n", cmp.Or(h.use, h.name), h.does)
 	}
 	for text := range strings.Lines(preludeText) {
 		if comment, ok := strings.CutPrefix(text, "# "); ok {

@@ -107,6 +107,35 @@ func compileError(err error) string {
 // Field returns the names that lead to a field if the program is nothing but such a path, .a.b; nil otherwise.
 func (p *Program) Field() []string { return p.field }
 
+// lookUp runs a program that is nothing but a path on an object, which is most of group_by and sort_by.
+func (p *Program) lookUp(value any) (any, bool) {
+	for _, name := range p.field {
+		object, ok := value.(map[string]any)
+		if !ok {
+			return nil, false
+		}
+		value = object[name]
+	}
+	return value, len(p.field) > 0
+}
+
+// OfEach is a program that gets an array and returns the array of what p yields for each of its elements: p has to yield one value.
+func (p *Program) OfEach() (*Program, error) {
+	each := *p.query
+	each.FuncDefs = nil
+	query, err := gojq.Parse("map(.)")
+	if err != nil {
+		return nil, err
+	}
+	query.Term.Func.Args = []*gojq.Query{&each}
+	query.FuncDefs = p.query.FuncDefs
+	out := &Program{text: p.text, query: query, limits: p.limits}
+	if out.code, err = compile(query); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func plainField(q *gojq.Query) []string {
 	if q.Term == nil || len(q.FuncDefs) > 0 || q.Meta != nil || len(q.Imports) > 0 || q.Term.Type != gojq.TermTypeIndex || q.Term.Index.Name == "" {
 		return nil
@@ -155,6 +184,9 @@ func (e *Error) Error() string {
 
 // Run runs the program on a value, which it does not change, and returns its results. The error is an *Error, or that of ctx.
 func (p *Program) Run(ctx context.Context, value any, vars Vars) ([]any, error) {
+	if v, ok := p.lookUp(value); ok {
+		return []any{v}, nil
+	}
 	results, err := p.run(ctx, p.code, value, vars)
 	if e, ok := errors.AsType[*Error](err); ok && e.Part == "" {
 		e.Part = p.locate(ctx, value, vars)

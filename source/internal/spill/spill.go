@@ -116,7 +116,7 @@ func diskError(err error) error {
 }
 
 // Each calls visit with the rows of each key, in the order in which they were added. oversized is true if there are more than MaxGroup bytes: then
-// only the first rows are there. What visit gets is valid until it returns. As long as the rows are few, the keys come in the order of their first
+// only the first rows are there. As long as the rows are few, the keys come in the order of their first
 // rows, else in one that depends on the keys alone.
 func (g *Groups) Each(ctx context.Context, visit func(rows []Row, oversized bool) error) error {
 	for _, p := range append([]**part{&g.all}, pointers(&g.files)...) {

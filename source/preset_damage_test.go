@@ -1,0 +1,154 @@
+package source
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"dixa-import/source/internal/jq"
+)
+
+// damagedCopies calls visit with copies of a value in which one part is replaced by one of another type.
+func damagedCopies(v any, visit func(path string, replaced, copy any)) {
+	var walk func(path string, at any, put func(any))
+	walk = func(path string, at any, put func(any)) {
+		for _, x := range []any{nil, "", "x", json.Number("5"), true, []any{}, map[string]any{}} {
+			put(x)
+			visit(fmt.Sprintf("%s = %#v", path, x), at, v)
+		}
+		put(at)
+		switch at := at.(type) {
+		case map[string]any:
+			for name, inner := range at {
+				walk(path+"."+name, inner, func(x any) { at[name] = x })
+				delete(at, name)
+				visit(path+"."+name+" is gone", inner, v)
+				at[name] = inner
+			}
+		case []any:
+			for i, inner := range at {
+				walk(fmt.Sprintf("%s[%d]", path, i), inner, func(x any) { at[i] = x })
+			}
+		}
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			walk("."+name, inner, func(x any) { v[name] = x })
+		}
+	}
+}
+
+// TestPresetsLoseNoMessages changes one field after the other of every sample. A program may then refuse the record, fail on it, or drop a message and
+// count it: but no message may vanish, unless the field is an array or an object with messages in it.
+func TestPresetsLoseNoMessages(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it runs every format thousands of times")
+	}
+	for _, sample := range presetSamples(t) {
+		if info, err := os.Stat(sample.path); err != nil || info.IsDir() || !strings.HasPrefix(filepath.Ext(sample.path), ".json") {
+			continue
+		}
+		t.Run(sample.name(), func(t *testing.T) {
+			t.Parallel()
+			s := openPreset(t, Mapping{Format: sample.preset}, sample.path)
+			var records []any
+			_, err := s.frames(t.Context(), s.inputs[0], &s.done, s.logger, func(f frame) bool {
+				if v, err := jq.Parse(f.data); err == nil && !f.end {
+					records = append(records, v)
+				}
+				return true
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range records {
+				whole, _ := s.mapper.messagesOf(t, v, sample.path)
+				damagedCopies(v, func(path string, replaced, copy any) {
+					n, ok := s.mapper.messagesOf(t, copy, sample.path)
+					if ok && n < whole-holds(replaced)-entries[sample.preset] {
+						t.Errorf("%s: %d messages of %d are left", path, n, whole)
+					}
+				})
+			}
+		})
+	}
+}
+
+// entries are how many more than one a message, or a span, of a format may stand for: what is dropped of it is counted apart.
+var entries = map[string]int{"ada": 1, "anthropic-messages": 2, "chatwoot": 1, "dialogflow-cx-history": 1, "langfuse": 1, "otel-genai": 5, "vercel-ai": 5}
+
+// holds is how many messages a part of a record may stand for.
+func holds(part any) int {
+	n := 0
+	switch part := part.(type) {
+	case []any:
+		n = len(part)
+		for _, v := range part {
+			n += holds(v)
+		}
+	case map[string]any:
+		n = 1
+		for _, v := range part {
+			n += holds(v)
+		}
+	case string:
+		if strings.HasPrefix(part, "{") || strings.HasPrefix(part, "[") {
+			if v, err := jq.Parse([]byte(part)); err == nil {
+				n = holds(v)
+			}
+		}
+	}
+	return n
+}
+
+// messagesOf counts what a mapping makes of one record alone: messages and what is dropped. ok is false if it refuses the record or fails.
+func (m *mapper) messagesOf(t *testing.T, v any, file string) (n int, ok bool) {
+	t.Helper()
+	data, err := jq.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := jq.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vars := jq.Vars{File: file, Tables: []any{}, Columns: []any{}}
+	rows := []any{value}
+	if m.each != nil {
+		if rows, err = m.each.Run(t.Context(), value, vars); err != nil {
+			return 0, false
+		}
+	}
+	for _, row := range rows {
+		if object, ok := row.(map[string]any); ok && object["_drop"] != nil {
+			n++
+			continue
+		}
+		input := row
+		if m.groupBy != nil {
+			key, err := one(t.Context(), m.groupBy, row, vars)
+			if err != nil || key == nil {
+				return 0, false
+			}
+			input = []any{row}
+		}
+		results, err := m.transform.Run(t.Context(), input, vars)
+		if err != nil || len(results) == 0 {
+			return 0, false
+		}
+		for _, result := range results {
+			object, _ := result.(map[string]any)
+			messages, _ := object["messages"].([]any)
+			n += len(messages)
+			if object["_drop"] != nil {
+				n++
+			}
+		}
+	}
+	return n, true
+}
