@@ -53,6 +53,12 @@ func Detect(ctx context.Context, config JSONLConfig) (Detection, error) {
 // detect is Detect for one encoding. It returns the first thing that is wrong with the files themselves, too.
 func detect(ctx context.Context, config JSONLConfig) (Detection, *RejectError, error) {
 	s, err := OpenJSONL(config)
+	if err != nil && config.CSV == nil { // a folder may hold tables alone
+		config.CSV = &CSVConfig{}
+		if tables, tableErr := OpenJSONL(config); tableErr == nil {
+			s, err = tables, nil
+		}
+	}
 	if err != nil {
 		return Detection{}, nil, err
 	}

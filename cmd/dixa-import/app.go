@@ -48,7 +48,7 @@ func (p *program) app() *cli.App {
 		HelpName:    "dixa-import",
 		Usage:       "imports the closed transcripts of a chatbot into Dixa, each exactly once",
 		UsageText:   "dixa-import [--config FILE] COMMAND [flags]",
-		Description: "To see it work: `dixa-import demo`. To begin: copy config.example.yaml to config.yaml, fill it in, then `dixa-import check` and `dixa-import run`.\n\n" + exitHelp,
+		Description: "To see it work: `dixa-import demo`. To begin: `dixa-import init FILE` writes config.yaml for an export; then `dixa-import check` and `dixa-import run`.\n\n" + exitHelp,
 		Reader:      p.stdin, Writer: p.stdout, ErrWriter: p.console,
 		HideHelp: true, HideHelpCommand: true, HideVersion: true,
 		Flags: []cli.Flag{
@@ -64,6 +64,7 @@ func (p *program) app() *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {}, // exitCode decides
 		OnUsageError:   onUsageError,
 		Commands: []*cli.Command{
+			initCommand(p),
 			runCommand(p),
 			retryCommand(p),
 			statusCommand(p),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -19,29 +20,34 @@ import (
 // previewCmd is the command preview.
 type previewCmd struct {
 	*program
-	limit  int
-	format string
-	jsonl  []string
+	limit      int
+	format     string
+	files      []string
+	showValues bool
 }
 
 func previewCommand(p *program) *cli.Command {
 	return &cli.Command{
-		Name:  "preview",
-		Usage: "show what a source's records become",
-		Description: "The first transcripts as chats, and totals over the whole source. Nothing is sent or recorded, and neither token nor database is needed. It shows what customers wrote.\n\n" +
-			"To try a format: `dixa-import preview --format rasa --jsonl events.jsonl`, without a configuration file.",
+		Name:      "preview",
+		Usage:     "show what a source's records become",
+		ArgsUsage: "[FILE...]",
+		Args:      true,
+		Description: "The first transcripts as chats, and totals over the whole source: the configured one, or files, whose format is detected. Nothing is sent or recorded, and neither token nor " +
+			"database is needed. It shows what customers wrote, with what redact replaces replaced.\n\n" +
+			"To try a format: `dixa-import preview --format rasa events.jsonl`, without a configuration file.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "limit", Value: 3, Usage: "show `N` chats"},
-			&cli.StringFlag{Name: "format", Usage: "read with this format `NAME`; see `dixa-import formats`"},
+			&cli.StringFlag{Name: "format", Usage: "read the files with this format `NAME`; see `dixa-import formats`"},
+			&cli.BoolFlag{Name: "show-values", Usage: "list the values of attributes; on a terminal they are always listed"},
 			jsonlFlag("read `PATH` instead of the configured source; may be repeated"),
 		},
 		Action: action(func(c *cli.Context) (command, error) {
-			r := &previewCmd{p, c.Int("limit"), c.String("format"), textsOf(c, "jsonl")}
+			r := &previewCmd{p, c.Int("limit"), c.String("format"), append(textsOf(c, "jsonl"), c.Args().Slice()...), c.Bool("show-values")}
 			if r.limit < 0 {
 				return nil, config.Usagef("--limit must be 0 or more")
 			}
-			if r.format != "" && len(r.jsonl) == 0 {
-				return nil, config.Usagef("--format needs --jsonl: the format of the configured source is source.format")
+			if r.format != "" && len(r.files) == 0 {
+				return nil, config.Usagef("--format needs files: the format of the configured source is source.format")
 			}
 			return r, nil
 		}),
@@ -50,18 +56,20 @@ func previewCommand(p *program) *cli.Command {
 
 // previewJSON is what --json prints.
 type previewJSON struct {
-	Records     int64            `json:"records"`
-	Groups      int64            `json:"groups"`
-	Transcripts int64            `json:"transcripts"`
-	Closed      int64            `json:"closed"`
-	Open        int64            `json:"open"`
-	Empty       int64            `json:"empty"`
-	Rejected    map[string]int64 `json:"rejected"` // by code
-	Identified  int64            `json:"identified"`
-	Anonymous   int64            `json:"anonymous"`
-	Messages    map[string]int64 `json:"messages"` // by role
-	Dropped     map[string]int64 `json:"dropped"`  // by kind
-	Chats       []chatJSON       `json:"chats"`
+	Records     int64                       `json:"records"`
+	Groups      int64                       `json:"groups"`
+	Transcripts int64                       `json:"transcripts"`
+	Closed      int64                       `json:"closed"`
+	Open        int64                       `json:"open"`
+	Empty       int64                       `json:"empty"`
+	Rejected    map[string]int64            `json:"rejected"` // by code
+	Identified  int64                       `json:"identified"`
+	Anonymous   int64                       `json:"anonymous"`
+	Messages    map[string]int64            `json:"messages"`         // by role
+	Dropped     map[string]int64            `json:"dropped"`          // by kind
+	Redacted    map[string]int64            `json:"redacted"`         // by kind
+	Values      map[string]map[string]int64 `json:"values,omitempty"` // of attributes, by attribute and value
+	Chats       []chatJSON                  `json:"chats"`
 }
 
 type chatJSON struct {
@@ -81,25 +89,41 @@ type chatMessageJSON struct {
 
 // Run does the command.
 func (p *previewCmd) Run(ctx context.Context) error {
-	s, err := p.source()
+	s, err := p.source(ctx)
 	if err != nil {
 		return err
 	}
+	out, reasons, err := p.look(ctx, s, p.limit)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		if !p.showValues {
+			out.Values = nil
+		}
+		return p.stdout.JSON(out)
+	}
+	p.printPreview(out, reasons, p.showValues || p.stdout.Terminal())
+	return nil
+}
+
+// look reads a source whole, and keeps the first limit chats.
+func (p *program) look(ctx context.Context, s config.Source, limit int) (previewJSON, []string, error) {
+	out := previewJSON{Rejected: map[string]int64{}, Messages: map[string]int64{}, Dropped: map[string]int64{}, Redacted: map[string]int64{}, Values: map[string]map[string]int64{}, Chats: []chatJSON{}}
 	reader, closeReader, err := p.openSource(ctx, s, 10*time.Second)
 	if err != nil {
-		return err
+		return out, nil, err
 	}
 	defer closeReader()
-	out := previewJSON{Rejected: map[string]int64{}, Messages: map[string]int64{}, Dropped: map[string]int64{}, Chats: []chatJSON{}}
 	var reasons []string
 	for r, err := range reader.Read(ctx, time.Time{}) {
 		if err != nil {
-			return err
+			return out, nil, err
 		}
 		if r.EndOfFile {
 			continue
 		}
-		if reason := out.add(r, p.limit); reason != "" && len(reasons) < maxReasons {
+		if reason := out.add(r, limit); reason != "" && len(reasons) < maxReasons {
 			reasons = append(reasons, r.Place.String()+": "+reason)
 		}
 	}
@@ -107,19 +131,28 @@ func (p *previewCmd) Run(ctx context.Context) error {
 		out.Records, out.Groups = c.Records, c.Groups
 		maps.Copy(out.Dropped, c.Dropped)
 	}
-	if p.json {
-		return p.stdout.JSON(out)
-	}
-	p.print(out, reasons)
-	return nil
+	return out, reasons, nil
 }
 
 // source returns the source to read.
-func (p *previewCmd) source() (config.Source, error) {
+func (p *previewCmd) source(ctx context.Context) (config.Source, error) {
+	if len(p.files) > 0 && p.format == "" && !p.configured() {
+		s, d, err := sourceOf(ctx, p.files)
+		if err == nil && d.Format == "" {
+			err = fmt.Errorf("the format of the files is not known: %s. Name one with --format; `dixa-import formats` lists them", d.Reason)
+		}
+		if err == nil && !p.json {
+			p.stdout.Printf("Format: %s\n\n", d.Format)
+		}
+		return s, err
+	}
 	if p.format != "" {
-		s := config.Source{Paths: p.jsonl, Mapping: source.Mapping{Format: p.format}}
+		s := config.Source{Paths: p.files, Mapping: source.Mapping{Format: p.format}}
 		if p.format == source.Canonical {
 			s.Mapping = source.Mapping{}
+		}
+		if f, ok := source.PresetNamed(p.format); ok && f.Table {
+			s.CSV = &source.CSVConfig{}
 		}
 		return s, s.Mapping.Check()
 	}
@@ -127,9 +160,38 @@ func (p *previewCmd) source() (config.Source, error) {
 	if err != nil {
 		return config.Source{}, err
 	}
-	file.Override(config.Overrides{JSONL: p.jsonl})
-	return file.Source()
+	s, err := file.Source()
+	if len(p.files) > 0 {
+		s.Paths = p.files
+	}
+	return s, err
 }
+
+// configured reports whether there is a configuration for files.
+func (p *previewCmd) configured() bool {
+	file, err := config.Load(p.configPath, p.lookup)
+	if err != nil {
+		return false
+	}
+	s, err := file.Source()
+	return err == nil && len(s.Paths) > 0
+}
+
+// sourceOf makes a source of files whose format is detected.
+func sourceOf(ctx context.Context, files []string) (config.Source, source.Detection, error) {
+	d, err := source.Detect(ctx, source.JSONLConfig{Paths: files})
+	s := config.Source{Paths: files, Encoding: d.Encoding}
+	if d.Format != source.Canonical {
+		s.Mapping.Format = d.Format
+	}
+	if d.CSV {
+		s.CSV = &source.CSVConfig{}
+	}
+	return s, d, err
+}
+
+// maxDistinct is how many values of an attribute are counted.
+const maxDistinct = 1000
 
 // maxReasons is how many rejected records are named.
 const maxReasons = 5
@@ -165,6 +227,20 @@ func (out *previewJSON) add(r *source.Record, limit int) (reason string) {
 	for _, m := range t.Messages {
 		out.Messages[string(m.Role)]++
 	}
+	for kind, n := range t.Redacted {
+		out.Redacted[kind] += n
+	}
+	for name, v := range t.Attributes {
+		values := out.Values[name]
+		if values == nil {
+			values = map[string]int64{}
+			out.Values[name] = values
+		}
+		value := cmp.Or(strings.Join(v.List, " > "), v.Text)
+		if _, known := values[value]; known || len(values) < maxDistinct {
+			values[value]++
+		}
+	}
 	if len(out.Chats) < limit {
 		chat := chatJSON{ID: t.ID, CreatedAt: t.CreatedAt, ClosedAt: t.ClosedAt, EndUser: t.EndUser}
 		for _, m := range t.Messages {
@@ -175,7 +251,8 @@ func (out *previewJSON) add(r *source.Record, limit int) (reason string) {
 	return ""
 }
 
-func (p *previewCmd) print(out previewJSON, reasons []string) {
+// printPreview writes a preview for people. values says whether values of attributes may be listed, which are customers' data.
+func (p *program) printPreview(out previewJSON, reasons []string, values bool) {
 	for _, c := range out.Chats {
 		var who []string
 		for _, part := range []string{c.EndUser.Name, c.EndUser.ExternalID, c.EndUser.Email, c.EndUser.Phone} {
@@ -220,7 +297,27 @@ func (p *previewCmd) print(out previewJSON, reasons []string) {
 	for _, kind := range source.Dropped(out.Dropped).Kinds() {
 		add("dropped, "+kind, out.Dropped[kind], false)
 	}
+	for _, kind := range source.Dropped(out.Redacted).Kinds() {
+		add("redacted, "+kind, out.Redacted[kind], false)
+	}
 	t.Write(p.stdout, "")
+	if out.Open > 0 {
+		p.stdout.Line("")
+		p.stdout.Say("", "Open chats are imported once they are closed. If the files hold nothing that still goes on, set source.closed to file.")
+	}
+	if len(out.Values) > 0 && values {
+		p.stdout.Line("")
+		t := term.Table{Heads: []string{"ATTRIBUTE", ">COUNT", "VALUE"}}
+		for _, name := range slices.Sorted(maps.Keys(out.Values)) {
+			for _, value := range source.Dropped(out.Values[name]).Kinds()[:min(len(out.Values[name]), 10)] {
+				t.Row(name, term.Thousands(out.Values[name][value]), oneLineOf(value))
+			}
+		}
+		t.Write(p.stdout, "")
+	}
+	if len(reasons) > 0 {
+		p.stdout.Line("")
+	}
 	for _, reason := range reasons {
 		p.stdout.Say("", reason)
 	}

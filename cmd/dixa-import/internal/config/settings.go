@@ -139,6 +139,9 @@ type Source struct {
 
 var sourceName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
 
+// ValidSourceName reports whether a source can be called that.
+func ValidSourceName(name string) bool { return sourceName.MatchString(name) }
+
 func (r *reader) name() string {
 	s := r.c.raw.Source.Name
 	name := connect.Unwrapped(r.required(s, "source.name", "give the source a name such as support-bot; it becomes part of the ids in Dixa, so do not change it later"))
