@@ -24,7 +24,8 @@ import (
 // takes does not depend on the size of the files.
 type Mapped struct {
 	*JSONL
-	mapper *mapper
+	mapper   *mapper
+	postgres *Postgres // nil: the records are in files
 
 	mu     sync.Mutex
 	counts MappingCounts // guarded by mu
@@ -38,6 +39,8 @@ type MappingCounts struct {
 	Dropped     Dropped // messages and events that are not sent
 }
 
+var errNothingToMap = errors.New("there is nothing to map: set source.format or source.transform")
+
 // OpenMapped is OpenJSONL for records that a mapping makes transcripts of.
 func OpenMapped(config JSONLConfig, m Mapping) (*Mapped, error) {
 	mapper, err := m.compile()
@@ -45,7 +48,7 @@ func OpenMapped(config JSONLConfig, m Mapping) (*Mapped, error) {
 		return nil, err
 	}
 	if mapper == nil {
-		return nil, errors.New("there is nothing to map: set source.format or source.transform")
+		return nil, errNothingToMap
 	}
 	s, err := OpenJSONL(config)
 	if err != nil {
@@ -160,12 +163,19 @@ func (s *Mapped) read(ctx context.Context, done *atomic.Int64, logger *slog.Logg
 		run.groups = spill.New()
 		defer run.groups.Close()
 	}
+	var failed error
+	take := func(f frame) bool {
+		failed = run.frame(f)
+		return failed == nil
+	}
+	if s.postgres != nil {
+		stopped, err := s.postgres.frames(ctx, take)
+		if err := errors.Join(failed, err); err != nil || stopped {
+			return errors.Is(err, errNoMore), ignore(err)
+		}
+	}
 	for _, in := range s.inputs {
-		var failed error
-		stopped, err := s.frames(ctx, in, done, logger, func(f frame) bool {
-			failed = run.frame(f)
-			return failed == nil
-		})
+		stopped, err := s.frames(ctx, in, done, logger, take)
 		if err := errors.Join(failed, err); err != nil || stopped {
 			return errors.Is(err, errNoMore), ignore(err)
 		}
@@ -328,14 +338,14 @@ func (m *mapRun) encode(p Place) []byte {
 	}
 	b := binary.AppendUvarint(nil, uint64(n)) //nolint:gosec // an index
 	b = binary.AppendVarint(b, p.Line)
-	return binary.AppendVarint(b, int64(p.Nth))
+	return append(binary.AppendVarint(b, int64(p.Nth)), p.Key...)
 }
 
 func (m *mapRun) decode(b []byte) Place {
 	n, size := binary.Uvarint(b)
 	line, more := binary.Varint(b[size:])
-	nth, _ := binary.Varint(b[size+more:])
-	return Place{Path: m.paths[n], Line: line, Nth: int(nth)}
+	nth, last := binary.Varint(b[size+more:])
+	return Place{Path: m.paths[n], Line: line, Nth: int(nth), Key: string(b[size+more+last:])}
 }
 
 // millis returns a time of a record in milliseconds, noTime if it is none.

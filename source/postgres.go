@@ -63,6 +63,19 @@ type Postgres struct {
 // OpenPostgres connects and checks the query without reading a row. The error names every column that is missing or has the wrong type, and
 // what to do. It never contains the connection's password. Close the reader when it is no longer needed.
 func OpenPostgres(ctx context.Context, config PostgresConfig) (*Postgres, error) {
+	s, err := newPostgres(config)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.describe(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newPostgres is OpenPostgres without a look at the database.
+func newPostgres(config PostgresConfig) (*Postgres, error) {
 	s := &Postgres{config: config.withDefaults(), idle: make(chan *pgconn.PgConn, 2)}
 	var err error
 	if s.query, err = parseQuery(config.Query); err != nil {
@@ -84,10 +97,6 @@ func OpenPostgres(ctx context.Context, config PostgresConfig) (*Postgres, error)
 	// A peer that has vanished would otherwise never be noticed: this way it is, after a minute.
 	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}}
 	s.connection.DialFunc = dialer.DialContext
-	if err := s.describe(ctx); err != nil {
-		s.Close()
-		return nil, err
-	}
 	return s, nil
 }
 

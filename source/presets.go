@@ -30,9 +30,10 @@ type Preset struct {
 	Marks      []string // fields that every record has
 	Detect     string   // jq that yields true for a record of the format; "": the marks are enough
 	Text       string   // the file itself, for people to copy
+	SQL        string   // a query for the tables that the product keeps in Postgres, "" if there is none
 }
 
-//go:embed presets/*.jq
+//go:embed presets/*.jq presets/*.sql
 var presetFiles embed.FS
 
 var presetList = func() []Preset {
@@ -42,6 +43,9 @@ var presetList = func() []Preset {
 	}
 	list := make([]Preset, 0, len(files))
 	for _, file := range files {
+		if path.Ext(file.Name()) != ".jq" {
+			continue
+		}
 		text, err := presetFiles.ReadFile("presets/" + file.Name())
 		if err != nil {
 			panic(err)
@@ -49,6 +53,9 @@ var presetList = func() []Preset {
 		f, err := parsePreset(strings.TrimSuffix(file.Name(), path.Ext(file.Name())), string(text))
 		if err != nil {
 			panic(err)
+		}
+		if sql, err := presetFiles.ReadFile("presets/" + f.Name + ".sql"); err == nil {
+			f.SQL = string(sql)
 		}
 		list = append(list, f)
 	}

@@ -16,6 +16,7 @@ type formatsCmd struct {
 	*program
 	action string // list, show or detect
 	args   []string
+	sql    bool // show the query instead of the program
 }
 
 func formatsCommand(p *program) *cli.Command {
@@ -26,13 +27,17 @@ func formatsCommand(p *program) *cli.Command {
 		Args:      true,
 		Description: "Without arguments: all formats. `show NAME` prints the program of one, to be copied and changed; use the copy with source.transform. " +
 			"`detect FILE...` says which format the first records of files have.",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "sql", Usage: "with show: print a query for source.postgres.query, for the tables that the product keeps in Postgres"}},
 		Action: action(func(c *cli.Context) (command, error) {
 			args := c.Args().Slice()
+			if c.Bool("sql") && (len(args) == 0 || args[0] != "show") {
+				return nil, config.Usagef("--sql is for formats show NAME only")
+			}
 			switch {
 			case len(args) == 0:
-				return &formatsCmd{p, "list", nil}, nil
+				return &formatsCmd{p, "list", nil, false}, nil
 			case args[0] == "show" && len(args) == 2, args[0] == "detect" && len(args) > 1:
-				return &formatsCmd{p, args[0], args[1:]}, nil
+				return &formatsCmd{p, args[0], args[1:], c.Bool("sql")}, nil
 			case args[0] == "show":
 				return nil, config.Usagef("formats show needs the name of one format: `dixa-import formats` lists them")
 			case args[0] == "detect":
@@ -90,6 +95,13 @@ func (p *formatsCmd) show(name string) error {
 	}
 	if p.json {
 		return p.stdout.JSON(formatJSON{f.Name, f.Title, f.Record})
+	}
+	if p.sql {
+		if f.SQL == "" {
+			return config.Usagef("there is no query for %s, which is read from files", name)
+		}
+		p.stdout.Printf("%s", f.SQL)
+		return nil
 	}
 	p.stdout.Printf("%s", f.Text)
 	p.stdout.Line("\n# Functions that a program may use beside those of jq:")

@@ -43,11 +43,11 @@ func (p *program) sharedLimiter(store *checkpoint.Store, s config.Dixa) dixa.Lim
 // that is away.
 func (p *program) openSource(ctx context.Context, s config.Source, patience time.Duration) (r source.Reader, close func(), err error) {
 	if s.Query != "" {
-		rows, err := connect.Source(ctx, source.PostgresConfig{URL: s.URL, Query: s.Query, TimeZone: s.TimeZone, Patience: patience, Logger: p.log})
+		r, close, err = connect.Source(ctx, source.PostgresConfig{URL: s.URL, Query: s.Query, TimeZone: s.TimeZone, Patience: patience, Logger: p.log}, s.Mapping)
 		if err != nil {
 			return nil, nil, err
 		}
-		return source.Redacted(rows, s.Redact), rows.Close, nil
+		return source.Redacted(r, s.Redact), close, nil
 	}
 	files := source.JSONLConfig{Paths: s.Paths, Records: s.Records, Encoding: s.Encoding, CSV: s.CSV, TimeZone: s.TimeZone, Stdin: p.stdin, Logger: p.log}
 	if s.Mapping != (source.Mapping{}) {

@@ -60,16 +60,26 @@ func Open(ctx context.Context, url string, create bool) (*checkpoint.Store, erro
 	return store, err
 }
 
-// Source opens a Postgres database as the source of the transcripts. If there is no connection, the error says why, and what to do.
-func Source(ctx context.Context, c source.PostgresConfig) (*source.Postgres, error) {
-	rows, err := source.OpenPostgres(ctx, c)
-	if err == nil {
-		return rows, nil
+// Source opens a Postgres database as the source of the transcripts, whose rows m may map; close releases it. If there is no connection, the error says
+// why, and what to do.
+func Source(ctx context.Context, c source.PostgresConfig, m source.Mapping) (r source.Reader, close func(), err error) {
+	if m == (source.Mapping{}) {
+		rows, failure := source.OpenPostgres(ctx, c)
+		if failure == nil {
+			return rows, rows.Close, nil
+		}
+		err = failure
+	} else {
+		rows, failure := source.OpenPostgresMapped(ctx, c, m)
+		if failure == nil {
+			return rows, rows.Close, nil
+		}
+		err = failure
 	}
 	if reason := unreachable("source.postgres.url", err); reason != err { //nolint:errorlint // unreachable returns other errors unchanged
-		return nil, reason
+		return nil, nil, reason
 	}
-	return nil, fmt.Errorf("source.postgres: %w", err)
+	return nil, nil, fmt.Errorf("source.postgres: %w", err)
 }
 
 // IsSQLite reports whether an address is that of a SQLite database.

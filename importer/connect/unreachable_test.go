@@ -152,10 +152,10 @@ func TestConnectionErrorsAreExplained(t *testing.T) {
 			if strings.HasPrefix(tt.address, realHost) {
 				address = "postgres://postgres:Sekret@" + tt.address
 			}
-			reader, err := Source(t.Context(), source.PostgresConfig{URL: Address(address, ForSource), Query: "select 1 as id, now() as closed_at, '[]'::json as messages",
-				Patience: time.Second, Logger: slog.New(slog.DiscardHandler)})
+			_, closeReader, err := Source(t.Context(), source.PostgresConfig{URL: Address(address, ForSource), Query: "select 1 as id, now() as closed_at, '[]'::json as messages",
+				Patience: time.Second, Logger: slog.New(slog.DiscardHandler)}, source.Mapping{})
 			if err == nil {
-				reader.Close()
+				closeReader()
 			}
 			checkRefusal(t, err, "source.postgres.url", tt.want)
 			database := Address(address, ForCheckpoint)
