@@ -557,6 +557,11 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 			}
 			return closeAt(t, wrote)
 		})
+		if !m.count {
+			for _, row := range raw {
+				r.origin = append(append(r.origin, row.Data...), '\n')
+			}
+		}
 		if err := m.hand(r); err != nil {
 			return err
 		}
@@ -578,7 +583,11 @@ func (m *mapRun) transform(place Place, hash Hash, value any, data []byte) error
 			continue
 		}
 		if m.groups == nil {
-			if err := m.hand(m.record(place, hash, result, m.close)); err != nil {
+			r := m.record(place, hash, result, m.close)
+			if !m.count {
+				r.origin = slices.Clone(data)
+			}
+			if err := m.hand(r); err != nil {
 				return err
 			}
 			continue
@@ -591,7 +600,11 @@ func (m *mapRun) transform(place Place, hash Hash, value any, data []byte) error
 			return m.failed(place, hash, data, "the transform", err)
 		}
 		m.seq++
-		row := spill.Row{Key: string(binary.AppendVarint(nil, m.seq)), Seq: m.seq, Place: append(hash[:], m.encode(place)...), Data: encoded}
+		key := binary.AppendVarint(nil, m.seq)
+		if !m.count {
+			key = append(key, data...) // for Origin
+		}
+		row := spill.Row{Key: string(key), Seq: m.seq, Place: append(hash[:], m.encode(place)...), Data: encoded}
 		if err := m.groups.Add(row); err != nil {
 			return err
 		}
@@ -620,7 +633,11 @@ func (m *mapRun) waiting(row spill.Row) error {
 	if err != nil {
 		return fmt.Errorf("read a transcript from disk: %w", err)
 	}
-	return m.hand(m.record(m.decode(row.Place[len(Hash{}):]), Hash(row.Place), result, m.close))
+	r := m.record(m.decode(row.Place[len(Hash{}):]), Hash(row.Place), result, m.close)
+	if _, n := binary.Varint([]byte(row.Key)); n < len(row.Key) {
+		r.origin = []byte(row.Key[n:])
+	}
+	return m.hand(r)
 }
 
 // hashOf is the content hash of the records of a group.

@@ -31,6 +31,8 @@ type Record struct {
 	decoded   *Transcript
 	failure   *RejectError
 	redactor  *Redactor // nil: nothing is replaced
+	redacted  bool      // decoded is redacted
+	origin    []byte    // of a mapped record that was fetched
 	decode    func(*Record) (*Transcript, *RejectError)
 }
 
@@ -107,8 +109,17 @@ func (r *Record) Shown() []byte {
 	return r.redactor.raw(raw)
 }
 
+// Origin returns the records of the source that a mapping made this one of, as they stand there, one a line, with personal data replaced as in Shown.
+// Only Fetch keeps them; nil for records without a mapping.
+func (r *Record) Origin() []byte {
+	if r.redactor == nil || r.origin == nil {
+		return r.origin
+	}
+	return []byte(r.redactor.text(string(r.origin)))
+}
+
 // Forget frees the memory of the source record: Raw returns nothing afterwards. Call it on decoded records when holding many.
-func (r *Record) Forget() { r.raw, r.row = nil, nil }
+func (r *Record) Forget() { r.raw, r.row, r.origin = nil, nil, nil }
 
 // Transcript decodes the record, once; later calls return the same result. The error is a *RejectError. If the JSON or the id is invalid,
 // Transcript empties ID, and Key is the place from then on. It also empties the ID of a bad record with an Original, which is known by the
@@ -118,12 +129,13 @@ func (r *Record) Transcript() (*Transcript, error) {
 		decode := r.decode
 		r.decode = nil
 		r.decoded, r.failure = decode(r)
-		if r.redactor != nil && r.failure == nil {
-			r.redactor.transcript(r.decoded)
-		}
 	}
 	if r.failure != nil {
 		return nil, r.failure
+	}
+	if r.redactor != nil && !r.redacted { // the reader may have decoded it before it had a redactor
+		r.redactor.transcript(r.decoded)
+		r.redacted = true
 	}
 	return r.decoded, nil
 }

@@ -125,6 +125,9 @@ func (r *Redactor) raw(raw []byte) []byte {
 	return out
 }
 
+// text replaces personal data in a text of any kind.
+func (r *Redactor) text(text string) string { return r.rules.Text(text, &redact.Placeholders{}, nil) }
+
 func (r *Redactor) value(v any, seen *redact.Placeholders) any {
 	switch v := v.(type) {
 	case string:

@@ -81,7 +81,8 @@ type foundJSON struct {
 	RejectCode  source.RejectCode `json:"reject_code,omitempty"`
 	Reason      string            `json:"reason,omitempty"`
 	Unknown     []string          `json:"unknown_fields"`
-	Raw         string            `json:"raw"`
+	Raw         string            `json:"raw"`              // as a transcript
+	Origin      string            `json:"origin,omitempty"` // with source.format or source.transform: the records of the source, one a line
 }
 
 // Run does the command.
@@ -181,7 +182,7 @@ func (p *explainCmd) explanation(name, id, url string, e plan.Explanation) expla
 	}
 	if e.Record != nil {
 		r := &foundJSON{Place: e.Record.Place.String(), ContentHash: e.Record.Hash.String(), Changed: e.Changed, Open: e.Next == plan.NextSkips && e.Record.Open,
-			Unknown: []string{}, Raw: string(e.Record.Shown())}
+			Unknown: []string{}, Raw: string(e.Record.Shown()), Origin: string(e.Record.Origin())}
 		if e.Rejected != nil {
 			r.RejectCode, r.Reason = e.Rejected.Code, e.Rejected.Reason
 		}
@@ -208,6 +209,12 @@ func (p *explainCmd) printExplanation(out explanationJSON, e plan.Explanation) e
 			}
 			p.detail("attribute", a.Name+": "+string(text))
 		}
+	}
+	if out.Record != nil && out.Record.Origin != "" {
+		p.section("Records of the source")
+		p.stdout.Line(strings.TrimSpace(out.Record.Origin))
+		p.section("Transcript")
+		p.stdout.Line(out.Record.Raw)
 	}
 	p.section("Next")
 	next := advice.NextTexts[out.Next]

@@ -76,9 +76,9 @@ func (p *formatsCmd) Run(ctx context.Context) error {
 	if p.json {
 		return p.stdout.JSON(list)
 	}
-	t := term.Table{Heads: []string{"FORMAT", "WHAT", "ONE RECORD IS"}}
+	t := term.Table{Heads: []string{"FORMAT", "WHAT"}}
 	for _, f := range list {
-		t.Row(f.Name, f.Title, f.Record)
+		t.Row(f.Name, f.Title)
 	}
 	t.Write(p.stdout, "")
 	return nil

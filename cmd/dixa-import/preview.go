@@ -76,15 +76,27 @@ type chatJSON struct {
 	ID        string            `json:"id"`
 	CreatedAt time.Time         `json:"created_at"`
 	ClosedAt  time.Time         `json:"closed_at"`
-	EndUser   source.EndUser    `json:"end_user"`
+	EndUser   endUserJSON       `json:"end_user"`
 	Messages  []chatMessageJSON `json:"messages"`
 }
 
 type chatMessageJSON struct {
-	Role        source.Role         `json:"role"`
-	At          time.Time           `json:"at"`
-	Text        string              `json:"text"`
-	Attachments []source.Attachment `json:"attachments"`
+	Role        source.Role      `json:"role"`
+	At          time.Time        `json:"at"`
+	Text        string           `json:"text"`
+	Attachments []attachmentJSON `json:"attachments"`
+}
+
+type endUserJSON struct {
+	ExternalID string `json:"external_id,omitempty"`
+	Email      string `json:"email,omitempty"`
+	Phone      string `json:"phone,omitempty"`
+	Name       string `json:"name,omitempty"`
+}
+
+type attachmentJSON struct {
+	URL  string `json:"url"`
+	Name string `json:"name,omitempty"`
 }
 
 // Run does the command.
@@ -242,9 +254,13 @@ func (out *previewJSON) add(r *source.Record, limit int) (reason string) {
 		}
 	}
 	if len(out.Chats) < limit {
-		chat := chatJSON{ID: t.ID, CreatedAt: t.CreatedAt, ClosedAt: t.ClosedAt, EndUser: t.EndUser}
+		chat := chatJSON{ID: t.ID, CreatedAt: t.CreatedAt, ClosedAt: t.ClosedAt, EndUser: endUserJSON(t.EndUser)}
 		for _, m := range t.Messages {
-			chat.Messages = append(chat.Messages, chatMessageJSON{m.Role, m.At, m.Text, append([]source.Attachment{}, m.Attachments...)})
+			message := chatMessageJSON{m.Role, m.At, m.Text, []attachmentJSON{}}
+			for _, a := range m.Attachments {
+				message.Attachments = append(message.Attachments, attachmentJSON(a))
+			}
+			chat.Messages = append(chat.Messages, message)
 		}
 		out.Chats = append(out.Chats, chat)
 	}

@@ -332,7 +332,7 @@ func cmdSQL(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // keysOfOthers are members whose own keys are not fields: names, codes, or what Dixa calls things.
-var keysOfOthers = map[string]bool{"request": true, "import": true, "attributes": true, "dixa": true, "skipped": true, "causes": true, "kinds": true}
+var keysOfOthers = map[string]bool{"messages": true, "dropped": true, "redacted": true, "values": true, "rejected": true, "request": true, "import": true, "attributes": true, "dixa": true, "skipped": true, "causes": true, "kinds": true}
 
 // cmdJSONKeys holds the keys of the JSON on the standard output of the last command against what JSON.md says of the command: its section.
 func cmdJSONKeys(ts *testscript.TestScript, _ bool, args []string) {

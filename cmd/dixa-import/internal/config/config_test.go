@@ -144,7 +144,7 @@ func TestConfigProblemsAreAllNamedAndHoldNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := everySection(c)
-	for _, key := range []string{"dixa.rate", "dixa.burst", "source.name", "source: has neither"} {
+	for _, key := range []string{"dixa.rate", "dixa.burst", "source.name", "source: has none"} {
 		if !strings.Contains(got, key) {
 			t.Errorf("%s is not named in\n%s", key, got)
 		}
