@@ -21,6 +21,18 @@
 //	recover.go    finds the next record after one that is broken
 //	checker.go    checks JSON that arrives in pieces
 //
+// Tables of values (csv.go) become JSON objects, a row each, before that.
+//
+// # From records of another format to records: mappings
+//
+//	presets.go        the formats, each a jq program in presets/ with what has to be known to read it
+//	mapping.go        Mapping: a format, or programs of one's own, compiled
+//	mapped.go         Mapped: runs the programs; groups are gathered on disk (internal/spill) and mapped on several goroutines
+//	shape.go          tells the records of a format from the objects around them
+//	detect.go         Detect: which format files have
+//	postgres_rows.go  rows of a query for a mapping
+//	redact.go         Redacted: replaces personal data (internal/redact) in the transcripts of any reader
+//
 // # From a query to a record: Postgres
 //
 //	query.go      finds @since in the query and removes what ends it
@@ -43,8 +55,7 @@
 //
 // # Where something new goes
 //
-// A new reader, such as one for CSV files, implements Reader in a file of its own and gets an entry in readerKinds of reader_test.go: the
+// A new reader, such as one for Parquet files, implements Reader in a file of its own and gets an entry in readerKinds of reader_test.go: the
 // tests there hold it to what Reader promises. A new compression is a case in unpack.go, a new container of records one in framer.go
-// or envelope.go. Another vendor's shape of a transcript belongs between record and decode: whatever it is, decode.go sees the
-// format of the README.
+// or envelope.go. Another vendor's format is a file in presets/, with exports in testdata/presets/ and what has to become of them.
 package source

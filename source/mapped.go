@@ -78,7 +78,7 @@ func (s *Mapped) Read(ctx context.Context, _ time.Time) iter.Seq2[*Record, error
 		s.mu.Lock()
 		s.counts = MappingCounts{Dropped: Dropped{}}
 		s.mu.Unlock()
-		if _, err := s.read(ctx, &s.done, s.logger, true, func(r *Record) bool { return yield(r, nil) }); err != nil {
+		if err := s.read(ctx, &s.done, s.logger, true, func(r *Record) bool { return yield(r, nil) }); err != nil {
 			yield(nil, err)
 		}
 	}
@@ -100,7 +100,7 @@ func (s *Mapped) Fetch(ctx context.Context, keys []string) iter.Seq2[*Record, er
 				return
 			}
 			wanting := true
-			_, err := s.read(ctx, new(atomic.Int64), slog.New(slog.DiscardHandler), false, func(r *Record) bool {
+			err := s.read(ctx, new(atomic.Int64), slog.New(slog.DiscardHandler), false, func(r *Record) bool {
 				if want.takes(r, open) {
 					wanting = yield(r, nil)
 				}
@@ -157,7 +157,7 @@ type mapRun struct {
 }
 
 // read calls visit with each record until it returns false.
-func (s *Mapped) read(ctx context.Context, done *atomic.Int64, logger *slog.Logger, count bool, visit func(*Record) bool) (stopped bool, err error) {
+func (s *Mapped) read(ctx context.Context, done *atomic.Int64, logger *slog.Logger, count bool, visit func(*Record) bool) error {
 	run := &mapRun{Mapped: s, ctx: ctx, count: count, visit: visit, latest: noTime}
 	if s.mapper.groupBy != nil || s.mapper.closed.Rule == ClosedIdle {
 		run.groups = spill.New()
@@ -171,17 +171,16 @@ func (s *Mapped) read(ctx context.Context, done *atomic.Int64, logger *slog.Logg
 	if s.postgres != nil {
 		stopped, err := s.postgres.frames(ctx, take)
 		if err := errors.Join(failed, err); err != nil || stopped {
-			return errors.Is(err, errNoMore), ignore(err)
+			return ignore(err)
 		}
 	}
 	for _, in := range s.inputs {
 		stopped, err := s.frames(ctx, in, done, logger, take)
 		if err := errors.Join(failed, err); err != nil || stopped {
-			return errors.Is(err, errNoMore), ignore(err)
+			return ignore(err)
 		}
 	}
-	err = run.finish()
-	return errors.Is(err, errNoMore), ignore(err)
+	return ignore(run.finish())
 }
 
 func ignore(err error) error {
@@ -356,7 +355,11 @@ func (m *mapRun) millis(v any) int64 {
 	if v == nil {
 		return noTime
 	}
-	data, err := json.Marshal(jq.Time(v))
+	at := jq.Time(v)
+	if millis, ok := jq.Millis(at); ok {
+		return millis
+	}
+	data, err := json.Marshal(at)
 	if err != nil {
 		return noTime
 	}
@@ -469,10 +472,7 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 	}
 	all := make([]sorted, len(rows))
 	for i, row := range rows {
-		value, err := jq.Parse(row.Data)
-		if err != nil {
-			return fmt.Errorf("read a row of a group: %w", err)
-		}
+		value := jq.ParseValid(row.Data)
 		all[i] = sorted{value: value, row: row, at: noTime}
 		if m.mapper.sortBy != nil {
 			by, err := one(m.ctx, m.mapper.sortBy, value, m.vars(m.decode(row.Place)))
@@ -629,10 +629,7 @@ const leftOut = "record that the transform yields nothing for"
 
 // waiting hands on a transcript that waited for the end of the data.
 func (m *mapRun) waiting(row spill.Row) error {
-	result, err := jq.Parse(row.Data)
-	if err != nil {
-		return fmt.Errorf("read a transcript from disk: %w", err)
-	}
+	result := jq.ParseValid(row.Data)
 	r := m.record(m.decode(row.Place[len(Hash{}):]), Hash(row.Place), result, m.close)
 	if _, n := binary.Varint([]byte(row.Key)); n < len(row.Key) {
 		r.origin = []byte(row.Key[n:])

@@ -336,7 +336,7 @@ func BenchmarkRasa(b *testing.B) {
 	w := bufio.NewWriter(f)
 	rows := rasaRows(rand.New(rand.NewPCG(1, 1)), 5000, 5, presetNow.Add(-240*time.Hour))
 	for _, row := range rows {
-		fmt.Fprintln(w, row)
+		_, _ = fmt.Fprintln(w, row)
 	}
 	if err := w.Flush(); err != nil {
 		b.Fatal(err)

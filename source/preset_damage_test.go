@@ -34,10 +34,9 @@ func damagedCopies(v any, visit func(path string, replaced, copy any)) {
 			}
 		}
 	}
-	switch v := v.(type) {
-	case map[string]any:
-		for name, inner := range v {
-			walk("."+name, inner, func(x any) { v[name] = x })
+	if record, ok := v.(map[string]any); ok {
+		for name, inner := range record {
+			walk("."+name, inner, func(x any) { record[name] = x })
 		}
 	}
 }

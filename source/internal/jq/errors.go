@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/itchyny/gojq"
@@ -96,8 +97,7 @@ func (p *Program) locate(ctx context.Context, value any, vars Vars) string {
 
 // failing returns the smallest query within q, or q itself, that fails on a value; nil if it does not fail.
 func (p *Program) failing(ctx context.Context, q *gojq.Query, scope []*gojq.FuncDef, value any, vars Vars) *gojq.Query {
-	results, failed := p.try(ctx, q, scope, value, vars)
-	if !failed {
+	if _, failed := p.try(ctx, q, scope, value, vars); !failed {
 		return nil
 	}
 	scope = append(scope[:len(scope):len(scope)], q.FuncDefs...)
@@ -112,7 +112,7 @@ func (p *Program) failing(ctx context.Context, q *gojq.Query, scope []*gojq.Func
 		if part := within(q.Left, value); part != nil {
 			return part
 		}
-		results, _ = p.try(ctx, q.Left, scope, value, vars)
+		results, _ := p.try(ctx, q.Left, scope, value, vars)
 		for _, v := range results {
 			if part := within(q.Right, v); part != nil {
 				return part
@@ -145,7 +145,7 @@ func (p *Program) failing(ctx context.Context, q *gojq.Query, scope []*gojq.Func
 // try runs a part of the program. A part that uses variables of the parts around it does not compile alone, and has not failed.
 func (p *Program) try(ctx context.Context, q *gojq.Query, scope []*gojq.FuncDef, value any, vars Vars) (results []any, failed bool) {
 	alone := *q
-	alone.FuncDefs = append(scope[:len(scope):len(scope)], q.FuncDefs...)
+	alone.FuncDefs = slices.Concat(scope, q.FuncDefs)
 	code, err := compile(&alone)
 	if err != nil {
 		return nil, false

@@ -124,6 +124,16 @@ func Time(v any) any {
 	return toTime(v, "")
 }
 
+// Millis returns the milliseconds since 1970 of a time as Time returns it, false for anything else.
+func Millis(v any) (int64, bool) {
+	text, _ := v.(string)
+	if len(text) != len(timeLayout) || text[len(text)-1] != 'Z' {
+		return 0, false
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	return t.UnixMilli(), err == nil
+}
+
 // toTime writes a time as text in UTC, so that it sorts. A number, or a text of digits, counts from 1970 in the unit, or, where that is "", in
 // seconds, milliseconds, microseconds or nanoseconds by its size. Texts that are no time with a zone, and all other values, are returned as they
 // are: decoding the transcript says what is wrong with them.

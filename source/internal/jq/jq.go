@@ -3,9 +3,7 @@
 package jq
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -148,15 +146,6 @@ func plainField(q *gojq.Query) []string {
 		names = append(names, s.Index.Name)
 	}
 	return names
-}
-
-// Parse reads one JSON value for Run. Numbers stay as they are written.
-func Parse(data []byte) (any, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	var v any
-	err := d.Decode(&v)
-	return v, err
 }
 
 // Marshal writes a value as JSON.

@@ -220,10 +220,8 @@ func unpack(v any) any {
 	if !ok {
 		return v
 	}
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	var out any
-	if err := d.Decode(&out); err != nil || d.More() {
+	out, err := Parse([]byte(text))
+	if err != nil {
 		return nil
 	}
 	return out

@@ -311,10 +311,11 @@ func phoneNumberAt(text string, from, to int, region string) (string, bool) {
 		raw = "+" + raw[2:]
 	}
 	number, err := phonenumbers.Parse(raw, region)
-	if err != nil || !phonenumbers.IsValidNumber(number) && !((named || international) && phonenumbers.IsPossibleNumber(number)) {
+	if err != nil {
 		return "", false
 	}
-	return phonenumbers.Format(number, phonenumbers.E164), true
+	ok := phonenumbers.IsValidNumber(number) || (named || international) && phonenumbers.IsPossibleNumber(number)
+	return phonenumbers.Format(number, phonenumbers.E164), ok
 }
 
 // chained reports whether other digits stand before a blank before the hit.
