@@ -667,12 +667,13 @@ func (m *mapRun) record(place Place, hash Hash, result any, closing func(t map[s
 		return r
 	}
 	t = maps.Clone(t)
-	messages, ok := t["messages"].([]any)
-	if !ok {
+	if t["messages"] == nil && t["closed_at"] == nil {
 		r.failure = reject(RejectTransformFailed, "the transform returned an object without an array of messages: return a transcript with id, messages and closed_at, or empty")
 		return r
 	}
-	t["messages"] = m.sent(messages)
+	if messages, ok := t["messages"].([]any); ok {
+		t["messages"] = m.sent(messages)
+	}
 	open, closed := t["_open"] == true, t["_closed"] == true
 	delete(t, "_open")
 	delete(t, "_closed")

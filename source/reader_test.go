@@ -80,6 +80,19 @@ var readerKinds = []readerKind{
 			return s
 		}
 	}},
+	{name: "mapped", rereadable: true, files: 2, store: func(t *testing.T, chats []storedChat) func() Reader {
+		half := len(chats) / 2
+		dir := write(t, map[string]string{"a": storedLines(chats[:half], "\n"), "b": storedLines(chats[half:], "\n")})
+		return func() Reader { return openMappedFiles(t, Mapping{Transform: "."}, dir+"/a", dir+"/b") }
+	}},
+	{name: "redacted", rereadable: true, files: 1, store: func(t *testing.T, chats []storedChat) func() Reader {
+		dir := write(t, map[string]string{"a": storedLines(chats, "\n")})
+		red, err := NewRedactor([]RedactRule{{Name: "CREDIT_CARD"}}, "DK")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() Reader { return Redacted(openFiles(t, dir+"/a"), red) }
+	}},
 	{name: "postgres", ordered: true, rereadable: true, store: func(t *testing.T, chats []storedChat) func() Reader {
 		sql := "create table r (id text, closed_at timestamptz, messages text); create index on r (closed_at, id); insert into r values "
 		for i, c := range chats {
@@ -94,6 +107,15 @@ var readerKinds = []readerKind{
 			return openPostgres(t, PostgresConfig{URL: url, Query: "select * from r", PageSize: 7})
 		}
 	}},
+}
+
+func openMappedFiles(t *testing.T, m Mapping, paths ...string) *Mapped {
+	t.Helper()
+	s, err := OpenMapped(JSONLConfig{Paths: paths, Now: testClock}, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // storedLines writes chats as JSON objects.
