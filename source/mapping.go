@@ -26,6 +26,8 @@ type Mapping struct {
 	SessionGap time.Duration
 	// Closed says when a transcript without closed_at counts as closed.
 	Closed Closing
+
+	limits jq.Limits // for tests; the zero value stands for the defaults
 }
 
 // Closing says when a transcript that does not say so itself is closed: at its last message.
@@ -113,7 +115,7 @@ func (m Mapping) compile() (*mapper, error) {
 		return nil, errors.New("group_by needs a format or a transform that makes a transcript of a group")
 	}
 	var err error
-	if out.transform, err = jq.Compile(cmp.Or(program, "."), jq.Limits{}); err != nil {
+	if out.transform, err = jq.Compile(cmp.Or(program, "."), m.limits); err != nil {
 		return nil, fmt.Errorf("transform: %w", err)
 	}
 	for _, p := range []struct {

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,7 +14,7 @@ import (
 func damagedCopies(v any, visit func(path string, replaced, copy any)) {
 	var walk func(path string, at any, put func(any))
 	walk = func(path string, at any, put func(any)) {
-		for _, x := range []any{nil, "", "x", json.Number("5"), true, []any{}, map[string]any{}} {
+		for _, x := range []any{nil, "x", []any{}, map[string]any{}} {
 			put(x)
 			visit(fmt.Sprintf("%s = %#v", path, x), at, v)
 		}
@@ -34,9 +33,15 @@ func damagedCopies(v any, visit func(path string, replaced, copy any)) {
 			}
 		}
 	}
-	if record, ok := v.(map[string]any); ok {
-		for name, inner := range record {
-			walk("."+name, inner, func(x any) { record[name] = x })
+	records, ok := v.([]any)
+	if !ok {
+		records = []any{v}
+	}
+	for _, record := range records {
+		if record, ok := record.(map[string]any); ok {
+			for name, inner := range record {
+				walk("."+name, inner, func(x any) { record[name] = x })
+			}
 		}
 	}
 }
