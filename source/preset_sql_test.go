@@ -88,8 +88,8 @@ dropped reasoning: 1
   name: Ann Lee
   attribute labels: billing, refund
   2025-11-19 08:00:01.000 user text "hi"
-  2025-11-19 08:00:02.500 bot text "hello"
-  2025-11-19 08:00:04.000 agent text "I am Bo"
+  2025-11-19 08:00:02.500 bot markdown "hello"
+  2025-11-19 08:00:04.000 agent markdown "I am Bo"
 
 18: open
 
