@@ -27,7 +27,9 @@
 //
 //	presets.go        the formats, each a jq program in presets/ with what has to be known to read it
 //	mapping.go        Mapping: a format, or programs of one's own, compiled
-//	mapped.go         Mapped: runs the programs; groups are gathered on disk (internal/spill) and mapped on several goroutines
+//	mapped.go         Mapped: reads the records and runs the programs
+//	mapped_groups.go  groups, gathered on disk (internal/spill) and mapped on several goroutines
+//	mapped_record.go  what a program returned becomes a Record; when a chat counts as closed
 //	shape.go          tells the records of a format from the objects around them
 //	detect.go         Detect: which format files have
 //	postgres_rows.go  rows of a query for a mapping

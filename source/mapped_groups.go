@@ -1,0 +1,225 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"dixa-import/source/internal/jq"
+	"dixa-import/source/internal/spill"
+)
+
+// finish hands on what was gathered, and then the marks.
+func (m *mapRun) finish() error {
+	if err := m.tables.unread(); err != nil || m.groups == nil {
+		return err
+	}
+	if err := m.handGroups(); err != nil {
+		return err
+	}
+	for _, end := range m.ends {
+		if err := m.hand(end); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handGroups makes transcripts of what was gathered on several goroutines, and hands them on in the order of the groups. They are a goroutine that reads
+// from disk, and workers; all have ended when it returns.
+func (m *mapRun) handGroups() error {
+	ctx, cancel := context.WithCancel(m.ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	type job struct {
+		rows      []spill.Row
+		oversized bool
+		records   []*Record
+		err       error
+		done      chan struct{}
+	}
+	workers := runtime.GOMAXPROCS(0)
+	work, order := make(chan *job, workers), make(chan *job, 2*workers)
+	for range workers {
+		running.Go(func() {
+			for j := range work {
+				part := *m
+				part.ctx = ctx
+				part.visit = func(r *Record) bool { j.records = append(j.records, r); return true }
+				if m.mapper.groupBy == nil {
+					j.err = part.waiting(j.rows[0])
+				} else {
+					j.err = part.grouped(j.rows, j.oversized)
+				}
+				close(j.done)
+			}
+		})
+	}
+	var read error
+	running.Go(func() {
+		defer close(order)
+		defer close(work)
+		read = m.groups.Each(ctx, func(rows []spill.Row, oversized bool) error {
+			j := &job{rows: rows, oversized: oversized, done: make(chan struct{})}
+			for _, to := range []chan *job{work, order} {
+				select {
+				case to <- j:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			return nil
+		})
+	})
+	for j := range order {
+		<-j.done
+		if j.err != nil {
+			return j.err
+		}
+		for _, r := range j.records {
+			if err := m.hand(r); err != nil {
+				return err
+			}
+		}
+	}
+	return read
+}
+
+// sorted is a row of a group with what it is sorted by.
+type sorted struct {
+	value any
+	by    any
+	at    int64
+	row   spill.Row
+}
+
+// grouped makes transcripts of the rows of one key.
+func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
+	m.add(func(c *MappingCounts) { c.Groups++ })
+	first := m.decode(rows[0].Place)
+	if oversized {
+		return m.hand(&Record{Place: first, Hash: hashOf(rows), failure: reject(RejectLineTooLong,
+			"the records of the group that begins here have more than %d MiB: set source.session_gap, or correct source.group_by", spill.MaxGroup>>20)})
+	}
+	all := make([]sorted, len(rows))
+	for i, row := range rows {
+		value := jq.ParseValid(row.Data)
+		all[i] = sorted{value: value, row: row, at: noTime}
+		if m.mapper.sortBy != nil {
+			by, err := one(m.ctx, m.mapper.sortBy, value, m.vars(m.decode(row.Place)))
+			if err != nil {
+				return m.failed(m.decode(row.Place), hashOf(rows[i:i+1]), row.Data, "sort_by", err)
+			}
+			all[i].by = jq.Time(by)
+			if m.mapper.gap > 0 {
+				if all[i].at = m.millis(by); all[i].at == noTime {
+					return m.hand(&Record{Place: m.decode(row.Place), Hash: hashOf(rows[i : i+1]), raw: oneLine(slices.Clone(row.Data)), failure: reject(RejectInvalidTime,
+						"the record has no time by which its group could be sorted and cut: correct it, or source.sort_by")})
+				}
+			}
+		}
+	}
+	if m.mapper.sortBy != nil {
+		slices.SortStableFunc(all, func(a, b sorted) int { return jq.Compare(a.by, b.by) })
+	}
+	begins := m.beginnings(all)
+	for from := 0; from < len(all); {
+		to := from + 1
+		for to < len(all) && (m.mapper.gap == 0 || !begins[to] && all[to].at-all[to-1].at < m.mapper.gap.Milliseconds()) {
+			to++
+		}
+		if err := m.piece(all[from:to], to == len(all)); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// beginnings finds the rows with which a new session begins, whether or not there was a pause. A program that fails finds none.
+func (m *mapRun) beginnings(rows []sorted) []bool {
+	begins := make([]bool, len(rows))
+	if m.mapper.begins == nil || m.mapper.gap == 0 || len(rows) < 2 {
+		return begins
+	}
+	values := make([]any, len(rows))
+	for i, r := range rows {
+		values[i] = r.value
+	}
+	found, err := one(m.ctx, m.mapper.begins, values, jq.Vars{})
+	all, _ := found.([]any)
+	for i := range all {
+		begins[i] = err == nil && len(all) == len(rows) && all[i] == true
+	}
+	return begins
+}
+
+// piece makes transcripts of a group, or of a part of one without a long pause.
+func (m *mapRun) piece(rows []sorted, last bool) error {
+	values, raw := make([]any, len(rows)), make([]spill.Row, len(rows))
+	for i, r := range rows {
+		values[i], raw[i] = r.value, r.row
+	}
+	place, hash := m.decode(raw[0].Place), hashOf(raw)
+	results, err := m.mapper.transform.Run(m.ctx, values, m.vars(place))
+	if err == nil {
+		err = m.leftOut(results)
+	}
+	if err != nil {
+		return m.failed(place, hash, lines(raw), "the transform", err)
+	}
+	for _, result := range results {
+		if m.dropped(result) {
+			continue
+		}
+		r := m.record(place, hash, result, func(t map[string]any, wrote int64) *RejectError {
+			if m.mapper.gap == 0 {
+				return m.close(t, wrote)
+			}
+			if id, ok := t["id"]; ok && id != nil {
+				t["id"] = fmt.Sprintf("%v@%s", id, time.UnixMilli(rows[0].at).UTC().Format("2006-01-02T15:04:05Z"))
+			}
+			ended := rows[len(rows)-1].at
+			if last && m.mapper.closed.Rule != ClosedByFile && m.latest-ended < max(m.mapper.gap, m.mapper.closed.Idle).Milliseconds() {
+				return nil
+			}
+			if wrote == noTime {
+				wrote = ended
+			}
+			return closeAt(t, wrote)
+		})
+		if !m.count {
+			for _, row := range raw {
+				r.origin = append(append(r.origin, row.Data...), '\n')
+			}
+		}
+		if err := m.hand(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hashOf is the content hash of the records of a group.
+func hashOf(rows []spill.Row) (h Hash) {
+	sum := sha256.New()
+	for _, r := range rows {
+		_, _ = sum.Write(r.Data)
+		_, _ = sum.Write([]byte{'\n'})
+	}
+	sum.Sum(h[:0])
+	return h
+}
+
+func lines(rows []spill.Row) []byte {
+	var b []byte
+	for _, r := range rows {
+		b = append(append(b, r.Data...), ' ')
+	}
+	return b
+}
