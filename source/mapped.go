@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"maps"
@@ -435,7 +436,10 @@ const leftOut = "record that the transform yields nothing for"
 
 // waiting hands on a transcript that waited for the end of the data.
 func (m *mapRun) waiting(row spill.Row) error {
-	result := jq.ParseValid(row.Data)
+	result, err := jq.Parse(row.Data)
+	if err != nil {
+		return fmt.Errorf("read a transcript from disk: %w", err)
+	}
 	r := m.record(m.decode(row.Place[len(Hash{}):]), Hash(row.Place), result, m.close)
 	if _, n := binary.Varint([]byte(row.Key)); n < len(row.Key) {
 		r.origin = []byte(row.Key[n:])

@@ -108,7 +108,10 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 	}
 	all := make([]sorted, len(rows))
 	for i, row := range rows {
-		value := jq.ParseValid(row.Data)
+		value, err := jq.Parse(row.Data)
+		if err != nil {
+			return fmt.Errorf("read a row of a group from disk: %w", err)
+		}
 		all[i] = sorted{value: value, row: row, at: noTime}
 		if m.mapper.sortBy != nil {
 			by, err := one(m.ctx, m.mapper.sortBy, value, m.vars(m.decode(row.Place)))

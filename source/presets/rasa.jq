@@ -15,21 +15,21 @@ def words($d): if $d == {} then .text | said else [(.text | said), ($d.custom | 
 def pictures($d): if $d == {} then [] else [[$d | .image, .attachment, (.elements | arrays | .[] | objects | .image_url)] | unique | .[] | strings | file(.; null) | values] end;
 # a button that was clicked arrives as its payload, such as /affirm: the customer saw its title
 def clicked($titles): .text as $text | if ($text | type) == "string" and ($text | startswith("/")) then $titles[$text] // $text else $text end;
-def event($titles): .at as $at | .data as $data
-  | if .type == "user" then $data | {text: (clicked($titles) | said), id: (.message_id | known)} | message("user"; $at)
-    elif .type == "bot" then $data | extras as $d | {text: words($d), attachments: pictures($d)} | message("bot"; $at)
-    else dropped(.type // "unknown event") end;
+def event($titles): if has("_drop") then . else .at as $at | .data
+  | if $titles == null then {text: (.text | said), id: (.message_id | known)} | message("user"; $at)
+    elif $titles == "bot" then extras as $d | {text: words($d), attachments: pictures($d)} | message("bot"; $at)
+    else {text: (clicked($titles) | said), id: (.message_id | known)} | message("user"; $at) end end;
 .[0].sender_id as $sender
 | [.[] | (.type_name // (.data | json | if type == "object" then .event else null end)) as $type
     | if $type == "user" or $type == "bot" or $type == "slot" then
         (.data | json) as $data
         | if ($data | type) == "object" then {type: $type, at: (.timestamp | totime), data: $data}
-          elif $type == "slot" then {type: $type, data: {}}
+          elif $type == "slot" then {_drop: $type}
           else refuse("the data of an event of type user or bot is not JSON, so its text cannot be read: correct the row") end
-      else {type: $type} end]
+      else dropped($type // "unknown event") end]
 | . as $events | [.[] | select(.type == "slot") | .data] as $slots
 | {id: ($sender | known),
    end_user: (if $slots == [] then {external_id: ($sender | person)} else {external_id: ($sender | person), name: slot($slots; "name", "full_name"), email: (slot($slots; "email") | email), phone: (slot($slots; "phone", "phone_number") | phone)} end | compact),
-   messages: (if any($events[]; .type == "user" and (.data.text | type == "string" and startswith("/"))) then
-       [foreach $events[] as $e ({}; if $e.type == "bot" then . + ([$e.data | extras | buttons(.)[] | select(.payload | type == "string") | {(.payload): .title}] | add // {}) else . end; . as $titles | $e | event($titles))]
-     else [$events[] | event({})] end)}
+   messages: [foreach $events[] as $e ({};
+     if $e.type == "bot" and $e.data.data != null then . + ([$e.data | extras | if . == {} then empty else buttons(.)[] end | select(.payload | type == "string") | {(.payload): .title}] | add // {}) else . end;
+     . as $titles | $e | if .type == "user" then event(if $titles == {} then null else $titles end) elif .type == "bot" then event("bot") elif .type == "slot" then {_drop: "slot"} else . end)]}
