@@ -49,7 +49,7 @@ func TestTimes(t *testing.T) {
 		}
 	}
 	for _, in := range []string{`null`, `"2025-11-19 08:00:00"`, `"04/05/2025"`, `"soon"`, `true`, `""`, `"2025-11-19 08:00:00 CET"`, `-5`, `"1960-01-01T00:00:00Z"`, `1e40`} {
-		if got, err := yields(t, "totime", in); err != nil || got != in && got != strings.ReplaceAll(in, "1e40", "1e40") {
+		if got, err := yields(t, "totime", in); err != nil || got != in {
 			t.Errorf("%s is %s, %v", in, got, err)
 		}
 	}
