@@ -189,7 +189,12 @@ func ignore(err error) error {
 	return err
 }
 
+var noValues = []any{}
+
 func (m *mapRun) vars(p Place) jq.Vars {
+	if m.tables == nil {
+		return jq.Vars{File: p.Path, Tables: noValues, Columns: noValues}
+	}
 	tables, columns := m.tables.known()
 	return jq.Vars{File: p.Path, Tables: tables, Columns: columns}
 }
@@ -348,17 +353,16 @@ func (m *mapRun) decode(b []byte) Place {
 
 // millis returns a time of a record in milliseconds, noTime if it is none.
 func (m *mapRun) millis(v any) int64 {
+	if nanos, ok := jq.Nanos(v); ok {
+		return nanos / 1e6
+	}
 	if all, ok := v.([]any); ok && len(all) > 0 { // sort_by may yield a time and what decides between equal times
 		v = all[0]
 	}
 	if v == nil {
 		return noTime
 	}
-	at := jq.Time(v)
-	if millis, ok := jq.Millis(at); ok {
-		return millis
-	}
-	data, err := json.Marshal(at)
+	data, err := json.Marshal(v)
 	if err != nil {
 		return noTime
 	}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -93,8 +94,10 @@ func (m *mapRun) handGroups() error {
 // sorted is a row of a group with what it is sorted by.
 type sorted struct {
 	value any
-	by    any
-	at    int64
+	by    any   // what it is sorted by
+	nanos int64 // by, if it is a time
+	timed bool  // nanos is known
+	at    int64 // by in milliseconds, noTime if it is no time
 	row   spill.Row
 }
 
@@ -106,7 +109,7 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 		return m.hand(&Record{Place: first, Hash: hashOf(rows), failure: reject(RejectLineTooLong,
 			"the records of the group that begins here have more than %d MiB: set source.session_gap, or correct source.group_by", spill.MaxGroup>>20)})
 	}
-	all := make([]sorted, len(rows))
+	all, timed := make([]sorted, len(rows)), true
 	for i, row := range rows {
 		value, err := jq.Parse(row.Data)
 		if err != nil {
@@ -118,16 +121,30 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 			if err != nil {
 				return m.failed(m.decode(row.Place), hashOf(rows[i:i+1]), row.Data, "sort_by", err)
 			}
-			all[i].by = jq.Time(by)
+			all[i].by = by
+			if _, several := by.([]any); !several {
+				all[i].nanos, all[i].timed = jq.Nanos(by)
+			}
+			timed = timed && all[i].timed
 			if m.mapper.gap > 0 {
-				if all[i].at = m.millis(by); all[i].at == noTime {
+				if all[i].at = all[i].nanos / 1e6; !all[i].timed {
+					all[i].at = m.millis(by)
+				}
+				if all[i].at == noTime {
 					return m.hand(&Record{Place: m.decode(row.Place), Hash: hashOf(rows[i : i+1]), raw: oneLine(slices.Clone(row.Data)), failure: reject(RejectInvalidTime,
 						"the record has no time by which its group could be sorted and cut: correct it, or source.sort_by")})
 				}
 			}
 		}
 	}
-	if m.mapper.sortBy != nil {
+	switch {
+	case m.mapper.sortBy == nil:
+	case timed:
+		slices.SortStableFunc(all, func(a, b sorted) int { return cmp.Compare(a.nanos, b.nanos) })
+	default:
+		for i := range all {
+			all[i].by = jq.Time(all[i].by)
+		}
 		slices.SortStableFunc(all, func(a, b sorted) int { return jq.Compare(a.by, b.by) })
 	}
 	begins := m.beginnings(all)
