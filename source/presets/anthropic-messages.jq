@@ -5,6 +5,9 @@
 # Neither the conversation nor its messages have ids or times of their own: they are taken from what the application wrapped around them
 # (id, created_at, closed_at, user_id). The results of tools are messages of the role user: they are dropped, as are system prompts, thinking and
 # tool calls. If a record is a call, its request holds the whole conversation: export the last call of each.
+# the application says that it still goes on: an end that is null, or a status
+def ongoing: if type != "object" then false else [.closed_at, .ended_at, .closedAt, .endedAt | values] == []
+  and (has("closed_at") or has("ended_at") or has("closedAt") or has("endedAt") or ((.status // .state) | IN("open", "active", "ongoing", "in_progress", "pending", "waiting"))) end;
 def turns: (.messages // (if (.request | type) == "object" then .request.messages else null end)) as $m
   | if ($m | type) == "array" then $m + (if (.response | type) == "object" and .response.role != null then [.response] else [] end) else null end;
 def call: if (.request | type) == "object" then .request else {} end;
@@ -22,7 +25,7 @@ def at($t): if has("_drop") then . else .created_at = $t | compact end;
 if (turns | type) != "array" then foreign("it has no array of messages") else . end
 | if any(turns[]; type != "object") then refuse("a message is not an object: correct the record") else . end
 | {id: ((.conversation_id // .session_id // .thread_id // .id) | known),
-   created_at: ((.created_at // .createdAt // .timestamp) | totime), closed_at: ((.closed_at // .ended_at // .closedAt) | totime),
+   created_at: ((.created_at // .createdAt // .timestamp) | totime), closed_at: ((.closed_at // .ended_at // .closedAt // .endedAt) | totime), _open: ongoing,
    end_user: (((.metadata // call.metadata // {}) | identity) + identity),
    messages: [turns[] | ((.created_at // .timestamp // .createdAt) | totime) as $at | turn | at($at)]}
 | compact

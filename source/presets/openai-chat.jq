@@ -7,6 +7,9 @@
 # Neither the conversation nor its messages have ids or times of their own: they are taken from what the application wrapped around them
 # (id, created_at, closed_at, user). A record without an id is rejected, and so is one without any time: add them, or write a transform.
 # Only the messages of user and assistant are sent.
+# the application says that it still goes on: an end that is null, or a status
+def ongoing: if type != "object" then false else [.closed_at, .ended_at, .closedAt, .endedAt | values] == []
+  and (has("closed_at") or has("ended_at") or has("closedAt") or has("endedAt") or ((.status // .state) | IN("open", "active", "ongoing", "in_progress", "pending", "waiting"))) end;
 def wrapped: if type == "array" then {messages: (if length == 1 and (.[0] | type) == "array" then .[0] else . end)} else . end;
 def claudes: (.system != null) or any(.messages[]; .stop_reason != null or (.content | type == "array" and any(.[]; type == "object" and (.type | IN("tool_use", "tool_result", "thinking", "redacted_thinking", "server_tool_use")))));
 def words: if type == "array" then [.[] | if type == "string" then . elif type != "object" then null
@@ -25,7 +28,7 @@ if type != "array" and (.messages | type) != "array" then foreign("it has no arr
 | if any(.messages[]; type != "object") then refuse("a message is not an object: correct the record") else . end
 | {id: ((.id // .conversation_id // .session_id // .thread_id // .chat_id) | known),
    created_at: ((.created_at // .created // .createdAt // .timestamp) | totime),
-   closed_at: ((.closed_at // .ended_at // .closedAt // .endedAt) | totime),
+   closed_at: ((.closed_at // .ended_at // .closedAt // .endedAt) | totime), _open: ongoing,
    end_user: ((.metadata | identity) + (.user | account) + identity),
    messages: [.messages[] | ((.created_at // .timestamp // .createdAt) | totime) as $at | said_by | at($at)]}
 | compact

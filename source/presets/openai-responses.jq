@@ -6,6 +6,9 @@
 # The API lists items newest first, and they have no times: fetch them with order=asc, for nothing in them shows their order. A conversation of which the
 # list says has_more is refused, as its other items are missing. Only messages of user and assistant are sent; commentary between tool calls, reasoning and
 # tool calls are dropped. The end-user is taken from the conversation's metadata (user_id, email, phone, name).
+# the application says that it still goes on: an end that is null, or a status
+def ongoing: if type != "object" then false else [.closed_at, .ended_at, .closedAt, .endedAt | values] == []
+  and (has("closed_at") or has("ended_at") or has("closedAt") or has("endedAt") or ((.status // .state) | IN("open", "active", "ongoing", "in_progress", "pending", "waiting"))) end;
 def list: .items | if type == "object" then .data else . end | if type == "array" then . else [] end;
 def words($role): [(.content | if type == "array" then .[] else . end) | if type == "string" then . elif type != "object" then null elif .type | IN("input_text", "output_text", "text") then .text elif .type == "refusal" then .refusal else null end
     | if $role == "assistant" then citations else . end] | lines;
@@ -20,8 +23,8 @@ def at($t): if has("_drop") then . else .created_at = $t | compact end;
 | if (.items | type | IN("array", "object")) | not then foreign("it has no list of items") else . end
 | if ((.items | type) == "object" and .items.has_more == true) or .has_more == true then refuse("the list of items has more pages: export the conversation with all of its items") else . end
 | {id: (($c.id // (.conversation | if type == "string" then . else null end) // .conversation_id // .id) | known),
-   created_at: (($c.created_at // .created_at) | totime), closed_at: (.closed_at | totime),
-   _open: any(list[]; .status == "in_progress"),
+   created_at: (($c.created_at // .created_at) | totime), closed_at: ((.closed_at // .ended_at) | totime),
+   _open: (ongoing or ($c | ongoing) or any(list[]; .status == "in_progress")),
    end_user: ((($c.metadata // {}) | identity) + ((.metadata // {}) | identity)),
    messages: [list[] | ((.created_at // null) | totime) as $at | item | at($at)]}
 | compact

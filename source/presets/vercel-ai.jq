@@ -5,6 +5,9 @@
 # closed: idle 1h
 # A chat counts as closed if nobody wrote for an hour before the end of the data: write closed: file if the export holds nothing that still goes on.
 # Only text and files of user and assistant are sent. A message has a time if the application set createdAt, or createdAt in its metadata.
+# the application says that it still goes on: an end that is null, or a status
+def ongoing: if type != "object" then false else [.closed_at, .ended_at, .closedAt, .endedAt | values] == []
+  and (has("closed_at") or has("ended_at") or has("closedAt") or has("endedAt") or ((.status // .state) | IN("open", "active", "ongoing", "in_progress", "pending", "waiting"))) end;
 def texts: if type == "array" then [.[] | objects | select(.type == "text") | .text] | lines else said end;
 def words: (.parts | texts) // (.content | texts);
 def attached: [(.parts | arrays | .[] | objects | select(.type == "file") | file(.url; .filename)), ((.experimental_attachments // .attachments) | arrays | .[] | objects | file(.url; (.name // .filename))) | values] | unique_by(.url);
@@ -15,7 +18,7 @@ def said_by: .role as $role
   else ({id: (.id | known), text: words, attachments: attached, format: (if $role == "assistant" then "markdown" else null end), at: when}
       | .at as $at | del(.at) | message(if $role == "user" then "user" else "bot" end; $at)), hidden end;
 if (.messages | type) != "array" then foreign("it has no array of messages") else . end
-| {id: ((.id // .chatId // .chat_id) | known), created_at: ((.createdAt // .created_at) | totime), closed_at: ((.closedAt // .closed_at) | totime),
+| {id: ((.id // .chatId // .chat_id) | known), created_at: ((.createdAt // .created_at) | totime), closed_at: ((.closedAt // .closed_at // .endedAt // .ended_at) | totime), _open: ongoing,
    end_user: ((.metadata | identity) + (.user | account)
      + ({external_id: ((.userId // .user_id // (.user | if type == "string" then . else null end)) | person)} | compact) | if ((.email // "") | startswith("guest-")) then del(.email) else . end),
    messages: [.messages[] | if type != "object" then refuse("a message is not an object: correct the record") else said_by end]}
