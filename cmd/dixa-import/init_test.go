@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"dixa-import/source"
 )
 
 var (
@@ -50,5 +52,22 @@ func TestInitThenRun(t *testing.T) {
 			writeFile(t, file, script)
 			testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: scriptCommands, RequireExplicitExec: true})
 		})
+	}
+}
+
+// TestTheReadmeNamesEveryFormat holds the table of formats in README.md against the formats that there are.
+func TestTheReadmeNamesEveryFormat(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range source.Presets() {
+		if row := "| " + f.Title + " | `format: " + f.Name + "` |"; !strings.Contains(string(text), row) {
+			t.Errorf("README.md has no row %s", row)
+		}
+		if f.Title == "" || f.Record == "" || f.Notes == "" {
+			t.Errorf("%s does not say what it reads: %q, %q, %q", f.Name, f.Title, f.Record, f.Notes)
+		}
 	}
 }
