@@ -139,7 +139,10 @@ func TestOutdatedPreload(t *testing.T) {
 	for i := 2; i < 200; i++ {
 		lines = append(lines, chat(fmt.Sprintf("t-%d", i), fields{"end_user": fields{"email": "ann@example.org"}}))
 	}
-	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), func(c *importer.Config) { preloading(c); c.Workers = 1 })
+	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), func(c *importer.Config) {
+		preloading(c)
+		c.Workers, c.RequestTimeout = 1, 20*time.Second // an import without an answer to an end-user that is gone stays in doubt
+	})
 	if got := w.row("t-0").EndUserID; got != later {
 		t.Errorf("the end-user is %s, want %s", got, later)
 	}

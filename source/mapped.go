@@ -42,7 +42,11 @@ var errNothingToMap = errors.New("there is nothing to map: set source.format or 
 
 // OpenMapped is OpenJSONL for records that a mapping makes transcripts of.
 func OpenMapped(config JSONLConfig, m Mapping) (*Mapped, error) {
-	mapper, err := m.compile()
+	return openMapped(config, m, jq.Limits{})
+}
+
+func openMapped(config JSONLConfig, m Mapping, limits jq.Limits) (*Mapped, error) {
+	mapper, err := m.compile(limits)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,15 @@ func TestATransformThatGoesWrong(t *testing.T) {
 			for n := 1; n <= 4; n++ {
 				lines = append(lines, fmt.Sprintf(`{"id":"r-%d","n":%d,"text":"Zanzibar secret"}`, n, n))
 			}
-			closed, rejected := idsOf(t, mappedText(t, strings.Join(lines, "\n"), Mapping{Transform: x.program, limits: limits}))
+			path := filepath.Join(t.TempDir(), "export.json")
+			if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := openMapped(presetConfig(path), Mapping{Transform: x.program}, limits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			closed, rejected := idsOf(t, s)
 			if got := slices.Sorted(maps.Keys(closed)); !slices.Equal(got, []string{"r-1", "r-2", "r-4"}) {
 				t.Errorf("the transcripts are %v", got)
 			}

@@ -26,8 +26,6 @@ type Mapping struct {
 	SessionGap time.Duration
 	// Closed says when a transcript without closed_at counts as closed.
 	Closed Closing
-
-	limits jq.Limits // for tests; the zero value stands for the defaults
 }
 
 // Closing says when a transcript that does not say so itself is closed: at its last message.
@@ -80,12 +78,12 @@ type mapper struct {
 
 // Check reports what is wrong with a mapping.
 func (m Mapping) Check() error {
-	_, err := m.compile()
+	_, err := m.compile(jq.Limits{})
 	return err
 }
 
 // compile fills a mapping in from its format. It returns nil if there is nothing to map.
-func (m Mapping) compile() (*mapper, error) {
+func (m Mapping) compile(limits jq.Limits) (*mapper, error) {
 	if m == (Mapping{}) {
 		return nil, nil //nolint:nilnil // nothing to map is no error
 	}
@@ -115,7 +113,7 @@ func (m Mapping) compile() (*mapper, error) {
 		return nil, errors.New("group_by needs a format or a transform that makes a transcript of a group")
 	}
 	var err error
-	if out.transform, err = jq.Compile(cmp.Or(program, "."), m.limits); err != nil {
+	if out.transform, err = jq.Compile(cmp.Or(program, "."), limits); err != nil {
 		return nil, fmt.Errorf("transform: %w", err)
 	}
 	for _, p := range []struct {
@@ -125,7 +123,7 @@ func (m Mapping) compile() (*mapper, error) {
 		if p.text == "" {
 			continue
 		}
-		if *p.to, err = jq.Compile(p.text, jq.Limits{}, out.transform); err != nil {
+		if *p.to, err = jq.Compile(p.text, limits, out.transform); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // OpenPostgresMapped connects and checks the query, whose rows may have any columns: a mapping makes transcripts of them. All rows are read, in one
 // read-only transaction and as fast as they come, and gathered on disk where the mapping groups them. Close the reader when it is no longer needed.
 func OpenPostgresMapped(ctx context.Context, config PostgresConfig, m Mapping) (*Mapped, error) {
-	mapper, err := m.compile()
+	mapper, err := m.compile(jq.Limits{})
 	if err != nil {
 		return nil, err
 	}

@@ -14,13 +14,13 @@ import (
 var indexes = regexp.MustCompile(`\[\d+\]`)
 
 // damagedCopies calls visit with copies of a value in which one part is replaced by one of another type. Parts at the same path, but for the places in
-// arrays, are replaced a few times only, as visited counts.
+// arrays, are replaced twice at most, as visited counts.
 func damagedCopies(v any, visited map[string]int, visit func(path string, replaced, copy any)) {
 	var walk func(path string, at any, put func(any))
 	walk = func(path string, at any, put func(any)) {
 		general := indexes.ReplaceAllString(path, "")
 		visited[general]++
-		if visited[general] > 4 {
+		if visited[general] > 2 {
 			return
 		}
 		for _, x := range []any{nil, "x", []any{}, map[string]any{}} {
