@@ -33,7 +33,7 @@ func initCommand(p *program) *cli.Command {
 	return &cli.Command{
 		Name:      "init",
 		Usage:     "write a configuration for an export",
-		ArgsUsage: "FILE...",
+		ArgsUsage: "[FILE...]",
 		Args:      true,
 		Description: "Detects the format of the files, writes the configuration (--config, by default config.yaml; never over an existing one), and shows the first transcripts as chats. On a terminal it asks for " +
 			"what the files do not say; else it takes the default. Nothing is sent.",
@@ -42,11 +42,7 @@ func initCommand(p *program) *cli.Command {
 			&cli.StringFlag{Name: "name", Usage: "the source's `NAME`, which becomes part of the ids in Dixa"},
 		},
 		Action: action(func(c *cli.Context) (command, error) {
-			r := &initCmd{p, c.Args().Slice(), c.String("format"), c.String("name")}
-			if len(r.files) == 0 {
-				return nil, config.Usagef("init needs the files of an export, such as `dixa-import init export.json`")
-			}
-			return r, nil
+			return &initCmd{p, c.Args().Slice(), c.String("format"), c.String("name")}, nil
 		}),
 	}
 }
@@ -65,6 +61,14 @@ func (p *initCmd) Run(ctx context.Context) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w: name another file with --config", p.configPath, err)
 	}
+	ask := p.asker()
+	if len(p.files) == 0 {
+		file := ask("File, folder or pattern of the export", "")
+		if file == "" {
+			return config.Usagef("init needs the files of an export, such as `dixa-import init export.json`")
+		}
+		p.files = []string{file}
+	}
 	s, d, err := sourceOf(ctx, p.files)
 	if err != nil {
 		return err
@@ -82,7 +86,6 @@ func (p *initCmd) Run(ctx context.Context) error {
 	if d.Format == "" {
 		return fmt.Errorf("the format of the files is not known: %s. `dixa-import formats` lists those that are; choose one with --format", d.Reason)
 	}
-	ask := p.asker()
 	if s.Name, err = p.sourceName(ask, d.Format); err != nil {
 		return err
 	}
@@ -130,7 +133,10 @@ func (p *program) asker() func(question, def string) string {
 	}
 	in := bufio.NewScanner(p.stdin)
 	return func(question, def string) string {
-		p.stdout.Printf("%s [%s]: ", question, def)
+		if def != "" {
+			question += " [" + def + "]"
+		}
+		p.stdout.Printf("%s: ", question)
 		if !in.Scan() || strings.TrimSpace(in.Text()) == "" {
 			return def
 		}
