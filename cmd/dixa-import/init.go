@@ -56,11 +56,6 @@ type initJSON struct {
 
 // Run does the command.
 func (p *initCmd) Run(ctx context.Context) error {
-	if _, err := os.Lstat(p.configPath); err == nil {
-		return fmt.Errorf("%s exists already, and is not written over: rename it, or name another file with --config", p.configPath)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w: name another file with --config", p.configPath, err)
-	}
 	ask := p.asker()
 	if len(p.files) == 0 {
 		file := ask("File, folder or pattern of the export", "")
@@ -68,6 +63,11 @@ func (p *initCmd) Run(ctx context.Context) error {
 			return config.Usagef("init needs the files of an export, such as `dixa-import init export.json`")
 		}
 		p.files = []string{file}
+	}
+	if _, err := os.Lstat(p.configPath); err == nil {
+		return fmt.Errorf("%s exists already, and is not written over: rename it, or name another file with --config", p.configPath)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w: name another file with --config", p.configPath, err)
 	}
 	s, d, err := sourceOf(ctx, p.files)
 	if err != nil {

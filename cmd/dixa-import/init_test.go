@@ -21,6 +21,9 @@ var (
 // TestInitThenRun writes a configuration for each sample of each format, and imports it: nothing is given but the token.
 func TestInitThenRun(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("it runs the whole program for every sample")
+	}
 	samples, err := filepath.Glob("../../source/testdata/presets/*/*")
 	if err != nil || len(samples) < 30 {
 		t.Fatalf("%d samples, %v", len(samples), err)
