@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -197,12 +198,14 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 		if m.dropped(result) {
 			continue
 		}
+		if object, ok := result.(map[string]any); ok && m.mapper.gap > 0 && object["id"] != nil { // each session of a group needs an id of its own
+			object = maps.Clone(object)
+			object["id"] = fmt.Sprintf("%v@%s", object["id"], time.UnixMilli(rows[0].at).UTC().Format("2006-01-02T15:04:05Z"))
+			result = object
+		}
 		r := m.record(place, hash, result, func(t map[string]any, wrote int64) *RejectError {
 			if m.mapper.gap == 0 {
 				return m.close(t, wrote)
-			}
-			if id, ok := t["id"]; ok && id != nil {
-				t["id"] = fmt.Sprintf("%v@%s", id, time.UnixMilli(rows[0].at).UTC().Format("2006-01-02T15:04:05Z"))
 			}
 			ended := rows[len(rows)-1].at
 			if last && m.mapper.closed.Rule != ClosedByFile && m.latest-ended < max(m.mapper.gap, m.mapper.closed.Idle).Milliseconds() {

@@ -1,23 +1,69 @@
 # title: Amazon Lex V2, conversation logs
-# record: an entry of the log, or the CloudWatch event whose message it is
-# detect: any(entries; (if (.message | type) == "string" then .message | json else . end) | type == "object" and has("sessionId") and (has("inputTranscript") or has("messages")))
-# each: entries | if (.message | type) == "string" and (.message | startswith("{")) then (.timestamp as $t | .message | json | if type == "object" then .timestamp //= $t else dropped("event whose message is not JSON") end) else . end
-# group_by: .sessionId
-# sort_by: [(.timestamp | totime), .requestId]
+# record: an entry of the log, as CloudWatch Logs has it or by itself
+# marks: timestamp
+# detect: (if type == "object" and has("sessionId") == false then (.message // .["@message"]) | json else . end) | type == "object" and (.sessionId | type) == "string" and (.bot | type) == "object" and ([has("inputTranscript", "messages", "interpretations", "missedUtterance")] | any)
+# each: def entry: if type == "object" and has("sessionId") == false then . as $event | ((.message // .["@message"]) | json) as $e | if ($e | type) == "object" and ($e | has("sessionId")) then $e | .timestamp //= ($event.timestamp // $event["@timestamp"]) else . end else . end; if type == "object" and (.logEvents | type) == "array" then .logEvents[] else . end | entry
+# group_by: if type == "object" then .sessionId | known else null end
+# sort_by: .timestamp | if type == "string" and test("^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+$") then . + "Z" else . end
 # session_gap: 30m
-# One utterance is one entry, with what the customer said and what the bot answered at one time. Sessions with the same id are cut where they paused for half an hour. Lines from S3
-# begin with a time: remove it, as in `sed 's/^[^{]*//'`. Who the customer is comes from session attributes (user_id, email, phone, name), else it is the session's id.
-def entries: if (.events | type) == "array" then .events[] else . end;
-def list(x): x | if type == "array" then . else [] end;
-def card: .imageResponseCard | if type == "object" then [(.title, .subtitle | said), (list(.buttons) | map(.text) | options)] | lines else null end;
-def custom: (.content | json) as $c | if ($c | type) == "object" then [$c | .. | objects | .title?, .text?, .message? | said] | lines else .content | said end;
-def answer($at): if type != "object" then dropped("message without type") elif .contentType == "PlainText" or .contentType == null then {text: (.content | said)} | message("bot"; $at)
-  elif .contentType == "SSML" then {text: (.content | if type == "string" then ssml2text else null end)} | message("bot"; $at)
-  elif .contentType == "ImageResponseCard" then {text: card, attachments: [.imageResponseCard | if type == "object" then file(.imageUrl; .title) else null end | values]} | message("bot"; $at)
-  elif .contentType == "CustomPayload" then {text: custom} | message("bot"; $at) else dropped(.contentType) end;
-def who: [.[] | .sessionState | if type == "object" then .sessionAttributes else null end | identity] | add;
-. as $rows | .[0].sessionId as $session | (who) as $who
-| {id: ($session | known), end_user: ((if ($who.external_id // $who.email // $who.phone) == null then {external_id: ($session | person)} else {} end) + $who),
-   attributes: ({bot: ([$rows[] | .bot | if type == "object" then .name else null end | known | values] | last)} | compact),
-   messages: [$rows[] | (.timestamp | totime) as $at | ((.inputTranscript | said) // (.rawInputTranscript | said)) as $said
-     | (if $said == null then dropped("entry without words of the customer") else {text: $said} | message("user"; $at) end), (list(.messages)[] | answer($at))]}
+# closed: idle 30m
+# An entry is an utterance: what the customer said, and what the bot answered at the same time. The entries of a session are in several log streams and
+# are put together by sessionId, wherever they are.
+# These can be read: the answers of `aws logs filter-log-events`, its events one a line, what a subscription delivers, what Logs Insights exports as
+# JSON with @timestamp and @message, and entries by themselves. Lines of an export to S3 begin with a time. Cut it off: `sed 's/^[^{]*//'`.
+# Other events of the log group are rejected as not_a_transcript.
+# Bots often use a sessionId again, such as a phone number. A session is cut where it paused for half an hour: set source.session_gap to the session
+# timeout of your bot, or longer. The time of its first entry is added to its id.
+# The end of an intent is no end of a chat, as customers ask on: a session is closed once it paused.
+# What the customer said is inputTranscript, where Lex hides the slots that you chose to hide. rawInputTranscript is not read, as nothing is hidden there.
+# SSML becomes text. Of a payload of your own the templates of Amazon Connect, and what is no JSON, are sent. Other payloads are dropped.
+# The customer's id, e-mail address, phone number and name are taken from the session attributes user_id (or customer_id), email, phone and name and
+# their like. Without an id it is the sessionId.
+def object: json | if type == "object" then . else {} end;
+def list: json | if type == "array" then . else [] end;
+def at: .timestamp | if type == "number" then totime else known | if . == null then null elif test("^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+$") then . + "Z" | totime else totime end end;
+def words: if type == "object" then .text | said else said end;
+# what a template for interactive messages shows
+def template: if type != "object" or . == {} then [] else [(.title, .subtitle, .header, .body | words), (.location | object | .title | said),
+    (.elements, .rows | list[] | if type == "object" and (.data | object | has("content")) then .data | object | .content | object | template[]
+      else (if type == "object" then [.title, (.subtitle // .description) | said | values] | if length > 1 then "\(.[0]) (\(.[1]))" else first end else said end) | values | "- " + . end),
+    (.timeslots | list[] | object | .date | known | values | "- " + .), (.sections | list[] | object | template[]),
+    (.action | object | template[]), (.buttons | list[] | object | (.title // (.reply | object | .title)) | said | values | "- " + .), (.footer | words)] end;
+def payload: json as $json
+  | if ($json | type) == "object" then if ($json.templateType | type) == "string" then $json.data | object | .content | object | template | lines else null end
+    elif ($json | type) == "array" then null else said end;
+def card: .imageResponseCard | object;
+def answer($at): if type == "string" then {text: .} | message("bot"; $at)
+  elif type != "object" then dropped("message that cannot be read")
+  else (.contentType | known // "PlainText" | ascii_downcase) as $kind
+    | if $kind == "plaintext" then {text: (.content | said)} | message("bot"; $at)
+      elif $kind == "ssml" then {text: (.content | if type == "string" then ssml2text else null end)} | message("bot"; $at)
+      elif $kind == "custompayload" then {text: (.content | if type == "string" then payload else tojson | payload end)} | if .text == null then dropped("CustomPayload") else message("bot"; $at) end
+      elif $kind == "imageresponsecard" then {text: ([(card | .title, .subtitle | said), (card.buttons | list[] | object | (.text // .value) | said | values | "- " + .)] | lines),
+          attachments: [card | file(.imageUrl; .title) | values]} | message("bot"; $at)
+      else dropped("message of an unknown content type") end end;
+# what the buttons of a card send, with what they show
+def buttons: [.messages | list[] | objects | card.buttons | list[] | object | {key: (.value | said), value: (.text | said)} | select(.key != null and .value != null)] | from_entries;
+def plain_name: ascii_downcase | gsub("[^a-z0-9]"; "");
+def attribute($all; names): [$all[] | select(.key | IN(names)) | .value];
+def channel($all): [$all[] | .requestAttributes | object | .["x-amz-lex:channel-type"] | known | values] | last;
+# what is there twice counts once
+reduce .[] as $e ({seen: {}, all: [], twice: []}; ($e | [.requestId, .inputTranscript, .messages, .timestamp] | tojson) as $key
+  | if ($e.requestId | known) != null and .seen[$key] then .twice += [dropped("entry that is there twice")] else .seen[$key] = true | .all += [$e] end)
+| .twice as $twice | .all as $all
+| if any($all[]; .botResponse != null or .botName != null) then refuse("it is an entry of Lex V1: write a transform for it") else . end
+| if any($all[]; .messages != null and (.messages | json | type) != "array") then refuse("the messages of an entry are not an array: correct the entry") else . end
+| [$all[] | (.sessionState | object | .sessionAttributes | object), (.sessionAttributes | object) | to_entries[] | {key: (.key | plain_name), value: .value}] as $attributes
+| ($all[0].sessionId | known) as $session | channel($all) as $channel
+| {id: $session, created_at: ($all[0] | at),
+   end_user: ({external_id: (([attribute($attributes; "userid", "customerid", "externalid")[] | person | values] | last) // ($session | person)),
+     email: ([attribute($attributes; "email", "useremail", "customeremail", "emailaddress")[] | email | values] | last),
+     phone: (([attribute($attributes; "phone", "phonenumber", "userphone", "customerphone", "customerphonenumber")[] | phone | values] | last)
+       // (if $channel != null and ($channel | test("twilio|sms"; "i")) then (([$all[] | .requestAttributes | object | .["x-amz-lex:user-id"] | phone | values] | last) // $session)
+           | if . != null and test("^[0-9]{8,15}$") then "+" + . else . end | phone else null end)),
+     name: ([attribute($attributes; "name", "fullname", "customername")[] | person | values] | last)} | compact),
+   attributes: ({channel: $channel, language: ([$all[] | .bot | object | .localeId | known | values] | last), bot: ([$all[] | .bot | object | .name | known | values] | last)} | compact),
+   messages: ($twice + [foreach $all[] as $e ({}; .shown = .next // {} | .next = .shown + ($e | buttons); .shown as $shown | $e | at as $at
+     | (.inputTranscript | said) as $input | (if $input == null then dropped("user without text") else {text: ($shown[$input] // $input)} | message("user"; $at) end),
+       (.messages | list[] | answer($at)))])}
+| compact
