@@ -1,30 +1,93 @@
 # title: Dialogflow CX, turns in BigQuery
-# record: a row of the table dialogflow_bigquery_export_data
+# record: a row of the table dialogflow_bigquery_export_data, which is one turn
 # marks: conversation_name turn_position
-# group_by: .conversation_name
-# sort_by: [(.request_time | totime), (.turn_position | if type == "string" then (try tonumber catch 0) else . end)]
+# group_by: .conversation_name | known
+# sort_by: .request_time | if type == "string" and test("^[0-9][0-9 T.:-]+$") and test(":") then . + "Z" else . end | totime
 # closed: idle 1h
-# A turn holds what the customer said and what the bot answered, at one time. A conversation is closed by an end of interaction or a hand-over to an agent, else if nobody
-# wrote for an hour before the end of the data. Who the customer is comes from the parameters and the payload of your own requests (user_id, email, phone, name).
-def list(x): x | if type == "array" then . else [] end;
-def object(x): x | json | if type == "object" then . else {} end;
-def request: object(.request);
-def response: object(.response);
-def input: request | object(.queryInput // .query_input);
-def result: response | object(.queryResult // .query_result);
-def replies: result | list(.responseMessages // .response_messages)[] | if type == "object" then . else {} end;
-def rich: if type == "array" then .[] | rich elif type != "object" then empty
-  else ((.title, .subtitle, (.text | if type == "array" then .[] else . end)) | said | values), (.options | if type == "array" then options else null end | values), (to_entries[] | select(.key != "options" and .key != "text") | .value | rich) end;
-def asked: (input | .text | if type == "object" then .text else . end | said) // (result | .transcript | said);
-def reply($at): if has("text") then {text: ([list(.text | if type == "object" then .text else [.] end)[] | said | values] | lines)} | message("bot"; $at)
-  elif has("outputAudioText") or has("output_audio_text") then {text: ((.outputAudioText // .output_audio_text) | if type == "object" then (.text | said) // (.ssml | if type == "string" then ssml2text else null end) else null end)} | message("bot"; $at)
-  elif has("payload") then {text: ([.payload | rich] | lines)} | message("bot"; $at)
-  else dropped([keys[] | select(. != "channel" and . != "responseType" and . != "source")] | first // "empty reply") end;
-def ends: any(replies; has("endInteraction") or has("end_interaction") or has("liveAgentHandoff") or has("live_agent_handoff"));
-def turn: (.request_time | totime) as $at | asked as $asked
-  | (if $asked != null then {text: $asked} | message("user"; $at) else input | [keys[] | select(IN("event", "dtmf", "intent", "audio", "text"))] | if . == [] then dropped("turn without input") else dropped(first + " input") end end), (replies | reply($at));
-. as $rows
-| {id: (.[0].conversation_name | known | if . == null then null else split("/") | last end), _closed: any($rows[]; ends),
-   end_user: ([$rows[] | request | (object(.queryParams // .query_params)) | (object(.payload) | identity), (object(.parameters) | identity)] | add | compact),
-   attributes: ({language: ([$rows[] | .language_code | known | values] | last)} | compact),
-   messages: [$rows[] | turn]}
+# A turn holds what the customer said and what the bot answered, at one time. Every column may be an object, or JSON in a string. A time without a zone is in UTC.
+# A conversation is closed if its last turn ended it (endInteraction) or handed it over to an agent (liveAgentHandoff), else if nobody wrote for an hour before the
+# end of the data, as a session may last that long. Write closed: file if the export holds nothing that still goes on. What agents write afterwards is not in this table.
+# If your application keeps a session for longer than a conversation, set source.session_gap, such as 24h.
+# The id is the whole conversation_name, as sessions of two agents may have the same name. Who the customer is comes from the parameters and the payload of your own
+# requests (user_id, external_id or customer_id, email, phone, name, and the caller's number of a phone gateway), and not from what the bot asked for, which may be about others.
+# Keys that a customer pressed on a phone (dtmf), events, intents, unknown payloads and rich content of your own types are counted, and not sent.
+def object(why): . as $value | json | if type == "object" then . elif $value == null or $value == "" or $value == "null" then {} else refuse(why) end;
+def list(why): . as $value | json | if type == "array" then . elif $value == null or $value == "" or $value == "null" then [] else refuse(why) end;
+def input: (.queryInput // .query_input) | object("queryInput of a request is not an object, so it is not known what the customer wrote: correct the record") | compact;
+def result: (.queryResult // .query_result) | object("queryResult of a response is not an object, so it is not known what the bot answered: correct the record");
+def replies: result | (.responseMessages // .response_messages) | list("responseMessages of a response is not an array, so it is not known what the bot answered: correct the record");
+# what was sent before the rest of an answer was ready, and the rest without what it repeats of that: an array of arrays of response messages
+def answer($response; $partial): [$partial[] | object("a partial response is not an object: correct the record") | replies] as $early | ($early | add // []) as $sent | ($response | replies) as $late
+  | $early + [if $late[:($sent | length)] == $sent then $late[($sent | length):] else $late end];
+def words: [if type == "array" then .[] else . end | said | values];
+def inner(name): if type == "object" then name else null end;
+def link: (.anchor | inner(.href)) // .link // .actionLink;
+def picture: .rawUrl // (.image | inner(.rawUrl // (.src | inner(.rawUrl))));
+# what a card of Dialogflow Messenger shows: {texts, files}, or null if its type is not known
+def card_of: if type != "object" then null
+  elif .type == "info" then {texts: [.title, .subtitle], files: [file(picture; .title)]}
+  elif .type == "description" or .type == "accordion" then {texts: [.title, .subtitle, (.text | words[])], files: []}
+  elif .type == "image" then {texts: [], files: [file(picture; .accessibilityText)]}
+  elif .type == "button" then {texts: [[.] | options], files: []}
+  elif .type == "list" then {texts: [([{title}] | options), .subtitle], files: []}
+  elif .type == "chips" then {texts: [.options | if type == "array" then options else null end], files: []}
+  elif .type == "files" then {texts: [], files: [.files | if type == "array" then .[] else empty end | if type == "object" then file(link; .name) else null end]}
+  elif .type == "video" then {texts: [.title], files: [file((.source | inner(link)); .title)]}
+  elif .type == "html" then {texts: [.html | html2text], files: []}
+  elif .type == "match_citations" then {texts: [.citations | if type == "array" then options else null end], files: []}
+  elif .type == "divider" then {texts: [], files: []}
+  else null end;
+def rich($at): [if type == "array" then .[] else . end | if type == "array" then .[] else . end] | map(card_of) as $cards
+  | {text: ([$cards[] | values | .texts[]] | lines), attachments: [$cards[] | values | .files[] | values]} as $shown
+  | if $shown.text != null or $shown.attachments != [] then $shown | message("bot"; $at)
+    elif all($cards[]; . != null) then dropped("payload without text") else empty end,
+    ($cards[] | if . == null then dropped("rich content of another type") else empty end);
+# one field of a response message; $shown: the bot's words are there to read, so what was spoken of them is not needed
+def reply($at; $shown): .key as $key | .value
+  | if $key == "text" then {text: (if type == "object" then .text else . end | words | lines)} | message("bot"; $at)
+    elif $key == "payload" then json | if type == "object" and has("richContent") then .richContent | rich($at) else dropped("payload") end
+    elif $key == "outputAudioText" or $key == "output_audio_text" then
+      if $shown then dropped("outputAudioText") else {text: (if type == "object" then (.text | said) // (.ssml | ssml2text | said) else said end)} | message("bot"; $at) end
+    elif $key == "playAudio" or $key == "play_audio" then {attachments: [file(inner(.audioUri // .audio_uri); null) | values]} | if .attachments == [] then dropped("playAudio") else message("bot"; $at) end
+    else dropped($key) end;
+def about: IN("channel", "responseType", "response_type", "source");
+def shows: any(.[]; type == "object" and (.text | if type == "object" then .text else . end | words) != []);
+def bot($answer; $spoken; $at): [$answer[] | shows as $shown | .[] | if type != "object" then dropped("unknown reply") else compact | with_entries(select(.key | about | not))
+      | if . == {} then dropped("empty reply") else to_entries[] | reply($at; $shown) end end] as $out
+  | $out[], (if all($out[]; has("_drop")) and ($spoken | said) != null then {text: ($spoken | said)} | message("bot"; $at) else empty end);
+def customer($input; $result; $heard; $at): [($input.text | if type == "object" then .text else . end), $result.transcript, $result.text, $heard | said | values] as $said
+  | ([$input | keys[] | select(IN("event", "intent", "dtmf", "toolCallResult", "tool_call_result"))] | first) as $other
+  | if $other != null then dropped($other + " input")
+    elif $said != [] then {text: $said[0]} | message("user"; $at)
+    elif $input | has("text") then dropped("user without text")
+    elif $input | has("audio") then dropped("audio without a transcript")
+    else dropped("turn without input") end;
+def ends($answer): any($answer[][]; type == "object" and (has("endInteraction") or has("end_interaction") or has("liveAgentHandoff") or has("live_agent_handoff")));
+def hands($answer): any($answer[][]; type == "object" and (has("liveAgentHandoff") or has("live_agent_handoff")));
+def turn($request; $response; $partial; $heard; $spoken; $at): answer($response; $partial) as $answer
+  | {at: $at, ends: ends($answer), hands: hands($answer), messages: [customer($request | input; $response | result; $heard; $at), bot($answer; $spoken; $at)],
+     known: [$request | .queryParams // .query_params | if type == "object" then .payload, .parameters else null end | json | if type == "object" then ., {phone: (.telephony | inner(.caller_id // .callerId))} else empty end]};
+def latest($known; $names): [$known[] as $k | $names[] | $k[.]];
+def person_of($turns): [$turns[].known[]] as $known
+  | {external_id: ([latest($known; ["customer_id", "userId", "user_id", "external_id"])[] | person | values] | last),
+     email: ([latest($known; ["email_address", "email"])[] | email | values] | last),
+     phone: ([latest($known; ["phone_number", "phone"])[] | phone | values] | last),
+     name: ([latest($known; ["full_name", "name"])[] | if type == "string" then person else null end | values] | last)} | compact;
+def at: .request_time | if type == "string" and test("^[0-9][0-9 T.:-]+$") and test(":") then . + "Z" elif type == "string" and test("^[0-9.]+[eE][+]?[0-9]+$") then tonumber else . end | totime;
+def position: .turn_position | if type == "string" then (try tonumber catch null) else . end;
+def in_order: if all(.[]; position | type == "number") and ([.[] | position] | unique | length) == length then sort_by(position) else sort_by([at, position]) end;
+in_order as $rows
+| [range($rows | length) as $i | $rows[$i] | if $i > 0 and . == $rows[$i - 1] then {messages: [dropped("the same row again")], known: []}
+   else at as $at
+    | (.request | object("the request of a turn is not a JSON object: correct the row")) as $request
+    | (.response | object("the response of a turn is not a JSON object: correct the row")) as $response
+    | (.partial_responses | list("partial_responses of a turn is not an array: correct the row")) as $partial
+    | (.derived_data | json | if type == "object" then . else {} end) as $derived
+    | turn($request; $response; $partial; $derived.userUtterances; $derived.agentUtterances; $at) end] as $turns
+| [$turns[] | select(has("ends"))] as $read
+| {id: ($rows[0].conversation_name | known),
+   closed_at: (if ($read | last | .ends) then [$read[].at | values] | last else null end),
+   end_user: person_of($turns),
+   attributes: ({language: ([$rows[].language_code | known | values] | first), live_agent_handoff: (if any($read[]; .hands) then true else null end)} | compact),
+   messages: [$turns[].messages[]]}
+| compact
