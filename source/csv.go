@@ -69,10 +69,10 @@ func newTables(config CSVConfig) (*tables, error) {
 
 // known returns the columns of each kind of table that was read, and the names that columns were given, for programs.
 func (t *tables) known() (kinds, names []any) {
-	kinds, names = []any{}, []any{}
 	if t == nil {
-		return kinds, names
+		return noValues, noValues
 	}
+	kinds, names = []any{}, []any{}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, columns := range t.headers {
@@ -83,6 +83,9 @@ func (t *tables) known() (kinds, names []any) {
 	}
 	return kinds, names
 }
+
+// noValues is what programs get where there are no tables.
+var noValues = []any{}
 
 // unread returns an error that names the configured columns that no file had.
 func (t *tables) unread() error {

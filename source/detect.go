@@ -74,7 +74,7 @@ func detect(ctx context.Context, config JSONLConfig) (Detection, *RejectError, e
 		return detect(ctx, config)
 	}
 	matches := []Match{canonical}
-	for _, p := range presetList {
+	for _, p := range presetList() {
 		if p.Table != (config.CSV != nil) {
 			continue
 		}

@@ -193,12 +193,7 @@ func ignore(err error) error {
 	return err
 }
 
-var noValues = []any{}
-
 func (m *mapRun) vars(p Place) jq.Vars {
-	if m.tables == nil {
-		return jq.Vars{File: p.Path, Tables: noValues, Columns: noValues}
-	}
 	tables, columns := m.tables.known()
 	return jq.Vars{File: p.Path, Tables: tables, Columns: columns}
 }
@@ -223,10 +218,10 @@ func (m *mapRun) add(change func(c *MappingCounts)) {
 func (m *mapRun) frame(f frame) error {
 	switch {
 	case f.end && m.groups != nil:
-		m.ends = append(m.ends, &Record{Place: f.place, EndOfFile: true})
+		m.ends = append(m.ends, m.JSONL.record(f))
 		return nil
 	case f.end:
-		return m.hand(&Record{Place: f.place, EndOfFile: true})
+		return m.hand(m.JSONL.record(f))
 	}
 	m.add(func(c *MappingCounts) { c.Records++ })
 	hash := f.hash
@@ -234,14 +229,15 @@ func (m *mapRun) frame(f frame) error {
 		hash = sha256.Sum256(f.data)
 	}
 	if f.failure != nil {
-		return m.hand(&Record{Place: f.place, Hash: hash, raw: slices.Clone(f.data), failure: f.failure})
+		return m.hand(m.JSONL.record(f))
 	}
 	if row, ok := m.keysOf(f.data); ok {
 		return m.group(f.place, hash, row, f.data)
 	}
 	value, err := jq.Parse(f.data)
 	if err != nil {
-		return m.hand(&Record{Place: f.place, Hash: hash, raw: slices.Clone(f.data), failure: invalidJSON(f.data)})
+		f.failure = invalidJSON(f.data)
+		return m.hand(m.JSONL.record(f))
 	}
 	rows, dataOf := []any{value}, func(any) ([]byte, error) { return f.data, nil }
 	if m.mapper.each != nil {
@@ -304,7 +300,12 @@ func (m *mapRun) failed(place Place, hash Hash, data []byte, program string, err
 	if _, ok := errors.AsType[*jq.Error](err); !ok {
 		return err
 	}
-	return m.hand(&Record{Place: place, Hash: hash, raw: oneLine(slices.Clone(data)), failure: transformFailed(program, err)})
+	return m.rejected(place, hash, data, transformFailed(program, err))
+}
+
+// rejected hands a record on that no transcript is made of.
+func (m *mapRun) rejected(place Place, hash Hash, data []byte, failure *RejectError) error {
+	return m.hand(m.JSONL.record(frame{place: place, hash: hash, data: data, failure: failure}))
 }
 
 // group puts a row to those with the same key.
@@ -314,8 +315,8 @@ func (m *mapRun) group(place Place, hash Hash, row any, data []byte) error {
 		return m.failed(place, hash, data, "group_by", err)
 	}
 	if key == nil {
-		return m.hand(&Record{Place: place, Hash: hash, raw: oneLine(slices.Clone(data)), failure: reject(RejectNotATranscript,
-			"the record does not belong to a group, as group_by yields null: correct source.format or source.group_by, or leave the record out")})
+		return m.rejected(place, hash, data, reject(RejectNotATranscript,
+			"the record does not belong to a group, as group_by yields null: correct source.format or source.group_by, or leave the record out"))
 	}
 	text, ok := key.(string)
 	if !ok {

@@ -105,10 +105,9 @@ type sorted struct {
 // grouped makes transcripts of the rows of one key.
 func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 	m.add(func(c *MappingCounts) { c.Groups++ })
-	first := m.decode(rows[0].Place)
 	if oversized {
-		return m.hand(&Record{Place: first, Hash: hashOf(rows), failure: reject(RejectLineTooLong,
-			"the records of the group that begins here have more than %d MiB: set source.session_gap, or correct source.group_by", spill.MaxGroup>>20)})
+		return m.rejected(m.decode(rows[0].Place), hashOf(rows), nil, reject(RejectLineTooLong,
+			"the records of the group that begins here have more than %d MiB: set source.session_gap, or correct source.group_by", spill.MaxGroup>>20))
 	}
 	all, timed := make([]sorted, len(rows)), true
 	for i, row := range rows {
@@ -132,8 +131,8 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 					all[i].at = m.millis(by)
 				}
 				if all[i].at == noTime {
-					return m.hand(&Record{Place: m.decode(row.Place), Hash: hashOf(rows[i : i+1]), raw: oneLine(slices.Clone(row.Data)), failure: reject(RejectInvalidTime,
-						"the record has no time by which its group could be sorted and cut: correct it, or source.sort_by")})
+					return m.rejected(m.decode(row.Place), hashOf(rows[i:i+1]), row.Data, reject(RejectInvalidTime,
+						"the record has no time by which its group could be sorted and cut: correct it, or source.sort_by"))
 				}
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"dixa-import/source/internal/jq"
@@ -36,7 +37,8 @@ type Preset struct {
 //go:embed presets/*.jq presets/*.sql
 var presetFiles embed.FS
 
-var presetList = func() []Preset {
+// presetList are the formats. They are read when they are first needed, which for most commands is never.
+var presetList = sync.OnceValue(func() []Preset {
 	files, err := presetFiles.ReadDir("presets")
 	if err != nil {
 		panic(err)
@@ -60,23 +62,25 @@ var presetList = func() []Preset {
 		list = append(list, f)
 	}
 	return list
-}()
+})
 
 // Presets returns all formats by name.
-func Presets() []Preset { return slices.Clone(presetList) }
+func Presets() []Preset { return slices.Clone(presetList()) }
 
 // PresetNamed returns a format by its name.
 func PresetNamed(name string) (Preset, bool) {
-	i := slices.IndexFunc(presetList, func(f Preset) bool { return f.Name == name })
+	list := presetList()
+	i := slices.IndexFunc(list, func(f Preset) bool { return f.Name == name })
 	if i < 0 {
 		return Preset{}, false
 	}
-	return presetList[i], true
+	return list[i], true
 }
 
 func presetNames() []string {
-	names := make([]string, len(presetList))
-	for i, f := range presetList {
+	list := presetList()
+	names := make([]string, len(list))
+	for i, f := range list {
 		names[i] = f.Name
 	}
 	return names

@@ -150,9 +150,3 @@ func (r *Redactor) value(v any, seen *redact.Placeholders) any {
 	}
 	return v
 }
-
-// Spans returns what would be replaced in a text, as pairs of where it begins and ends, for people to look at.
-func (r *Redactor) Spans(text string) [][2]int {
-	spans, _ := r.rules.Find(text)
-	return spans
-}

@@ -74,10 +74,7 @@ func (p *initCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if p.format != "" {
-		s.Mapping = source.Mapping{Format: p.format}
-		if p.format == source.Canonical {
-			s.Mapping = source.Mapping{}
-		}
+		s.Mapping = sourceIn(p.format, nil).Mapping
 		if err := s.Mapping.Check(); err != nil {
 			return err
 		}
@@ -153,17 +150,17 @@ func (p *initCmd) sourceName(ask func(question, def string) string, format strin
 		}
 		name = ask("Name of the source, which becomes part of the ids in Dixa (a-z, 0-9, hyphen)", def)
 	}
-	if !config.ValidSourceName(name) {
-		return "", config.Usagef("the name of the source must be 1 to 64 characters of a-z, 0-9, dot, underscore and hyphen, such as support-bot, not %q", name)
+	if err := config.CheckSourceName(name); err != nil {
+		return "", config.Usagef("the name of the source %s, not %q", err.Error(), name)
 	}
 	return name, nil
 }
 
 func zoneOf(ask func(question, def string) string) (*time.Location, error) {
 	name := ask("The times have no zone. In which one were they written, such as Europe/Copenhagen?", "UTC")
-	zone, err := time.LoadLocation(name)
-	if err != nil || name == "Local" {
-		return nil, config.Usagef("%q is not a time zone: give its name in the IANA database, such as UTC or Europe/Copenhagen", name)
+	zone, err := config.ParseTimeZone(name)
+	if err != nil {
+		return nil, config.Usagef("%q %s", name, err.Error())
 	}
 	return zone, nil
 }

@@ -159,13 +159,7 @@ func (p *previewCmd) source(ctx context.Context) (config.Source, error) {
 		return s, err
 	}
 	if p.format != "" {
-		s := config.Source{Paths: p.files, Mapping: source.Mapping{Format: p.format}}
-		if p.format == source.Canonical {
-			s.Mapping = source.Mapping{}
-		}
-		if f, ok := source.PresetNamed(p.format); ok && f.Table {
-			s.CSV = &source.CSVConfig{}
-		}
+		s := sourceIn(p.format, p.files)
 		return s, s.Mapping.Check()
 	}
 	file, err := config.Load(p.configPath, p.lookup)
@@ -189,13 +183,23 @@ func (p *previewCmd) configured() bool {
 	return err == nil && len(s.Paths) > 0
 }
 
+// sourceIn makes a source of files in a format.
+func sourceIn(format string, files []string) config.Source {
+	s := config.Source{Paths: files}
+	if format != source.Canonical {
+		s.Mapping.Format = format
+	}
+	if f, ok := source.PresetNamed(format); ok && f.Table {
+		s.CSV = &source.CSVConfig{}
+	}
+	return s
+}
+
 // sourceOf makes a source of files whose format is detected.
 func sourceOf(ctx context.Context, files []string) (config.Source, source.Detection, error) {
 	d, err := source.Detect(ctx, source.JSONLConfig{Paths: files})
-	s := config.Source{Paths: files, Encoding: d.Encoding}
-	if d.Format != source.Canonical {
-		s.Mapping.Format = d.Format
-	}
+	s := sourceIn(d.Format, files)
+	s.Encoding = d.Encoding
 	if d.CSV {
 		s.CSV = &source.CSVConfig{}
 	}

@@ -22,13 +22,13 @@ import (
 //go:embed prelude.jq
 var preludeText string
 
-var prelude = func() *gojq.Query {
+var prelude = sync.OnceValue(func() *gojq.Query {
 	q, err := gojq.Parse(preludeText + "\n.")
 	if err != nil {
 		panic(err)
 	}
 	return q
-}()
+})
 
 // functions are the helper functions that every program may use, beside those of prelude.jq.
 func functions() []gojq.CompilerOption {

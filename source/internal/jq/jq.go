@@ -71,7 +71,7 @@ func Compile(text string, limits Limits, within ...*Program) (*Program, error) {
 
 func compile(query *gojq.Query) (*gojq.Code, error) {
 	scoped := *query
-	scoped.FuncDefs = append(append([]*gojq.FuncDef(nil), prelude.FuncDefs...), query.FuncDefs...)
+	scoped.FuncDefs = append(append([]*gojq.FuncDef(nil), prelude().FuncDefs...), query.FuncDefs...)
 	return gojq.Compile(&scoped, append(functions(), gojq.WithVariables(variables))...)
 }
 

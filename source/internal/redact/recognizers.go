@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -15,16 +16,18 @@ import (
 
 // recognizers are ordered: where two find the same text, the first wins. The checks are those of the issuers: Luhn (ISO/IEC 7812), mod 97
 // (ISO 13616), and the check digits and dates of the Nordic personal numbers.
-var recognizers = []recognizer{
-	{"EMAIL_ADDRESS", regexp.MustCompile(`(?i)[\p{L}\p{N}._%+'\-]+@(?:[\p{L}\p{N}](?:[\p{L}\p{N}\-]*[\p{L}\p{N}])?\.)+\p{L}{2,24}`), plain(emailAddress), func(text string, _ int) bool { return strings.Contains(text, "@") }},
-	{"IBAN_CODE", regexp.MustCompile(`(?i)[A-Z]{2}\d{2}(?:[ \-]?[A-Z0-9]){11,30}`), iban, digits(6)},
-	{"CREDIT_CARD", regexp.MustCompile(`\d(?:[ \-]?\d){12,18}`), plain(creditCard), digits(13)},
-	{"FI_HETU", regexp.MustCompile(`(?i)\d{6}[+\-A-FU-Y]\d{3}[0-9A-Y]`), plain(hetu), digits(9)},
-	{"SE_PERSONNUMMER", regexp.MustCompile(`(?:19|20)?\d{6}[\-+ ]?\d{4}`), plain(personnummer), digits(10)},
-	{"DK_CPR", regexp.MustCompile(`\d{6}[ \-]?\d{4}`), plain(cpr), digits(10)},
-	{"IP_ADDRESS", regexp.MustCompile(`\d{1,3}(?:\.\d{1,3}){3}|(?i:(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?:\.\d{1,3}){0,3})`), plain(ipAddress), func(text string, digits int) bool { return digits >= 4 || strings.Contains(text, ":") && digits > 0 }},
-	{"PHONE_NUMBER", regexp.MustCompile(`(?:\+|00)?\(?\d(?:[ \x{a0}().\-/]{0,3}\d){5,16}`), phoneNumber, digits(7)},
-}
+var recognizers = sync.OnceValue(func() []recognizer {
+	return []recognizer{
+		{"EMAIL_ADDRESS", regexp.MustCompile(`(?i)[\p{L}\p{N}._%+'\-]+@(?:[\p{L}\p{N}](?:[\p{L}\p{N}\-]*[\p{L}\p{N}])?\.)+\p{L}{2,24}`), plain(emailAddress), func(text string, _ int) bool { return strings.Contains(text, "@") }},
+		{"IBAN_CODE", regexp.MustCompile(`(?i)[A-Z]{2}\d{2}(?:[ \-]?[A-Z0-9]){11,30}`), iban, digits(6)},
+		{"CREDIT_CARD", regexp.MustCompile(`\d(?:[ \-]?\d){12,18}`), plain(creditCard), digits(13)},
+		{"FI_HETU", regexp.MustCompile(`(?i)\d{6}[+\-A-FU-Y]\d{3}[0-9A-Y]`), plain(hetu), digits(9)},
+		{"SE_PERSONNUMMER", regexp.MustCompile(`(?:19|20)?\d{6}[\-+ ]?\d{4}`), plain(personnummer), digits(10)},
+		{"DK_CPR", regexp.MustCompile(`\d{6}[ \-]?\d{4}`), plain(cpr), digits(10)},
+		{"IP_ADDRESS", regexp.MustCompile(`\d{1,3}(?:\.\d{1,3}){3}|(?i:(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?:\.\d{1,3}){0,3})`), plain(ipAddress), func(text string, digits int) bool { return digits >= 4 || strings.Contains(text, ":") && digits > 0 }},
+		{"PHONE_NUMBER", regexp.MustCompile(`(?:\+|00)?\(?\d(?:[ \x{a0}().\-/]{0,3}\d){5,16}`), phoneNumber, digits(7)},
+	}
+})
 
 // digits is a quick look: texts with fewer have no hit.
 func digits(n int) func(string, int) bool {

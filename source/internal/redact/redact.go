@@ -20,8 +20,9 @@ type Rule struct {
 
 // Kinds are the names of the built-in rules.
 func Kinds() []string {
-	names := make([]string, len(recognizers))
-	for i, r := range recognizers {
+	all := recognizers()
+	names := make([]string, len(all))
+	for i, r := range all {
 		names[i] = r.kind
 	}
 	return names
@@ -51,7 +52,7 @@ func New(rules []Rule, region string) (*Redactor, error) {
 	r := &Redactor{region: region}
 	seen := map[string]bool{}
 	for _, rule := range rules {
-		builtIn := slices.IndexFunc(recognizers, func(x recognizer) bool { return x.kind == rule.Name })
+		builtIn := slices.IndexFunc(recognizers(), func(x recognizer) bool { return x.kind == rule.Name })
 		switch {
 		case seen[rule.Name]:
 			return nil, fmt.Errorf("%s is there twice: remove one", rule.Name)
@@ -75,7 +76,7 @@ func New(rules []Rule, region string) (*Redactor, error) {
 		}
 		r.rules = append(r.rules, recognizer{kind: rule.Name, pattern: pattern, is: func(text string, from, to int, _ string) (string, int, bool) { return text[from:to], to, to > from }})
 	}
-	for _, x := range recognizers {
+	for _, x := range recognizers() {
 		if seen[x.kind] {
 			r.rules = append(r.rules, x)
 		}

@@ -139,14 +139,19 @@ type Source struct {
 
 var sourceName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
 
-// ValidSourceName reports whether a source can be called that.
-func ValidSourceName(name string) bool { return sourceName.MatchString(name) }
+// CheckSourceName returns why a source cannot be called that.
+func CheckSourceName(name string) error {
+	if !sourceName.MatchString(name) {
+		return errors.New("must be 1 to 64 characters of a-z, 0-9, dot, underscore and hyphen, such as support-bot")
+	}
+	return nil
+}
 
 func (r *reader) name() string {
 	s := r.c.raw.Source.Name
 	name := connect.Unwrapped(r.required(s, "source.name", "give the source a name such as support-bot; it becomes part of the ids in Dixa, so do not change it later"))
-	if name != "" && !sourceName.MatchString(name) {
-		r.fail(s, "source.name", "must be 1 to 64 characters of a-z, 0-9, dot, underscore and hyphen, such as support-bot")
+	if err := CheckSourceName(name); name != "" && err != nil {
+		r.fail(s, "source.name", "%s", err.Error())
 	}
 	return name
 }
@@ -158,12 +163,20 @@ func (r *reader) timeZone() *time.Location {
 	if name == "" {
 		return nil
 	}
-	zone, err := time.LoadLocation(name)
-	if err != nil || name == "Local" { // which is another one on every machine
-		r.fail(s, "source.time_zone", "is not a time zone: give its name in the IANA database, such as UTC or Europe/Copenhagen")
-		return nil
+	zone, err := ParseTimeZone(name)
+	if err != nil {
+		r.fail(s, "source.time_zone", "%s", err.Error())
 	}
 	return zone
+}
+
+// ParseTimeZone returns the zone with a name in the IANA database.
+func ParseTimeZone(name string) (*time.Location, error) {
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "Local" { // which is another one on every machine
+		return nil, errors.New("is not a time zone: give its name in the IANA database, such as UTC or Europe/Copenhagen")
+	}
+	return zone, nil
 }
 
 // ConversationURL is the key dixa.conversation_url alone, for commands that need no token; "" where it is missing or unfit.

@@ -271,7 +271,6 @@ func join(key, name string) string {
 // entry is one key of a mapping whose keys are not fixed.
 type entry struct {
 	name  string
-	line  int
 	value constant
 }
 
@@ -287,7 +286,7 @@ func (d *decoder) entries(n ast.Node, out *entries, key string) {
 		return
 	}
 	for _, p := range pairs {
-		e := entry{name: p.Key.GetToken().Value, line: lineOf(p.Key)}
+		e := entry{name: p.Key.GetToken().Value}
 		d.constant(d.plain(p.Value), &e.value, join(key, e.name))
 		*out = append(*out, e)
 	}
