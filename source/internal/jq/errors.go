@@ -26,9 +26,9 @@ const (
 func (p *Program) explain(err, cause error) error {
 	switch {
 	case errors.Is(cause, errTime):
-		return &Error{Message: fmt.Sprintf("the program did not end within %s", p.limits.Time)}
+		return &Error{Message: fmt.Sprintf("the program did not end within %s", p.limits.Time), cause: cause}
 	case errors.Is(cause, errMemory):
-		return &Error{Message: fmt.Sprintf("the program took more than %d MiB of memory for one record", p.limits.Memory>>20)}
+		return &Error{Message: fmt.Sprintf("the program took more than %d MiB of memory for one record", p.limits.Memory>>20), cause: cause}
 	}
 	if _, halted := errors.AsType[*gojq.HaltError](err); halted {
 		return &Error{Message: "the program called halt: use empty to leave a record out, or error to reject it"}
@@ -151,7 +151,9 @@ func (p *Program) try(ctx context.Context, q *gojq.Query, scope []*gojq.FuncDef,
 		return nil, false
 	}
 	small := &Program{text: p.text, limits: Limits{Time: p.limits.Time / 10, Memory: p.limits.Memory, Output: p.limits.Output}}
-	results, err = small.run(ctx, code, value, vars)
+	apart.RLock()
+	defer apart.RUnlock()
+	results, err = small.once(ctx, code, value, vars)
 	_, ours := errors.AsType[*Error](err)
 	return results, ours
 }

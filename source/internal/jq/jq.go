@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/itchyny/gojq"
@@ -162,7 +163,12 @@ type Error struct {
 	Part string
 	// Raised is the text that the program gave to error, as far as it is literal in the program; "" if the error is not of that kind.
 	Raised string
+
+	cause error
 }
+
+// Unwrap returns why the run was ended, nil if it ended by itself.
+func (e *Error) Unwrap() error { return e.cause }
 
 func (e *Error) Error() string {
 	if e.Part == "" {
@@ -183,7 +189,24 @@ func (p *Program) Run(ctx context.Context, value any, vars Vars) ([]any, error) 
 	return results, err
 }
 
-func (p *Program) run(parent context.Context, code *gojq.Code, value any, vars Vars) (results []any, err error) {
+// apart is held by a run that must be the only one, and shared by all others.
+var apart sync.RWMutex
+
+// run runs a part of the program. The memory of a run cannot be told from that of others beside it, so a run that seems to take too much is run
+// again alone.
+func (p *Program) run(ctx context.Context, code *gojq.Code, value any, vars Vars) ([]any, error) {
+	apart.RLock()
+	results, err := p.once(ctx, code, value, vars)
+	apart.RUnlock()
+	if !errors.Is(err, errMemory) {
+		return results, err
+	}
+	apart.Lock()
+	defer apart.Unlock()
+	return p.once(ctx, code, value, vars)
+}
+
+func (p *Program) once(parent context.Context, code *gojq.Code, value any, vars Vars) (results []any, err error) {
 	ctx, cancel := context.WithTimeoutCause(parent, p.limits.Time, errTime)
 	defer cancel()
 	ctx, stop := watch.begin(ctx, p.limits.Memory)

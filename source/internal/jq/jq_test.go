@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,4 +148,32 @@ func TestCompileErrors(t *testing.T) {
 			t.Errorf("%q: %v", program, err)
 		}
 	}
+}
+
+// TestMemoryOfNeighbours requires that a run which takes little is not ended because one beside it takes too much.
+func TestMemoryOfNeighbours(t *testing.T) {
+	t.Parallel()
+	limits := Limits{Time: 10 * time.Second, Memory: 96 << 20}
+	greedy, err := Compile(`[range(1000000000) | "0123456789" * 1000]`, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	modest, err := Compile(`last(range(1000000))`, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	for range 2 {
+		running.Go(func() {
+			if _, err := greedy.Run(t.Context(), nil, Vars{}); !errors.Is(err, errMemory) {
+				t.Errorf("the one that takes too much: %v", err)
+			}
+		})
+		running.Go(func() {
+			if _, err := modest.Run(t.Context(), nil, Vars{}); err != nil {
+				t.Errorf("the one that takes little: %v", err)
+			}
+		})
+	}
+	running.Wait()
 }
