@@ -19,6 +19,11 @@ const (
 	columnMessages   = "messages"
 	columnCreatedAt  = "created_at"
 	columnAttributes = "attributes"
+	columnTags       = "tags"
+	columnRating     = "rating"
+	columnNotes      = "notes"
+	columnHandover   = "handover"
+	columnFollowUpOf = "follow_up_of"
 	columnExternalID = "end_user_external_id"
 	columnEmail      = "end_user_email"
 	columnPhone      = "end_user_phone"
@@ -32,6 +37,8 @@ type rule struct {
 	cure     string
 }
 
+var jsonTypes = append([]uint32{pgtype.JSONOID, pgtype.JSONBOID}, textTypes...)
+
 var textTypes = []uint32{pgtype.TextOID, pgtype.VarcharOID}
 
 var numberTypes = []uint32{pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.NumericOID, pgtype.Float4OID, pgtype.Float8OID}
@@ -42,12 +49,21 @@ var rules = map[string]rule{
 	columnID: {true, nil, idCure}, // see describeID
 	columnClosedAt: {true, timeTypes,
 		"make it timestamptz, such as s.ended_at::timestamptz as closed_at"},
-	columnMessages: {true, append([]uint32{pgtype.JSONOID, pgtype.JSONBOID}, textTypes...),
+	columnMessages: {true, jsonTypes,
 		"make it json or jsonb, such as (select jsonb_agg(...) from ...) as messages"},
 	columnCreatedAt: {false, slices.Concat(timeTypes, textTypes, numberTypes),
 		"make it timestamptz, such as s.started_at::timestamptz as created_at"},
-	columnAttributes: {false, append([]uint32{pgtype.JSONOID, pgtype.JSONBOID}, textTypes...),
+	columnAttributes: {false, jsonTypes,
 		"make it json or jsonb, such as jsonb_build_object(...) as attributes"},
+	columnTags: {false, append([]uint32{pgtype.TextArrayOID, pgtype.VarcharArrayOID}, jsonTypes...),
+		"make it json, jsonb or text[], such as array_agg(...) as tags"},
+	columnRating: {false, jsonTypes,
+		"make it json or jsonb, such as jsonb_build_object('type', 'csat', 'value', s.stars) as rating"},
+	columnNotes: {false, jsonTypes,
+		"make it json or jsonb, such as (select jsonb_agg(...) from ...) as notes"},
+	columnHandover: {false, append([]uint32{pgtype.BoolOID}, jsonTypes...),
+		"make it boolean, json or jsonb, such as s.needs_human as handover"},
+	columnFollowUpOf: {},
 	columnExternalID: {},
 	columnEmail:      {},
 	columnPhone:      {},

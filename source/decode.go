@@ -27,6 +27,7 @@ type unknownField struct{ prefix, name string }
 // fields are the raw values of a record's top-level fields, nil where absent.
 type fields struct {
 	id, createdAt, closedAt, endUser, messages, attributes, direction []byte
+	tags, rating, notes, handover, followUpOf                         []byte
 
 	asItWas bool // there is _raw: the original line, which `errors` wrote because it is not JSON
 }
@@ -97,7 +98,7 @@ func decode(line []byte, now time.Time, zone *time.Location) (*Transcript, *Reje
 		return nil, reject(RejectInvalidID, "id %s", problem)
 	}
 	t := &Transcript{ID: id, Direction: Inbound}
-	if !given(f.closedAt) {
+	if !given(f.closedAt) && !handsOver(f.handover) {
 		if lack := d.lackOfOpen(f); lack != "" {
 			return nil, d.notATranscript(lack)
 		}
@@ -145,6 +146,16 @@ func (d *decoder) fields(object []byte) fields {
 			f.attributes = value
 		case "direction":
 			f.direction = value
+		case "tags":
+			f.tags = value
+		case "rating":
+			f.rating = value
+		case "notes":
+			f.notes = value
+		case "handover":
+			f.handover = value
+		case "follow_up_of":
+			f.followUpOf = value
 		case "_error": // what `dixa-import errors` adds to a record
 		case "_raw": // and how it writes one that is not JSON
 			f.asItWas = true
@@ -157,11 +168,12 @@ func (d *decoder) fields(object []byte) fields {
 
 // transcript decodes all of a closed chat but its id.
 func (d *decoder) transcript(t *Transcript, f fields) (failure *RejectError) {
-	closedAt, failure := d.time(f.closedAt, noTime, func() string { return "closed_at" })
-	if failure != nil {
-		return failure
+	closedAt, createdAt := noTime, noTime
+	if given(f.closedAt) { // a chat that is handed over may go on
+		if closedAt, failure = d.time(f.closedAt, noTime, func() string { return "closed_at" }); failure != nil {
+			return failure
+		}
 	}
-	createdAt := noTime
 	if given(f.createdAt) {
 		if createdAt, failure = d.time(f.createdAt, noTime, func() string { return "created_at" }); failure != nil {
 			return failure
@@ -179,6 +191,11 @@ func (d *decoder) transcript(t *Transcript, f fields) (failure *RejectError) {
 	messages, failure := d.messages(f.messages)
 	if failure != nil {
 		return failure
+	}
+	if closedAt == noTime {
+		if closedAt = lastOf(messages, createdAt); closedAt == noTime {
+			return reject(RejectInvalidTime, "neither the chat nor any of its messages has a time: write closed_at, the time of the hand-over")
+		}
 	}
 	messages = arrange(messages, createdAt, closedAt)
 	if len(messages) == 0 {
@@ -200,7 +217,7 @@ func (d *decoder) transcript(t *Transcript, f fields) (failure *RejectError) {
 		t.Messages[i] = messages[i].Message
 		t.Messages[i].At = timeOf(messages[i].at)
 	}
-	return nil
+	return d.more(t, f)
 }
 
 func timeOf(millis int64) time.Time { return time.UnixMilli(millis).UTC() }

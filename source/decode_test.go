@@ -37,6 +37,54 @@ func mustDecode(t *testing.T, line string) *Transcript {
 	return got
 }
 
+// TestDecodeMore requires what a record may say about the conversation beside the chat.
+func TestDecodeMore(t *testing.T) {
+	t.Parallel()
+	got := mustDecode(t, closed(`"tags":["refund"," vip ","refund",""],"rating":{"type":"CSAT","value":4,"comment":"Quick","at":"2026-11-19T08:09:00Z"},
+		"notes":[{"text":"Called back","at":"2026-11-19T09:00:00Z"},"plain",{"text":" "}],"handover":{"queue":"Support"},"follow_up_of":1000,`+oneMessage))
+	want := &Transcript{
+		ID: "t-1", CreatedAt: at(1000), ClosedAt: at(600_000), Direction: Inbound, Messages: got.Messages,
+		Tags: []string{"refund", "vip"}, Rating: &Rating{CSAT, 4, "Quick", at(540_000)},
+		Notes:    []Note{{"Called back", at(3_600_000)}, {"plain", at(600_000)}},
+		Handover: &Handover{"Support"}, FollowUpOf: "1000",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for rating, want := range map[string]Rating{
+		`{"type":"nps","value":"10"}`:                             {NPS, 10, "", at(600_000)},
+		`{"type":"ThumbsUpOrDown","value":true}`:                  {Thumbs, 1, "", at(600_000)},
+		`{"type":"thumbs_up_or_down","value":"Down"}`:             {Thumbs, 0, "", at(600_000)},
+		`{"type":"csat","value":5.0,"at":"2020-01-01T00:00:00Z"}`: {CSAT, 5, "", at(1000)},
+	} {
+		if got := mustDecode(t, closed(`"rating":`+rating+`,`+oneMessage)).Rating; got == nil || *got != want {
+			t.Errorf("%s is %+v", rating, got)
+		}
+	}
+	for _, none := range []string{`"tags":null,"rating":null,"notes":null,"handover":null,"follow_up_of":null,`, `"tags":[],"notes":[],"handover":false,`} {
+		if got := mustDecode(t, closed(none+oneMessage)); len(got.Tags)+len(got.Notes) > 0 || got.Rating != nil || got.Handover != nil || got.FollowUpOf != "" {
+			t.Errorf("%s gives %+v", none, got)
+		}
+	}
+}
+
+// TestHandoverIsNotOpen requires that a chat which is handed over counts as ended, whether or not it has closed_at.
+func TestHandoverIsNotOpen(t *testing.T) {
+	t.Parallel()
+	for line, open := range map[string]bool{
+		`{"id":"t-1","handover":true,` + oneMessage + `}`:                                 false,
+		`{"id":"t-1","handover":{"queue":"Support"},"closed_at":null,` + oneMessage + `}`: false,
+		`{"id":"t-1","handover":false,` + oneMessage + `}`:                                true,
+		`{"id":"t-1","handover":null,` + oneMessage + `}`:                                 true,
+	} {
+		_, scanned := scan([]byte(line))
+		got := mustDecode(t, line)
+		if scanned != open || got.ClosedAt.IsZero() != open || !open && (!got.ClosedAt.Equal(at(1000)) || got.Handover == nil) {
+			t.Errorf("%s: open %v, %+v", line, scanned, got)
+		}
+	}
+}
+
 func TestDecodeWhole(t *testing.T) {
 	t.Parallel()
 	got := mustDecode(t, `{"id": "t-1001",
@@ -318,6 +366,23 @@ func TestDecodeRejects(t *testing.T) {
 		{closed(`"attributes":{"list":["a",1]},` + oneMessage), RejectInvalidAttribute, "attribute list is no"},
 		{closed(`"attributes":{"list":[null]},` + oneMessage), RejectInvalidAttribute, "attribute list is no"},
 		{closed(`"closed_at":"Sekret",` + oneMessage), RejectInvalidTime, "closed_at is not a time"},
+		{closed(`"tags":"Sekret",` + oneMessage), RejectInvalidField, "tags is not an array of texts"},
+		{closed(`"tags":["a",1],` + oneMessage), RejectInvalidField, "tags is not an array of texts"},
+		{closed(`"rating":4,` + oneMessage), RejectInvalidField, "rating is not an object"},
+		{closed(`"rating":{"type":"Sekret","value":4},` + oneMessage), RejectInvalidField, "rating.type is none of"},
+		{closed(`"rating":{"type":"csat","value":6},` + oneMessage), RejectInvalidField, "rating.value is not a whole number from 1 to 5"},
+		{closed(`"rating":{"type":"nps","value":"Sekret"},` + oneMessage), RejectInvalidField, "rating.value is not a whole number from 0 to 10"},
+		{closed(`"rating":{"type":"csat"},` + oneMessage), RejectInvalidField, "rating.value is not a whole number"},
+		{closed(`"rating":{"type":"csat","value":4,"comment":["Sekret"]},` + oneMessage), RejectInvalidField, "rating.comment is not a text"},
+		{closed(`"rating":{"type":"csat","value":4,"at":"Sekret"},` + oneMessage), RejectInvalidTime, "rating.at is not a time"},
+		{closed(`"notes":"Sekret",` + oneMessage), RejectInvalidField, "notes is not an array"},
+		{closed(`"notes":[{"text":1}],` + oneMessage), RejectInvalidField, "notes[0] is neither a text"},
+		{closed(`"notes":["a",{"text":"x","at":"Sekret"}],` + oneMessage), RejectInvalidTime, "notes[1].at is not a time"},
+		{closed(`"handover":"Sekret",` + oneMessage), RejectInvalidField, "handover is neither true nor an object"},
+		{closed(`"handover":{"queue":["Sekret"]},` + oneMessage), RejectInvalidField, "handover.queue is not a text"},
+		{closed(`"follow_up_of":{"Sekret":1},` + oneMessage), RejectInvalidField, "follow_up_of is neither"},
+		{closed(`"follow_up_of":"t-1",` + oneMessage), RejectInvalidField, "follow_up_of is the id of the record itself"},
+		{`{"id":"t-1","handover":true,"messages":[{"role":"user","text":"hi"}]}`, RejectInvalidTime, "neither the chat nor any of its messages has a time"},
 	}
 	for _, tt := range tests {
 		_, failure := decode([]byte(tt.line), testNow, nil)

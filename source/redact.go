@@ -20,7 +20,7 @@ type RedactRule = redact.Rule
 // RedactKinds are the names of the built-in rules.
 func RedactKinds() []string { return redact.Kinds() }
 
-// Redactor replaces personal data in what is sent: texts of messages, names of attachments and values of attributes.
+// Redactor replaces personal data in what is sent: texts of messages, names of attachments, values of attributes, notes and comments.
 type Redactor struct{ rules *redact.Redactor }
 
 // NewRedactor returns a redactor, nil if there are no rules. region is the country of phone numbers without a country code, such as DK.
@@ -100,6 +100,12 @@ func (r *Redactor) transcript(t *Transcript) {
 			v.List[i] = r.rules.Text(v.List[i], &seen, nil)
 		}
 		t.Attributes[name] = v
+	}
+	for i := range t.Notes {
+		t.Notes[i].Text = r.rules.Text(t.Notes[i].Text, &seen, nil)
+	}
+	if t.Rating != nil {
+		t.Rating.Comment = r.rules.Text(t.Rating.Comment, &seen, nil)
 	}
 	t.Redacted = seen.Hits
 }

@@ -98,8 +98,10 @@ func (w *row) json() []byte {
 	} else {
 		field(columnMessages, []byte("null"))
 	}
-	if value := w.value(columnAttributes); value != nil {
-		field(columnAttributes, value)
+	for _, name := range []string{columnAttributes, columnTags, columnRating, columnNotes, columnHandover, columnFollowUpOf} {
+		if value := w.value(name); value != nil {
+			field(name, value)
+		}
 	}
 	b.WriteByte('}')
 	return b.Bytes()
@@ -146,13 +148,33 @@ func (w *row) value(name string) []byte {
 		return []byte(`"infinity"`)
 	case slices.Contains(numberTypes, oid) && json.Valid(value): // NaN and infinity are not JSON
 		return value
-	case name == columnMessages || name == columnAttributes:
+	case oid == pgtype.BoolOID:
+		return []byte(map[bool]string{true: "true", false: "false"}[string(value) == "t"])
+	case oid == pgtype.TextArrayOID || oid == pgtype.VarcharArrayOID:
+		return textArray(value)
+	case slices.Contains(documents, name):
 		if slices.Contains(textTypes, oid) && !json.Valid(value) {
 			return quoted(value)
 		}
 		return oneLine(value)
 	}
 	return quoted(value)
+}
+
+// documents are the columns that hold JSON.
+var documents = []string{columnMessages, columnAttributes, columnTags, columnRating, columnNotes, columnHandover}
+
+// textArray returns an array of texts, as Postgres writes it, as JSON.
+func textArray(value []byte) []byte {
+	var all pgtype.FlatArray[pgtype.Text]
+	out := []string{}
+	if pgtype.NewMap().Scan(pgtype.TextArrayOID, pgtype.TextFormatCode, value, &all) == nil {
+		for _, text := range all {
+			out = append(out, text.String)
+		}
+	}
+	encoded, _ := json.Marshal(out) // texts always have a JSON form
+	return encoded
 }
 
 func quoted(text []byte) []byte {

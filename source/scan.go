@@ -29,7 +29,7 @@ func outlineOf(line []byte) outline {
 		return outline{bare: true, end: -1}
 	}
 	s := outline{bare: true, end: -1}
-	var rawID, closedAt []byte
+	var rawID, closedAt, handover []byte
 	fields := members{line[i:]}
 	for {
 		name, value, ok := fields.next()
@@ -41,6 +41,8 @@ func outlineOf(line []byte) outline {
 			rawID = value
 		case "closed_at":
 			closedAt, s.bare = value, false
+		case "handover":
+			handover = value
 		case "messages", "end_user":
 			s.bare = false
 		}
@@ -57,7 +59,7 @@ func outlineOf(line []byte) outline {
 	if given(rawID) {
 		s.id, _ = decodeID(rawID)
 	}
-	s.open = !given(closedAt)
+	s.open = !given(closedAt) && !handsOver(handover)
 	return s
 }
 

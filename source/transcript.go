@@ -47,6 +47,11 @@ type Transcript struct {
 	Messages  []Message // the messages to send, at least one, sorted, no two at the same millisecond
 	// Attributes are the attributes of the record by name; those that were null are left out.
 	Attributes map[string]Value
+	Tags       []string // each once, in the order of the record
+	Rating     *Rating  // nil: the end-user gave none
+	Notes      []Note
+	Handover   *Handover // not nil: the chat is handed over to a person, so its conversation stays open
+	FollowUpOf string    // the id of the transcript that this one continues; "" for none
 	// Unknown names the fields of the record that this project does not know, as paths such as "messages.mood", sorted, each once.
 	Unknown []string
 	// Redacted counts what a Redactor replaced, by kind; nil if nothing was.
@@ -79,6 +84,35 @@ type Message struct {
 type Attachment struct {
 	URL  string
 	Name string
+}
+
+// RatingType is how an end-user rates a chat.
+type RatingType string
+
+// The types of ratings.
+const (
+	CSAT   RatingType = "csat"   // 1 to 5
+	NPS    RatingType = "nps"    // 0 to 10
+	Thumbs RatingType = "thumbs" // 0 for down, 1 for up
+)
+
+// Rating is how the end-user rated the chat.
+type Rating struct {
+	Type    RatingType
+	Value   int
+	Comment string
+	At      time.Time // never before the chat began; the end of the chat if the record gives no time
+}
+
+// Note is an internal note on a chat.
+type Note struct {
+	Text string
+	At   time.Time // the end of the chat if the record gives no time
+}
+
+// Handover asks for a person to go on with a chat.
+type Handover struct {
+	Queue string // the name or UUID of a queue; "": the default
 }
 
 // Value is an attribute's value: a text (strings, numbers and booleans, as JSON writes them) or a list of texts.
