@@ -99,6 +99,11 @@ const (
 	KindAttribute  PartialErrorKind = "attribute"
 	KindAdopted    PartialErrorKind = "adopted"   // a reconciled conversation differs from the transcript
 	KindDuplicate  PartialErrorKind = "duplicate" // there are two conversations
+	KindTag        PartialErrorKind = "tag"
+	KindRating     PartialErrorKind = "rating"
+	KindNote       PartialErrorKind = "note"
+	KindTransfer   PartialErrorKind = "transfer"
+	KindLink       PartialErrorKind = "link"
 	KindOther      PartialErrorKind = "other"
 )
 

@@ -74,7 +74,7 @@ func storableTime(t time.Time, precision time.Duration) time.Time {
 // knownKind returns k if the schema allows it, else KindOther.
 func knownKind(k PartialErrorKind) PartialErrorKind {
 	switch k {
-	case KindMessage, KindAttachment, KindAssignment, KindAttribute, KindAdopted, KindDuplicate:
+	case KindMessage, KindAttachment, KindAssignment, KindAttribute, KindAdopted, KindDuplicate, KindTag, KindRating, KindNote, KindTransfer, KindLink:
 		return k
 	}
 	return KindOther

@@ -68,6 +68,11 @@ var cures = map[string]Cure{
 	"not_found":         {"no attempt got a clear answer or left a conversation", "no import arrived: retry when Dixa responds normally", ByRetry},
 	"source_missing":    {"the source no longer has the record", "the source no longer has the record: put it back, then run again", ByRetry},
 	"unavailable":       {"Dixa gave no usable answer before anything was sent", "Dixa gave no usable answer: run again when it does", ByRun},
+	"transfer_refused":  {"imported, but Dixa refused to hand it over: a customer may be waiting", "correct the queue (`dixa-import queues` lists them), then run again; a customer may be waiting", ByRun},
+	"transfer_unclear":  {"imported, but it is unclear whether it was handed over", "run again to look; a customer may be waiting", ByRun},
+	"queue_unavailable": {"nobody is available in its queue", "run again when the queue is open, or set handover.when_unavailable to queue", ByRun},
+	"finishing_unclear": {"imported, but it is unclear whether what follows was done", "run again to look in Dixa", ByRun},
+	"parent_missing":    {"the transcript that it continues is not imported yet", "import that one too, then run again", ByRun},
 	"attributes_unset":  {"imported, without its attributes", "imported without its attributes: run again, else see `errors`", ByRun},
 
 	"unreadable":         {"this token may not read whether it arrived", "the token may not read conversations: use one that may, or look by hand", ByDecision},
@@ -85,6 +90,11 @@ var Partial = map[checkpoint.PartialErrorKind]Cure{
 	checkpoint.KindAttribute:  {"an attribute could not be set", "correct the values in the records (see `errors`), or the attribute in Dixa, then `retry --status partial`", ByRetry},
 	checkpoint.KindAdopted:    {"it was found in Dixa, but differs from the record", "check the conversation, and correct it in Dixa", ByNobody},
 	checkpoint.KindDuplicate:  {"Dixa has two conversations of it", "delete one of the two in Dixa", ByNobody},
+	checkpoint.KindTag:        {"a tag could not be set", "create or activate the tag in Dixa, or set create_tags, then `retry --status partial`", ByRetry},
+	checkpoint.KindRating:     {"the rating could not be recorded", "look at the conversation's ratings, and add it there if that matters", ByNobody},
+	checkpoint.KindNote:       {"a note could not be added", "look at the conversation's notes, and add it there if that matters", ByNobody},
+	checkpoint.KindTransfer:   {"nobody was available, so it was imported closed and not handed over", "look whether the customer still waits for an answer", ByNobody},
+	checkpoint.KindLink:       {"it could not be linked with the conversation that it continues", "link the two in Dixa if that matters", ByNobody},
 	checkpoint.KindOther:      {"Dixa imported it with a warning", "look at the conversation", ByNobody},
 }
 
