@@ -98,13 +98,7 @@ func (c *Client) PatchAttributes(ctx context.Context, conversationID int64, valu
 		return &unsentError{op: OpPatchAttributes, err: errors.New("there are no attributes to set")}
 	}
 	_, err := do(ctx, c, call[struct{}]{op: OpPatchAttributes, method: http.MethodPatch,
-		url: c.url(conversationPath(conversationID)+"/custom-attributes", nil), body: attributeValues(values),
-		read: func(body []byte) (struct{}, error) {
-			if len(bytes.TrimSpace(body)) == 0 {
-				return struct{}{}, nil
-			}
-			return readAny(body)
-		}})
+		url: c.url(conversationPath(conversationID)+"/custom-attributes", nil), body: attributeValues(values), read: readNothing})
 	return err
 }
 

@@ -20,7 +20,31 @@ type Conversation struct {
 	CreatedAt        Time              `json:"createdAt"`
 	RequesterID      string            `json:"requesterId"`
 	Assignment       *Assignment       `json:"assignment"` // nil: nobody's
+	Queue            *QueuePlace       `json:"queue"`      // nil: it waits in none
+	Link             *Link             `json:"link"`       // nil: it has no parent
 	CustomAttributes []CustomAttribute `json:"customAttributes"`
+}
+
+// QueuePlace is the queue in which a conversation waits, or waited last.
+type QueuePlace struct {
+	ID string // "" if it cannot be read
+}
+
+// UnmarshalJSON never fails: what a list of conversations is read for does not depend on queues.
+func (q *QueuePlace) UnmarshalJSON(data []byte) error {
+	*q = QueuePlace{ID: readField[string](readField[map[string]json.RawMessage](data)["id"])}
+	return nil
+}
+
+// Link leads to the conversation that one belongs to.
+type Link struct {
+	ParentID int64 // 0 if it cannot be read
+}
+
+// UnmarshalJSON never fails, as that of QueuePlace.
+func (l *Link) UnmarshalJSON(data []byte) error {
+	*l = Link{ParentID: readField[int64](readField[map[string]json.RawMessage](data)["parentId"])}
+	return nil
 }
 
 // CustomAttribute is an attribute that is set on a conversation.
@@ -107,6 +131,19 @@ func (c *Client) GetConversation(ctx context.Context, id int64) (Conversation, e
 func (c *Client) ListMessages(ctx context.Context, conversationID int64) ([]Message, error) {
 	return collect(pages[Message](ctx, c, OpListMessages, conversationPath(conversationID)+"/messages", nil))
 }
+
+// LinkConversation links a conversation to a parent as Related. A conversation has one parent at most, a parent 100 children, and a child
+// none. Whether it may be repeated is not documented: GetConversation shows the link. For before, see ImportConversation.
+func (c *Client) LinkConversation(ctx context.Context, conversationID, parentID int64, before Before) error {
+	return change(ctx, c, OpLink, http.MethodPut, conversationPath(conversationID)+"/link", linkBody{parentID, "Related"}, before)
+}
+
+type linkBody struct {
+	ParentID int64  `json:"parentId"`
+	Type     string `json:"linkType"`
+}
+
+func (linkBody) private() private { return nil }
 
 func conversationPath(id int64) string { return "/conversations/" + strconv.FormatInt(id, 10) }
 

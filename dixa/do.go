@@ -36,11 +36,14 @@ type call[T any] struct {
 	body   requestBody // nil: none
 	before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)
 	read   func(body []byte) (T, error) // of an answer of success
+
+	notAgain bool // it is no POST, and must not be sent again blindly either
 }
 
-// mayRepeat reports whether the call may be sent again after the error. A POST may only if nothing of it was written.
+// mayRepeat reports whether the call may be sent again after the error. A POST, and what is as delicate, may only if nothing of it was
+// written.
 func (in call[T]) mayRepeat(err error) bool {
-	if in.method == http.MethodPost {
+	if in.method == http.MethodPost || in.notAgain {
 		transport, ok := errors.AsType[*TransportError](err)
 		return ok && !transport.Written
 	}
@@ -158,6 +161,20 @@ func once[T any](ctx context.Context, c *Client, in call[T], payload []byte, not
 		return zero, &AnswerError{Operation: in.op, Status: status, Err: describeJSON(err)}
 	}
 	return result, nil
+}
+
+// change performs a call that must not be repeated blindly and whose answer may be empty.
+func change(ctx context.Context, c *Client, op Operation, method, path string, body requestBody, before Before) error {
+	_, err := do(ctx, c, call[struct{}]{op: op, method: method, url: c.url(path, nil), body: body, before: before, read: readNothing, notAgain: true})
+	return err
+}
+
+// readNothing accepts an empty answer. One that is not empty must be JSON.
+func readNothing(body []byte) (none struct{}, err error) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return none, nil
+	}
+	return readAny(body)
 }
 
 // exchange sends a request and returns an answer of success; every other outcome is an error of this package.

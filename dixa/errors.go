@@ -30,6 +30,18 @@ const (
 	OpListQueues        Operation = "list queues"
 	OpGetOrganization   Operation = "get organization"
 	OpListWebhooks      Operation = "list webhooks"
+	OpAvailability      Operation = "get queue availability"
+	OpTransfer          Operation = "transfer"
+	OpReopen            Operation = "reopen"
+	OpListTags          Operation = "list tags"
+	OpCreateTag         Operation = "create tag"
+	OpAddTag            Operation = "add tag"
+	OpOfferRating       Operation = "offer rating"
+	OpSubmitRating      Operation = "submit rating"
+	OpListRatings       Operation = "list ratings"
+	OpCreateNotes       Operation = "create notes"
+	OpListNotes         Operation = "list notes"
+	OpLink              Operation = "link"
 )
 
 // APIError is an answer whose status is neither 2xx nor 429. Redirects are among them: they are not followed.

@@ -132,6 +132,9 @@ type PartialError struct {
 	ExternalID string // of the message that it is about, "" if it names none that was sent
 }
 
+// Before is called right before every attempt of a request that must not be repeated blindly; see ImportConversation.
+type Before = func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)
+
 // ImportConversation imports a conversation. It is not idempotent, and is repeated only after a 429 or when nothing was
 // written to the network; unless NotApplied, an error leaves open whether the conversation exists.
 //
