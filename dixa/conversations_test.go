@@ -16,7 +16,7 @@ func TestConversationsAndMessages(t *testing.T) {
 	got, err := c.GetConversation(t.Context(), 7)
 	want := Conversation{ID: 7, Type: "GenericConversation", Channel: ChannelName, State: "Closed", Direction: Inbound,
 		CreatedAt: At(time.Date(2021, 12, 1, 11, 0, 0, 1e6, time.UTC)), RequesterID: userID,
-		Assignment: &Assignment{AgentID: agentID, AssignedAt: At(time.Date(2021, 12, 1, 12, 0, 0, 0, time.UTC))},
+		Assignment: &Assignment{AgentID: agentID, AssignedAt: At(time.Date(2021, 12, 1, 12, 0, 0, 0, time.UTC))}, Link: &Link{},
 		CustomAttributes: []CustomAttribute{{ID: "a", Name: "A", Identifier: "i", Value: AttributeValue{Text: "x"}},
 			{ID: "b", Value: AttributeValue{List: []string{"p", "q"}}}, {ID: "c"}, {ID: "d", Value: AttributeValue{Text: "12"}}, {ID: "e"},
 			{ID: "f", Value: AttributeValue{List: []string{}}}}}

@@ -121,12 +121,18 @@ func showConversation(c *storedConversation) obj {
 	if null {
 		o["queue"], o["transportExpiresAt"], o["fromContactPointId"] = nil, nil, nil
 	}
+	if c.QueueID != "" {
+		o["queue"] = obj{"id": c.QueueID, "queuedAt": spellRFC(c.stateUpdatedAt)}
+	}
 	// Answers may gain fields and types at any time.
 	switch c.ID % 5 {
 	case 0:
 		o["link"] = obj{"_type": "AddedLater", "parent": obj{"id": "1234"}}
 	case 1:
 		o["unheardOf"] = []any{1, "two", nil}
+	}
+	if c.ParentID != 0 {
+		o["link"] = obj{"_type": "Related", "parentId": c.ParentID}
 	}
 	return o
 }

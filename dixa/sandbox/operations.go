@@ -25,6 +25,18 @@ const (
 	ListQueues        Operation = "list_queues"        // GET /v1/queues
 	GetOrganization   Operation = "get_organization"   // GET /v1/organization
 	ListWebhooks      Operation = "list_webhooks"      // GET /v1/webhooks
+	GetAvailability   Operation = "get_availability"   // GET /v1/queues/{queueId}/availability
+	Transfer          Operation = "transfer"           // PUT /v1/conversations/{conversationId}/transfer/queue
+	Reopen            Operation = "reopen"             // PUT /v1/conversations/{conversationId}/reopen
+	ListTags          Operation = "list_tags"          // GET /v1/tags
+	CreateTag         Operation = "create_tag"         // POST /v1/tags
+	AddTag            Operation = "add_tag"            // PUT /v1/conversations/{conversationId}/tags/{tagId}
+	OfferRating       Operation = "offer_rating"       // POST /v1/conversations/{conversationId}/ratings/offer
+	SubmitRating      Operation = "submit_rating"      // POST /v1/conversations/{conversationId}/ratings/{ratingId}/submit
+	ListRatings       Operation = "list_ratings"       // GET /v1/conversations/{conversationId}/ratings
+	CreateNotes       Operation = "create_notes"       // POST /v1/conversations/{conversationId}/notes/bulk
+	ListNotes         Operation = "list_notes"         // GET /v1/conversations/{conversationId}/notes
+	LinkConversation  Operation = "link"               // PUT /v1/conversations/{conversationId}/link
 	// Unknown is every other request: answered 404, and a violation.
 	Unknown Operation = "unknown"
 )
@@ -48,9 +60,21 @@ var handlers = map[Operation]func(*Server, *exchange) outcome{
 	ListQueues:        (*Server).listQueues,
 	GetOrganization:   (*Server).getOrganization,
 	ListWebhooks:      (*Server).listWebhooks,
+	GetAvailability:   (*Server).getAvailability,
+	Transfer:          (*Server).transfer,
+	Reopen:            (*Server).reopen,
+	ListTags:          (*Server).listTags,
+	CreateTag:         (*Server).createTag,
+	AddTag:            (*Server).addTag,
+	OfferRating:       (*Server).offerRating,
+	SubmitRating:      (*Server).submitRating,
+	ListRatings:       (*Server).listRatings,
+	CreateNotes:       (*Server).createNotes,
+	ListNotes:         (*Server).listNotes,
+	LinkConversation:  (*Server).linkConversation,
 }
 
-// route finds the operation of a request and its path parameter.
+// route finds the operation of a request and its path parameter. A second one is that behind the last known name; see exchange.second.
 func route(r *http.Request) (op Operation, id string) {
 	parts := strings.Split(r.URL.Path, "/")
 	if len(parts) < 3 || parts[0] != "" || parts[1] != "v1" {
@@ -92,15 +116,42 @@ func route(r *http.Request) (op Operation, id string) {
 		return GetOrganization, ""
 	case "GET webhooks":
 		return ListWebhooks, ""
+	case "GET tags":
+		return ListTags, ""
+	case "POST tags":
+		return CreateTag, ""
+	case "GET queues/{}/availability":
+		return GetAvailability, id
+	case "PUT conversations/{}/transfer/queue":
+		return Transfer, id
+	case "PUT conversations/{}/reopen":
+		return Reopen, id
+	case "PUT conversations/{}/tags/{}":
+		return AddTag, id
+	case "POST conversations/{}/ratings/offer":
+		return OfferRating, id
+	case "POST conversations/{}/ratings/{}/submit":
+		return SubmitRating, id
+	case "GET conversations/{}/ratings":
+		return ListRatings, id
+	case "POST conversations/{}/notes/bulk":
+		return CreateNotes, id
+	case "GET conversations/{}/notes":
+		return ListNotes, id
+	case "PUT conversations/{}/link":
+		return LinkConversation, id
 	}
 	return Unknown, ""
 }
 
-// pattern returns a path with its parameter as {}.
+// pattern returns a path with its parameters as {}.
 func pattern(path string) string {
 	parts := strings.Split(path, "/")
-	if len(parts) > 3 && (parts[2] == "endusers" || parts[2] == "conversations") && parts[3] != "bulk" && parts[3] != "import" {
+	if len(parts) > 3 && (parts[2] == "endusers" || parts[2] == "conversations" || parts[2] == "queues") && parts[3] != "bulk" && parts[3] != "import" {
 		parts[3] = "{}"
+	}
+	if len(parts) > 5 && (parts[4] == "tags" || parts[4] == "ratings") && parts[5] != "offer" {
+		parts[5] = "{}"
 	}
 	return strings.Join(parts, "/")
 }

@@ -69,6 +69,33 @@ type Conversation struct {
 	// Attributes are the custom attributes by UUID: a string, or a []string.
 	Attributes map[string]any `json:"attributes,omitempty"`
 	ImportedAt time.Time      `json:"imported_at,omitzero"` // zero: seeded
+
+	QueueID   string   `json:"queue_id,omitempty"`  // in which it waits, or waited last
+	Transfers int      `json:"transfers,omitempty"` // how often it was put into a queue
+	TagIDs    []string `json:"tags,omitempty"`
+	Ratings   []Rating `json:"ratings,omitempty"`
+	Notes     []Note   `json:"notes,omitempty"`
+	ParentID  int64    `json:"parent_id,omitempty"`
+}
+
+// Rating is a rating of a conversation.
+type Rating struct {
+	ID        string    `json:"id"`
+	Type      string    `json:"type"` // Csat, Nps or ThumbsUpOrDown
+	AgentID   string    `json:"agent_id,omitempty"`
+	OfferedAt time.Time `json:"offered_at"`
+	Rated     bool      `json:"rated"`
+	Value     int       `json:"value,omitempty"`
+	Comment   string    `json:"comment,omitempty"`
+	RatedAt   time.Time `json:"rated_at,omitzero"`
+}
+
+// Note is an internal note of a conversation.
+type Note struct {
+	ID        string    `json:"id"`
+	AuthorID  string    `json:"author_id"`
+	Text      string    `json:"text"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // Assignment says to whom a conversation is assigned.
@@ -108,6 +135,7 @@ func (c *Conversation) clone() Conversation {
 		out.Messages[i].Attachments = slices.Clone(out.Messages[i].Attachments)
 	}
 	out.Attributes = maps.Clone(c.Attributes)
+	out.TagIDs, out.Ratings, out.Notes = slices.Clone(c.TagIDs), slices.Clone(c.Ratings), slices.Clone(c.Notes)
 	return out
 }
 

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -73,6 +74,8 @@ type Options struct {
 	Attributes []Attribute
 	// Queues of the organisation. Default (nil): DefaultQueues().
 	Queues []Queue
+	// Tags of the organisation. Default (nil): DefaultTags().
+	Tags []Tag
 	// Webhooks are the webhook subscriptions of the organisation. Default: none.
 	Webhooks []Webhook
 
@@ -129,6 +132,10 @@ func (o Options) withDefaults() Options {
 	if o.Queues == nil {
 		o.Queues = DefaultQueues()
 	}
+	if o.Tags == nil {
+		o.Tags = DefaultTags()
+	}
+	o.Queues, o.Tags = slices.Clone(o.Queues), slices.Clone(o.Tags)
 	if o.MaxRequests <= 0 {
 		o.MaxRequests = 100_000
 	}

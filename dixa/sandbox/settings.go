@@ -11,6 +11,8 @@ type Queue struct {
 	ID      string
 	Name    string
 	Default bool
+	// Unavailable says that nobody takes its conversations at present; see SetAvailability.
+	Unavailable bool
 }
 
 // DefaultQueues returns a default queue and another one.
@@ -37,6 +39,8 @@ func (s *Server) listQueues(x *exchange) outcome {
 	if _, refused, ok := s.query(x); !ok {
 		return refused
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	data := make([]obj, len(s.opts.Queues))
 	for i, q := range s.opts.Queues {
 		data[i] = obj{
