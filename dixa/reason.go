@@ -25,6 +25,8 @@ const (
 	ReasonUnreadable         Reason = "unreadable"          // Dixa cannot read the request
 	ReasonExists             Reason = "exists"              // creation: somebody has an identifier of the end-user, or may have it
 	ReasonUnauthorised       Reason = "unauthorised"        // the token may not do this
+	ReasonQueueMissing       Reason = "queue_missing"       // transfer: there is no such queue
+	ReasonConversationID     Reason = "conversation_id"     // the conversation's id is not that of an import
 	ReasonUnassigned         Reason = "unassigned"          // import, as a partial error: nobody's
 	ReasonPage               Reason = "page"                // a page of HTML: the answer may be that of something before Dixa, such as a firewall
 	ReasonDenied             Reason = "denied"              // 401 or 403 in words that Dixa does not document, for what others may do
@@ -56,6 +58,8 @@ var (
 		// The variable parts are an id of Dixa's, or words without space, and the names of errors.
 		{ReasonExists, badInput, creations, whole(`(?:create enduser (?:\[userid=[^\[\]\s]*\]|\S+)(?: (?:in|for) \S+)* )?failed with \[errors=(?:[a-z]+ ?, ?)*` +
 			`(?:email|phonenumber|phone|externalid)(?:already)?exists(?: ?, ?[a-z]+)*\]`)},
+		{ReasonQueueMissing, badInput, []Operation{OpTransfer, OpAvailability}, whole(`queue does not exist`)},
+		{ReasonConversationID, badInput, nil, whole(`invalid value for: path parameter conversationid`)},
 		{ReasonUnauthorised, []int{http.StatusUnauthorized, http.StatusForbidden}, nil, whole(`user is unauthorized to perform an underlying operation`)},
 	}
 	partialWordings = []wording{

@@ -18,7 +18,7 @@ func (p *pipeline) setAttributes(ctx context.Context, t *task) (step, error) {
 			t.partial = append(t.partial, checkpoint.PartialError{Kind: checkpoint.KindAttribute,
 				Message: "the attributes could not be set, because the source no longer has the transcript"})
 		}
-		return p.finish(t)
+		return p.afterAttributes(t)
 	}
 	values, refused := p.s.Custom.Among(t.repairAttributes).Values(t.transcript)
 	if len(values) > 0 {
@@ -44,6 +44,14 @@ func (p *pipeline) setAttributes(ctx context.Context, t *task) (step, error) {
 		refused = append(refused, more...)
 	}
 	t.partial = append(t.partial, refused...)
+	return p.afterAttributes(t)
+}
+
+// afterAttributes goes on with what follows the attributes, or ends the transcript.
+func (p *pipeline) afterAttributes(t *task) (step, error) {
+	if p.hasMore(t) {
+		return stepFinish, nil
+	}
 	return p.finish(t)
 }
 

@@ -25,6 +25,10 @@ type (
 	Failures = session.Failures
 	// Selection selects the transcripts of a retry.
 	Selection = session.Selection
+	// Handover says where chats go that are handed over to a person.
+	Handover = session.Handover
+	// Unavailable says what happens to a hand-over while nobody is available.
+	Unavailable = session.Unavailable
 	// Decision is what a person decided about transcripts in doubt.
 	Decision = session.Decision
 	// AttributeMapping maps an attribute of the transcripts to a custom attribute of Dixa.
@@ -37,10 +41,13 @@ type (
 const (
 	DefaultAnonymousName = session.DefaultAnonymousName
 
-	AnonymousCreate = session.AnonymousCreate
-	AnonymousSkip   = session.AnonymousSkip
-	EmptySkip       = session.EmptySkip
-	EmptyReject     = session.EmptyReject
+	AnonymousCreate  = session.AnonymousCreate
+	AnonymousSkip    = session.AnonymousSkip
+	EmptySkip        = session.EmptySkip
+	UnavailableQueue = session.UnavailableQueue
+	UnavailableWait  = session.UnavailableWait
+	UnavailableSkip  = session.UnavailableSkip
+	EmptyReject      = session.EmptyReject
 
 	Undecided = session.Undecided
 	Resend    = session.Resend

@@ -196,7 +196,7 @@ func (im *Importer) finish(ctx context.Context) (Summary, error) {
 
 // prepare asks Dixa for what the first transcript needs, and binds the source to its organisation.
 func (im *Importer) prepare(ctx context.Context) error {
-	if err := im.s.Ask(ctx, im.s.AskOrganisation, im.s.ResolveAttributes, im.checkDecision); err != nil {
+	if err := im.s.Ask(ctx, im.s.AskOrganisation, im.s.ResolveAttributes, im.s.ResolveNames, im.checkDecision); err != nil {
 		return err
 	}
 	err := im.s.Patiently(ctx, "read the checkpoint", func(ctx context.Context) error {

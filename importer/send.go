@@ -18,6 +18,11 @@ func (p *pipeline) send(ctx context.Context, t *task) (step, error) {
 	if err := p.admit(); err != nil {
 		return stepEnd, err
 	}
+	if t.transcript.Handover != nil {
+		if next, err := p.planHandover(ctx, t); next != stepSend || err != nil {
+			return next, err
+		}
+	}
 	in := p.s.Bot().Payload(t.transcript, t.row.EndUserID, t.withoutAttachments)
 	// A stop cancels the wait for the rate limiter, but not a request that may have left.
 	mayLeave, leave := context.WithCancel(ctx)
@@ -98,10 +103,13 @@ func (p *pipeline) recordSending(t *task, previous error) (notAfter time.Time, e
 func (p *pipeline) recordFound(t *task, conversation int64, partial []checkpoint.PartialError) (step, error) {
 	t.partial = append(append(t.partial, t.user.LeftOut...), partial...)
 	t.user.LeftOut = nil
+	if t.notHandedOver {
+		t.partial = append(t.partial, checkpoint.PartialError{Kind: checkpoint.KindTransfer, Message: "nobody was available in the queue, so the chat was imported closed and not handed over"})
+	}
 	finished := false
 	if t.transcript != nil {
 		values, refused := p.s.Custom.Values(t.transcript)
-		if finished = len(values) == 0; finished { // there are no attributes to set: one transaction records both
+		if finished = len(values) == 0 && !p.hasMore(t); finished { // there are no attributes to set: one transaction records both
 			t.partial = append(t.partial, refused...)
 		}
 	}

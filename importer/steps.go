@@ -3,7 +3,6 @@ package importer
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"dixa-import/importer/checkpoint"
 	"dixa-import/importer/internal/rules"
@@ -20,6 +19,7 @@ const (
 	stepSend
 	stepReconcile
 	stepAttributes
+	stepFinish
 	stepEnd
 )
 
@@ -37,6 +37,7 @@ const (
 //	            -> reconcile    it is unclear whether the import arrived
 //	            -> resolve      Dixa no longer knows the end-user
 //	            -> send         again, without the attachments that Dixa refused
+//	attributes  -> finish       tags, a rating, notes, a hand-over or a link are to follow
 //	reconcile   -> attributes   the import arrived
 //	            -> send         the import did not arrive
 //	            -> validate     the import did not arrive, and the record has changed so that it cannot be sent
@@ -53,7 +54,8 @@ func init() { // avoids an initialization cycle between the table and the steps
 	steps[stepSend].name, steps[stepSend].do = "import", (*pipeline).send
 	steps[stepReconcile].name, steps[stepReconcile].do = "reconcile", (*pipeline).reconcile
 	steps[stepAttributes].name, steps[stepAttributes].do = "set attributes", (*pipeline).setAttributes
-	for _, s := range []step{stepSearchFirst, stepSend, stepAttributes} {
+	steps[stepFinish].name, steps[stepFinish].do = "finish", (*pipeline).finishAll
+	for _, s := range []step{stepSearchFirst, stepSend, stepAttributes, stepFinish} {
 		steps[s].busy = true
 	}
 }
@@ -74,6 +76,13 @@ const (
 	codeAmbiguous       = "ambiguous"         // a conversation may be this transcript or another one
 	codeSourceMissing   = "source_missing"    // the source no longer has the record
 	codeAttributes      = "attributes_unset"  // the attributes could not be set
+
+	codeQueueUnknown     = "queue_unknown"     // the queue of the hand-over does not exist
+	codeQueueUnavailable = "queue_unavailable" // nobody is available in the queue
+	codeTransferRefused  = "transfer_refused"  // Dixa refused the transfer
+	codeTransferUnclear  = "transfer_unclear"  // it is unclear whether the conversation was transferred, or it could not be at present
+	codeFinishingUnclear = "finishing_unclear" // the same of the other steps
+	codeParentMissing    = "parent_missing"    // the transcript that it continues has no conversation yet
 )
 
 // decode decodes the record of a task, and determines its end-user if it may be sent.
@@ -105,9 +114,9 @@ func (p *pipeline) validate(_ context.Context, t *task) (step, error) {
 	}
 	switch {
 	case t.row.Status == checkpoint.Imported:
-		return stepAttributes, p.loadPartial(t)
+		return stepAttributes, p.loadEarlier(t)
 	case t.row.Status == checkpoint.Sending:
-		return stepReconcile, nil
+		return stepReconcile, p.loadEarlier(t)
 	case t.decision == Drop || t.decision == Adopt:
 		return p.applyDecision(t)
 	case p.policy().Empty(rejected):
@@ -128,6 +137,19 @@ func (p *pipeline) validate(_ context.Context, t *task) (step, error) {
 	return stepResolve, nil
 }
 
+// loadEarlier loads what earlier runs recorded of a transcript whose import may have arrived.
+func (p *pipeline) loadEarlier(t *task) error {
+	if t.transcript == nil || p.hasMore(t) {
+		if err := p.loadSteps(t); err != nil {
+			return err
+		}
+	}
+	if t.row.Status != checkpoint.Imported {
+		return nil
+	}
+	return p.loadPartial(t)
+}
+
 // loadPartial loads the problems that an earlier run recorded for an imported conversation, because the final record replaces them. It
 // omits problems with attributes: they are set again now.
 func (p *pipeline) loadPartial(t *task) error {
@@ -142,6 +164,6 @@ func (p *pipeline) loadPartial(t *task) error {
 	if err != nil {
 		return p.s.StoppedOr(err)
 	}
-	t.partial = slices.DeleteFunc(known, func(p checkpoint.PartialError) bool { return p.Kind == checkpoint.KindAttribute })
+	t.partial = without(known, checkpoint.KindAttribute)
 	return nil
 }

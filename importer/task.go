@@ -24,13 +24,16 @@ type task struct {
 	row        checkpoint.Row // as stored; EndUserID and Attempts may be newer, and are written with the next change
 	partial    []checkpoint.PartialError
 
-	user               people.Resolution // of the end-user
-	withoutAttachments bool              // Dixa refused the attachments
-	resolvedAgain      bool              // Dixa did not know the end-user, so it was resolved a second time
-	window             time.Duration     // how long the import request may take to leave: Config.SendWindow or longer
-	due                time.Time         // the earliest time to reconcile
-	decision           Decision          // what a person decided about the transcript
-	repairAttributes   map[string]bool   // the attributes that a retry of a partial transcript sets; nil: all
+	user               people.Resolution                       // of the end-user
+	withoutAttachments bool                                    // Dixa refused the attachments
+	resolvedAgain      bool                                    // Dixa did not know the end-user, so it was resolved a second time
+	window             time.Duration                           // how long the import request may take to leave: Config.SendWindow or longer
+	due                time.Time                               // the earliest time to reconcile
+	steps              map[checkpoint.StepName]checkpoint.Step // what is recorded of what follows the import; nil: nothing
+	attempts           int                                     // requests of these steps that had to be sent again
+	notHandedOver      bool                                    // nobody was available, so it is imported closed
+	decision           Decision                                // what a person decided about the transcript
+	repairAttributes   map[string]bool                         // the attributes that a retry of a partial transcript sets; nil: all
 
 	slot slot
 }
@@ -194,7 +197,7 @@ func (p *pipeline) settleWith(t *task, e checkpoint.Event, code, message string,
 	t.releaseSlot()
 	c := t.change(e)
 	c.ErrorCode, c.Error, c.Reason = code, message, string(reason)
-	if e == checkpoint.FinishPartial || e == checkpoint.Finish {
+	if e == checkpoint.FinishPartial || e == checkpoint.Finish || e == checkpoint.Release && t.row.Status == checkpoint.Imported && t.steps != nil {
 		c.PartialErrors = t.partial
 	}
 	if _, err := p.record(t, c); err != nil {

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// StepName names what follows the import of a transcript, beside its attributes.
+// StepName names what follows the import of a transcript and must not be done twice.
 type StepName string
 
 // The steps that are recorded.
 const (
-	StepTags     StepName = "tags"
-	StepRating   StepName = "rating"
+	StepRating   StepName = "rating"        // its offer
+	StepRated    StepName = "rating_result" // its submission
 	StepNotes    StepName = "notes"
 	StepTransfer StepName = "transfer"
 	StepLink     StepName = "link"
@@ -22,6 +22,7 @@ type StepState string
 
 // The states of a step. A step that has not begun has none.
 const (
+	StepPlanned StepState = "planned" // it is to be done, even if the source no longer has the transcript
 	StepSending StepState = "sending" // its request may be on its way
 	StepDone    StepState = "done"
 	StepRefused StepState = "refused" // Dixa refused it

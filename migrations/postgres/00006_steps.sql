@@ -4,7 +4,7 @@ create table dixa_import.steps (
     source        text collate "C" not null,
     transcript_id text collate "C" not null,
     step          text collate "C" not null,
-    state         text not null check (state in ('sending', 'done', 'refused', 'skipped')),
+    state         text not null check (state in ('planned', 'sending', 'done', 'refused', 'skipped')),
     detail        text,        -- such as the id of a rating or of a queue; never what a customer wrote
     send_before   timestamptz, -- the step's request may leave until then
     updated_at    timestamptz not null default clock_timestamp(),

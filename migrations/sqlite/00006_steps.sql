@@ -4,7 +4,7 @@ create table steps (
     source        text not null,
     transcript_id text not null,
     step          text not null,
-    state         text not null check (state in ('sending', 'done', 'refused', 'skipped')),
+    state         text not null check (state in ('planned', 'sending', 'done', 'refused', 'skipped')),
     detail        text, -- such as the id of a rating or of a queue; never what a customer wrote
     send_before   text, -- the step's request may leave until then
     updated_at    text not null,

@@ -33,6 +33,18 @@ type API interface {
 	ImportConversation(ctx context.Context, in dixa.ConversationImport,
 		before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)) (dixa.ImportResult, error)
 	PatchAttributes(ctx context.Context, conversationID int64, values map[string]dixa.AttributeValue) error
+	ListQueues(ctx context.Context) ([]dixa.Queue, error)
+	QueueAvailability(ctx context.Context, queueID string) (dixa.Availability, error)
+	TransferToQueue(ctx context.Context, conversationID int64, queueID string, before dixa.Before) error
+	ListTags(ctx context.Context) ([]dixa.Tag, error)
+	CreateTag(ctx context.Context, name string) (dixa.Tag, error)
+	AddTag(ctx context.Context, conversationID int64, tagID string) error
+	OfferRating(ctx context.Context, conversationID int64, offer dixa.RatingOffer, before dixa.Before) (id string, err error)
+	SubmitRating(ctx context.Context, conversationID int64, ratingID string, result dixa.RatingResult, before dixa.Before) error
+	ListRatings(ctx context.Context, conversationID int64) ([]dixa.Rating, error)
+	CreateNotes(ctx context.Context, conversationID int64, notes []dixa.NewNote, before dixa.Before) (refused []string, err error)
+	ListNotes(ctx context.Context, conversationID int64) ([]dixa.Note, error)
+	LinkConversation(ctx context.Context, conversationID, parentID int64, before dixa.Before) error
 	Stats() dixa.Stats
 	Rests() []dixa.Rest
 }
@@ -62,6 +74,9 @@ type Config struct {
 	Empty         Empty                       // default EmptySkip
 	Preload       bool                        // list all end-users of Dixa once instead of looking people up one by one
 	Attributes    []shape.Mapping
+	Tags          []string // names of tags that every conversation gets
+	CreateTags    bool     // create tags that Dixa does not have; default: they are an error
+	Handover      Handover
 
 	Workers          int           // transcripts at once; default: four for each request a second, from 8 to 256; 64 without a rate
 	Rate             float64       // requests a second that the API's limiter allows; 0: no limit. Only used to choose Workers
@@ -110,6 +125,22 @@ type Empty string
 const (
 	EmptySkip   Empty = "skip"   // they are counted
 	EmptyReject Empty = "reject" // they are rejected as no_messages
+)
+
+// Handover says where chats go that are handed over to a person.
+type Handover struct {
+	Queue           string      // the name or UUID of the queue of those that name none; "": they fail
+	WhenUnavailable Unavailable // default UnavailableQueue
+}
+
+// Unavailable decides what happens to a hand-over while nobody takes the conversations of its queue.
+type Unavailable string
+
+// The choices for queues in which nobody is available.
+const (
+	UnavailableQueue Unavailable = "queue" // transfer all the same
+	UnavailableWait  Unavailable = "wait"  // leave the transcript to the next run
+	UnavailableSkip  Unavailable = "skip"  // import it closed, with a partial error
 )
 
 // Failures is a limit on failed transcripts: a number, or a percentage of those worked on. The zero value is no limit.

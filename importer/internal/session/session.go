@@ -40,6 +40,7 @@ type Session struct {
 	// asksForOrganisation is set if the token may ask for its organisation; otherwise TryToken uses a look-up.
 	asksForOrganisation bool
 	outage              outage
+	catalog             catalog
 	slowWarned          sync.Once          // by WarnSlowCheckpoint
 	aborted             sync.Once          // by Abort
 	abandon             context.CancelFunc // ends Working

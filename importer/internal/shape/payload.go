@@ -23,7 +23,9 @@ func (b Bot) Payload(t *source.Transcript, endUserID string, withoutAttachments 
 		CreatedAt: dixa.At(t.CreatedAt), ExternalID: b.ExternalID(t.ID),
 		Messages:   make([]dixa.ImportMessage, len(t.Messages)),
 		Assignment: &dixa.Assignment{AgentID: b.AgentID, AssignedAt: dixa.At(t.CreatedAt)},
-		Closing:    &dixa.Closing{ClosedAt: dixa.At(t.ClosedAt), ClosedBy: b.AgentID},
+	}
+	if t.Handover == nil { // else a person goes on with it
+		in.Closing = &dixa.Closing{ClosedAt: dixa.At(t.ClosedAt), ClosedBy: b.AgentID}
 	}
 	if t.Direction == source.Outbound {
 		in.Direction = dixa.Outbound
