@@ -120,17 +120,18 @@ func (f *preflight) all(ctx context.Context) {
 	empty, emptyErr := file.Empty()
 	users, usersErr := file.EndUsers()
 	attributes, attributesErr := file.Attributes()
+	finishing, finishingErr := file.Finishing()
 	imports, importsErr := file.Importing()
 	src, srcErr := file.Source()
 	database, databaseErr := file.DatabaseURL()
-	if err := errors.Join(apiErr, emptyErr, usersErr, attributesErr, importsErr, srcErr, databaseErr); err != nil {
+	if err := errors.Join(apiErr, emptyErr, usersErr, attributesErr, finishingErr, importsErr, srcErr, databaseErr); err != nil {
 		f.fail("config", err)
 	} else {
 		f.add("config", stateOK, "%s, source %s, end-users by %s", file.Path, src.Name, term.List(users.Match))
 	}
 	organisation := ""
 	if apiErr == nil {
-		organisation = f.dixa(ctx, api, src.Name, attributes, attributesErr == nil)
+		organisation = f.dixa(ctx, api, src.Name, attributes, attributesErr == nil, finishing)
 	}
 	if databaseErr == nil && f.database(ctx, database, src.Name, api.BaseURL, organisation) && f.mark != nil && src.Name != "" {
 		f.checkMark(src.Name)

@@ -18,7 +18,7 @@ import (
 const maxSkew = 5 * time.Second
 
 // dixa checks what needs Dixa, and returns the organisation that a run would tie the source to, "" if the token is no good.
-func (f *preflight) dixa(ctx context.Context, s config.Dixa, source string, attributes []importer.AttributeMapping, mapped bool) string {
+func (f *preflight) dixa(ctx context.Context, s config.Dixa, source string, attributes []importer.AttributeMapping, mapped bool, finishing config.Finishing) string {
 	agent, err := s.BotUser()
 	if err != nil {
 		f.fail("token", err)
@@ -46,6 +46,7 @@ func (f *preflight) dixa(ctx context.Context, s config.Dixa, source string, attr
 	if mapped {
 		f.checkAttributes(ctx, client, attributes)
 	}
+	f.names(ctx, client, finishing)
 	f.webhooks(ctx, client)
 	if organisation == "" {
 		organisation = agent
@@ -98,6 +99,18 @@ func (f *preflight) checkAttributes(ctx context.Context, client *dixa.Client, ma
 	if len(checked.Required) > 0 {
 		f.add("attributes", stateWarning, "the organisation requires %s, which the configuration does not set", strings.Join(checked.Required, ", "))
 	}
+}
+
+// names checks the queue and the tags that the configuration names.
+func (f *preflight) names(ctx context.Context, client *dixa.Client, s config.Finishing) {
+	if s.Handover.Queue == "" && len(s.Tags) == 0 {
+		return
+	}
+	if err := plan.CheckNames(ctx, client, s.Handover, s.Tags, s.CreateTags); err != nil {
+		f.fail("queue and tags", err)
+		return
+	}
+	f.add("queue and tags", stateOK, "Dixa has them")
 }
 
 // webhooks warns of subscriptions that a large import would flood.

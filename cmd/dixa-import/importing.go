@@ -219,9 +219,10 @@ func (p *program) openJob(ctx context.Context, pace pace, use connect.Access) (_
 	empty, emptyErr := file.Empty()
 	users, usersErr := file.EndUsers()
 	attributes, attributesErr := file.Attributes()
+	finishing, finishingErr := file.Finishing()
 	imports, importsErr := file.Importing()
 	database, databaseErr := file.DatabaseURL()
-	if err := errors.Join(apiErr, databaseErr, srcErr, emptyErr, usersErr, attributesErr, importsErr); err != nil {
+	if err := errors.Join(apiErr, databaseErr, srcErr, emptyErr, usersErr, attributesErr, finishingErr, importsErr); err != nil {
 		return nil, err
 	}
 	agent, err := api.BotUser()
@@ -230,7 +231,8 @@ func (p *program) openJob(ctx context.Context, pace pace, use connect.Access) (_
 	}
 	j := &job{conversationURL: api.ConversationURL, database: connect.Shown(database), config: importer.Config{
 		Source: src.Name, BaseURL: api.BaseURL, AgentID: agent, Match: users.Match, Region: users.Region,
-		Empty: empty, Anonymous: users.Anonymous, AnonymousName: users.AnonymousName, Ignore: users.Ignore, Preload: users.Preload, Mark: api.Mark, Attributes: attributes, Workers: imports.Workers, Rate: api.Rate,
+		Empty: empty, Anonymous: users.Anonymous, AnonymousName: users.AnonymousName, Ignore: users.Ignore, Preload: users.Preload, Mark: api.Mark, Attributes: attributes,
+		Tags: finishing.Tags, CreateTags: finishing.CreateTags, Handover: finishing.Handover, Workers: imports.Workers, Rate: api.Rate,
 		RequestTimeout: api.Timeout, MaxAttempts: imports.MaxAttempts, MaxFailures: imports.MaxFailures, Settle: imports.Settle,
 		DatabasePatience: imports.DatabasePatience, Overlap: src.Overlap, Excerpt: len(pace.overrides.JSONL) > 0, Logger: p.log,
 	}}

@@ -95,6 +95,9 @@ func (p *runCmd) printPlanCost(r planReport) {
 	}
 	t.Row("imports", term.Thousands(q.Imports), "")
 	t.Row("attributes", term.Thousands(q.Patches), "")
+	if q.Finishing > 0 {
+		t.Row("after that", term.Thousands(q.Finishing), "for tags, ratings, notes, hand-overs and links")
+	}
 	t.Row("at the start", term.Thousands(q.Start), "about the organisation and its attributes")
 	if q.Mark > 0 {
 		t.Row("mark", term.Thousands(q.Mark), "of the source, which identifies the checkpoint")

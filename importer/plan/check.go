@@ -47,6 +47,12 @@ func CheckAttributes(ctx context.Context, api session.API, mappings []shape.Mapp
 	return c, nil
 }
 
+// CheckNames checks, as a run does, that the organisation has the queue and the tags that a configuration names. It creates none.
+func CheckNames(ctx context.Context, api session.API, handover session.Handover, tags []string, createTags bool) error {
+	s := &session.Session{Config: session.Config{API: api, Handover: handover, Tags: tags, CreateTags: createTags}}
+	return s.CheckNames(ctx)
+}
+
 // Sample returns the configured attributes that none of the transcripts has, and the values of the transcripts that could not be set.
 func (c AttributeCheck) Sample(transcripts []*source.Transcript) (absent []string, refused []Refusal) {
 	seen := map[string]bool{}

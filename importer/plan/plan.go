@@ -140,10 +140,11 @@ type Requests struct {
 	Looks     int64 `json:"looks"`     // for conversations that may be in Dixa
 	Imports   int64 `json:"imports"`
 	Patches   int64 `json:"patches"`
+	Finishing int64 `json:"finishing"` // for tags, ratings, notes, hand-overs and links
 }
 
 func (r Requests) total() int64 {
-	return r.Start + r.Mark + r.Directory + r.LookUps + r.Creations + r.Looks + r.Imports + r.Patches
+	return r.Start + r.Mark + r.Directory + r.LookUps + r.Creations + r.Looks + r.Imports + r.Patches + r.Finishing
 }
 
 // Refusal is a reason why some values of an attribute cannot be set.
@@ -222,7 +223,7 @@ func (p *Planner) Plan(ctx context.Context) (Plan, error) {
 	p.started = time.Now()
 	s := p.s
 	defer s.Begin(ctx)()
-	if err := s.Ask(s.Starting, s.AskOrganisation, s.ResolveAttributes); err != nil {
+	if err := s.Ask(s.Starting, s.AskOrganisation, s.ResolveAttributes, s.CheckNames); err != nil {
 		return Plan{}, err
 	}
 	p.plan.Requests.Start = s.API.Stats().Requests

@@ -225,6 +225,7 @@ func (p *Planner) countOutcome(t *source.Transcript) {
 	if len(values) > 0 {
 		p.plan.Requests.Patches++
 	}
+	p.plan.Requests.Finishing += p.finishing(t)
 	for _, r := range refused {
 		p.plan.Refused = addRefusal(p.plan.Refused, r)
 	}
@@ -233,6 +234,24 @@ func (p *Planner) countOutcome(t *source.Transcript) {
 	} else {
 		p.plan.Counts.Imported++
 	}
+}
+
+// finishing returns how many requests follow the import of a transcript, beside its attributes.
+func (p *Planner) finishing(t *source.Transcript) int64 {
+	n := int64(len(p.s.Tags) + len(t.Tags))
+	if t.Rating != nil {
+		n += 2
+	}
+	if len(t.Notes) > 0 {
+		n++
+	}
+	if t.Handover != nil {
+		n++
+	}
+	if t.FollowUpOf != "" {
+		n += 2
+	}
+	return n
 }
 
 // addRefusal counts a value that cannot be set.

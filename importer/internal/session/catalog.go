@@ -151,6 +151,15 @@ func (s *Session) ResolveNames(ctx context.Context) error {
 	return nil
 }
 
+// CheckNames is ResolveNames for commands that change nothing: it creates no tags.
+func (s *Session) CheckNames(ctx context.Context) error {
+	plain := Session{Config: s.Config}
+	if plain.CreateTags {
+		plain.Tags = nil
+	}
+	return plain.ResolveNames(ctx)
+}
+
 func configProblem(what string, err error) error {
 	if unknown, ok := err.(*Unknown); ok { //nolint:errorlint // it is never wrapped
 		return &ConfigError{what + ": " + unknown.Text}

@@ -60,7 +60,13 @@ type sections struct {
 	} `yaml:"end_users"`
 	Redact     []redactSection `yaml:"redact"`
 	Attributes mappings        `yaml:"attributes"`
-	Import     struct {
+	Tags       []setting       `yaml:"tags"`
+	CreateTags setting         `yaml:"create_tags"`
+	Handover   struct {
+		Queue           setting `yaml:"queue"`
+		WhenUnavailable setting `yaml:"when_unavailable"`
+	} `yaml:"handover"`
+	Import struct {
 		Workers          setting `yaml:"workers"`
 		MaxAttempts      setting `yaml:"max_attempts"`
 		MaxFailures      setting `yaml:"max_failures"`

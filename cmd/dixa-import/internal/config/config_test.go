@@ -48,10 +48,11 @@ func everySection(c *File) string {
 	_, sourceErr := c.Source()
 	_, usersErr := c.EndUsers()
 	_, attributesErr := c.Attributes()
+	_, finishingErr := c.Finishing()
 	_, importErr := c.Importing()
 	_, databaseErr := c.DatabaseURL()
 	var out []string
-	for _, err := range []error{dixaErr, databaseErr, sourceErr, usersErr, attributesErr, importErr} {
+	for _, err := range []error{dixaErr, databaseErr, sourceErr, usersErr, attributesErr, finishingErr, importErr} {
 		if err != nil {
 			out = append(out, err.Error())
 		}
@@ -113,6 +114,9 @@ func TestConfigProblemsNameFileLineAndKey(t *testing.T) {
 		{"attribute key", "attributes:\n  a: {attribut: x}\n", "c.yaml:2: attributes.a.attribut: there is no such key, did you mean attribute?"},
 		{"constant", "attributes:\n  a: {attribute: x}\n", "c.yaml:2: attributes.a.value: is missing"},
 		{"constant of a mapping", "attributes:\n  a: {attribute: x, value: {b: c}}\n", "c.yaml:2: attributes.a.value: here must be a single value"},
+		{"tag", "tags: [bot, '']\n", "c.yaml:1: tags[1]: is empty: write the name of a tag"},
+		{"create_tags", "create_tags: yes\n", "c.yaml:1: create_tags: must be true or false"},
+		{"when_unavailable", "handover: {when_unavailable: never}\n", "c.yaml:1: handover.when_unavailable: must be queue, wait or skip"},
 		{"workers", "import:\n  workers: many\n", "c.yaml:2: import.workers: must be a whole number from 0 up"},
 		{"attempts", "import:\n  max_attempts: 0\n", "c.yaml:2: import.max_attempts: must be a whole number from 1 up"},
 		{"failures", "import:\n  max_failures: 5 %x\n", "c.yaml:2: import.max_failures: must be a whole number"},

@@ -351,6 +351,34 @@ func (c *File) Empty() (importer.Empty, error) {
 	return empty, r.err()
 }
 
+// Finishing is what follows every import.
+type Finishing struct {
+	Tags       []string
+	CreateTags bool
+	Handover   importer.Handover
+}
+
+// Finishing reads the keys tags, create_tags and handover.
+func (c *File) Finishing() (Finishing, error) {
+	r := &reader{c: c}
+	var s Finishing
+	for i, tag := range c.raw.Tags {
+		if name := r.required(tag, fmt.Sprintf("tags[%d]", i), "write the name of a tag, or remove the entry"); name != "" {
+			s.Tags = append(s.Tags, strings.TrimSpace(name))
+		}
+	}
+	s.CreateTags = r.boolean(c.raw.CreateTags, "create_tags", false)
+	s.Handover.Queue = strings.TrimSpace(r.text(c.raw.Handover.Queue, "handover.queue", ""))
+	when := c.raw.Handover.WhenUnavailable
+	s.Handover.WhenUnavailable = importer.Unavailable(r.text(when, "handover.when_unavailable", string(importer.UnavailableQueue)))
+	switch s.Handover.WhenUnavailable {
+	case importer.UnavailableQueue, importer.UnavailableWait, importer.UnavailableSkip:
+	default:
+		r.fail(when, "handover.when_unavailable", "must be queue, wait or skip")
+	}
+	return s, r.err()
+}
+
 // EndUsers is the section end_users.
 type EndUsers struct {
 	Match     []checkpoint.IdentifierKind
