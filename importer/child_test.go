@@ -33,6 +33,7 @@ type childSpec struct {
 	Timeout, Settle, Window time.Duration
 	Workers, MaxAttempts    int
 	Attributes              []string // with the same name in the transcripts and in Dixa
+	Tags                    []string
 	Retry                   *importer.Selection
 	Halt                    *halt
 }
@@ -109,7 +110,7 @@ func (spec childSpec) run() (importer.Summary, error) {
 	im, err := importer.New(importer.Config{
 		Empty:  importer.EmptyReject, // so that some records are rejected
 		Source: testSource, Reader: reader, Store: halting, API: haltingAPI{client, halting}, BaseURL: spec.API,
-		AgentID: sandbox.DefaultAgentID, Region: "DK", Attributes: mappings(spec.Attributes), Workers: spec.Workers, MaxAttempts: spec.MaxAttempts,
+		AgentID: sandbox.DefaultAgentID, Region: "DK", Attributes: mappings(spec.Attributes), Tags: spec.Tags, Workers: spec.Workers, MaxAttempts: spec.MaxAttempts,
 		RequestTimeout: spec.Timeout, Settle: spec.Settle, SendWindow: spec.Window, Retry: spec.Retry,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})

@@ -1,7 +1,6 @@
 package importer
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -232,7 +231,9 @@ func (p *pipeline) link(ctx context.Context, t *task) error {
 		return p.s.StoppedOr(err)
 	}
 	parent := rows[parentKey].ConversationID
-	switch {
+	switch status := rows[parentKey].Status; {
+	case parent == 0 && (status == checkpoint.Pending || status == checkpoint.Sending):
+		return errParentMissing
 	case parent == 0 && t.row.ErrorCode != codeParentMissing && p.s.Retry == nil:
 		return errParentMissing // this run may import it still
 	case parent == 0:
@@ -247,6 +248,6 @@ func (p *pipeline) link(ctx context.Context, t *task) error {
 		},
 		look: func(ctx context.Context) (bool, string, error) {
 			conversation, err := p.s.API.GetConversation(ctx, t.row.ConversationID)
-			return err == nil && conversation.Link != nil && cmp.Or(conversation.Link.ParentID, parent) == parent, "", err
+			return err == nil && conversation.Link != nil && conversation.Link.ParentID == parent, "", err
 		}})
 }

@@ -31,6 +31,12 @@ func withTags(c *importer.Config) {
 // wantMore checks that all that follows an import was done once.
 func (w *world) wantMore(id string) {
 	w.Helper()
+	w.wantMoreOf(id, "t-0")
+}
+
+// wantMoreOf is wantMore for a chat that continues another one.
+func (w *world) wantMoreOf(id, parentID string) {
+	w.Helper()
 	w.wantRow(id, checkpoint.Complete, "")
 	c := w.wantOnce(id)
 	if !c.ClosedAt.IsZero() || c.QueueID != supportQueue || c.Transfers != 1 || c.Assignment != nil {
@@ -45,7 +51,7 @@ func (w *world) wantMore(id string) {
 	if len(c.Notes) != 2 || c.Notes[0].Text != "Called back" || !c.Notes[0].CreatedAt.Equal(time.Date(2026, 11, 19, 8, 12, 10, 0, time.UTC)) {
 		w.Errorf("%s has the notes %+v", id, c.Notes)
 	}
-	if parent := w.wantOnce("t-0"); c.ParentID != parent.ID {
+	if parent := w.wantOnce(parentID); c.ParentID != parent.ID {
 		w.Errorf("%s is linked to %d, want %d", id, c.ParentID, parent.ID)
 	}
 }

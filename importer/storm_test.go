@@ -33,6 +33,7 @@ var (
 type storm struct {
 	*world
 	path                        string
+	tags                        []string
 	transcripts, persons, slots int
 	cluster                     *pgtest.Server // nil: SQLite
 	over                        context.Context
@@ -151,7 +152,7 @@ func (s *storm) killLoop(random *rand.Rand) {
 	for s.over.Err() == nil {
 		c := s.spawn(s.path, func(spec *childSpec) {
 			spec.Timeout, spec.Settle, spec.Window, spec.Workers, spec.MaxAttempts = stormTimeout, stormSettle, stormWindow, 4, 1000
-			spec.Attributes = numbered
+			spec.Attributes, spec.Tags = numbered, s.tags
 		})
 		s.letRun(c, random)
 		if random.IntN(6) == 0 && s.freeze(c, random) {
