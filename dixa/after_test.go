@@ -251,8 +251,9 @@ func each(t *testing.T, fault sandbox.Fault, test func(s *stage, a after)) {
 				a.prepare(s)
 			}
 			if fault.Kind != "" {
-				fault.Name, fault.Operation = "fault", a.op
-				s.api.SetFaults([]sandbox.Fault{fault})
+				own := fault
+				own.Name, own.Operation = "fault", a.op
+				s.api.SetFaults([]sandbox.Fault{own})
 				defer func() {
 					if s.api.Fired()["fault"] == 0 {
 						t.Error("the fault has not fired")
