@@ -11,7 +11,7 @@ import (
 type Delivery struct {
 	EventID string // "" if the payload does not say it
 	// Payload is what was sent, or was to be sent: the words of customers are in it. It may be cut, and then is no JSON.
-	Payload      []byte `json:"-"`
+	Payload      json.RawMessage `json:"-"`
 	Success      bool
 	ResponseCode int  // of the receiver
 	At           Time // the zero time if Dixa does not say it
@@ -27,7 +27,7 @@ func (d *Delivery) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	detail := readDetail(wire.Detail)
-	*d = Delivery{Success: detail.Success, ResponseCode: detail.ResponseCode, At: detail.At, Payload: []byte(readField[string](wire.Payload))}
+	*d = Delivery{Success: detail.Success, ResponseCode: detail.ResponseCode, At: detail.At, Payload: json.RawMessage(readField[string](wire.Payload))}
 	if bytes.HasPrefix(wire.Payload, []byte("{")) {
 		d.Payload = wire.Payload
 	}

@@ -167,7 +167,9 @@ func (s *Server) offerRating(x *exchange) outcome {
 	if r.AgentID != "" && !slices.ContainsFunc(c.Messages, func(m Message) bool { return m.AuthorID == r.AgentID }) {
 		s.violate(x, "offer.agentId did not take part in the conversation: that skews metrics")
 	}
-	r.ID = s.newUUID()
+	if r.ID = s.newUUID(); r.OfferedAt.IsZero() {
+		r.OfferedAt = time.Now().UTC()
+	}
 	c.Ratings = append(c.Ratings, r)
 	return answer(http.StatusCreated, obj{"data": obj{"id": r.ID, "userId": c.RequesterID, "agentId": r.AgentID, "ratingType": r.Type, "offeredAt": r.OfferedAt.UTC().Format(time.RFC3339)}})
 }
@@ -212,6 +214,9 @@ func (s *Server) submitRating(x *exchange) outcome {
 		return refuse(http.StatusBadRequest, "The rating was submitted already")
 	case c.Ratings[i].Type != r.Type:
 		return refuse(http.StatusBadRequest, msgDecoding)
+	}
+	if r.RatedAt.IsZero() {
+		r.RatedAt = time.Now().UTC()
 	}
 	rated := &c.Ratings[i]
 	rated.Rated, rated.Value, rated.Comment, rated.RatedAt = true, r.Value, r.Comment, r.RatedAt
