@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// The kinds of requests: one that may be repeated without a body, one with a body, and two that may not.
+// The kinds of requests: those that may be repeated, without a body and with one, and those that may not, a PUT among them.
 
 var kinds = map[string]struct {
 	idempotent bool
@@ -36,6 +36,10 @@ var kinds = map[string]struct {
 		_, err := c.ImportConversation(ctx, ConversationImport{}, nil)
 		return err
 	}, `{"data":{"id":7}}`},
+	"transfer": {false, func(ctx context.Context, c *Client) error {
+		return c.TransferToQueue(ctx, 7, "q", nil)
+	}, ""},
+	"delete": {true, func(ctx context.Context, c *Client) error { return c.DeleteWebhook(ctx, "w") }, ""},
 }
 
 func TestRepetitionSucceedsAndKeepsTheBody(t *testing.T) {

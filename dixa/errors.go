@@ -42,6 +42,14 @@ const (
 	OpCreateNotes       Operation = "create notes"
 	OpListNotes         Operation = "list notes"
 	OpLink              Operation = "link"
+
+	OpListConversationTags Operation = "list tags of conversation"
+	OpListLinked           Operation = "list linked conversations"
+	OpCreateWebhook        Operation = "create webhook"
+	OpGetWebhook           Operation = "get webhook"
+	OpDeleteWebhook        Operation = "delete webhook"
+	OpListDeliveries       Operation = "list webhook deliveries"
+	OpListDeliveryStatuses Operation = "list webhook delivery statuses"
 )
 
 // APIError is an answer whose status is neither 2xx nor 429. Redirects are among them: they are not followed.
@@ -148,6 +156,23 @@ func NotApplied(err error) bool {
 func Refused(err error) bool {
 	_, ok := errors.AsType[*APIError](err)
 	return ok && !Transient(err) && NotApplied(err)
+}
+
+// NotOffered reports whether Dixa answered that the token cannot use an operation at all: 401 or 403, or a 404, 405, 410 or 501 in other words
+// than those in which Dixa says that the conversation, or whatever else a request names, does not exist. Operations that Dixa publishes as beta
+// may be answered like this.
+func NotOffered(err error) bool {
+	api, ok := errors.AsType[*APIError](err)
+	if !ok {
+		return false
+	}
+	switch api.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusGone, http.StatusNotImplemented:
+		return true
+	case http.StatusNotFound:
+		return api.Reason != ReasonNotFound
+	}
+	return false
 }
 
 // Transient reports whether an idempotent request is worth repeating after this error: no or no readable answer, 5xx, 408

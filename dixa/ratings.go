@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // RatingType is how an end-user rates.
@@ -53,23 +54,28 @@ type Rating struct {
 	Type    RatingType
 	AgentID string
 	Status  string // such as Offered or Rated
-	// OfferedAt is the zero time if Dixa does not say it. It may be cut to the second.
-	OfferedAt Time
+	// OfferedAt and SubmittedAt are the zero time if Dixa does not say them. They may be cut to the second. Once a rating that came over the
+	// API is submitted, Dixa's example no longer has the time of its offer.
+	OfferedAt, SubmittedAt Time
 }
+
+// Submitted reports whether the end-user has answered.
+func (r Rating) Submitted() bool { return strings.EqualFold(r.Status, "Rated") }
 
 // UnmarshalJSON reads a rating. Only its ID and its type are necessary.
 func (r *Rating) UnmarshalJSON(data []byte) error {
 	var wire struct {
-		ID         string                     `json:"id"`
-		Type       RatingType                 `json:"ratingType"`
-		AgentID    json.RawMessage            `json:"agentId"`
-		Status     string                     `json:"ratingStatus"`
-		Timestamps map[string]json.RawMessage `json:"timestamps"`
+		ID         string          `json:"id"`
+		Type       RatingType      `json:"ratingType"`
+		AgentID    json.RawMessage `json:"agentId"`
+		Status     json.RawMessage `json:"ratingStatus"`
+		Timestamps json.RawMessage `json:"timestamps"`
 	}
 	if err := json.Unmarshal(data, &wire); err != nil {
 		return err
 	}
-	*r = Rating{wire.ID, wire.Type, readField[string](wire.AgentID), wire.Status, readField[Time](wire.Timestamps["offered_at"])}
+	times := readField[map[string]json.RawMessage](wire.Timestamps)
+	*r = Rating{wire.ID, wire.Type, readField[string](wire.AgentID), readField[string](wire.Status), readField[Time](times["offered_at"]), readField[Time](times["rated_at"])}
 	return nil
 }
 

@@ -19,13 +19,14 @@ const (
 	ReasonUnknown            Reason = ""
 	ReasonRequesterMissing   Reason = "requester_missing"   // import: the requesterId is no end-user
 	ReasonAgentUnknown       Reason = "agent_unknown"       // import: an agentId is no agent
-	ReasonChannelUnsupported Reason = "channel_unsupported" // import: the organisation does not have the channel
+	ReasonChannelUnsupported Reason = "channel_unsupported" // import, availability: the organisation does not have the channel
 	ReasonAttachment         Reason = "attachment"          // import, also as a partial error: Dixa cannot get an attachment
 	ReasonMessage            Reason = "message"             // import: a message cannot be taken over
 	ReasonUnreadable         Reason = "unreadable"          // Dixa cannot read the request
 	ReasonExists             Reason = "exists"              // creation: somebody has an identifier of the end-user, or may have it
 	ReasonUnauthorised       Reason = "unauthorised"        // the token may not do this
 	ReasonQueueMissing       Reason = "queue_missing"       // transfer: there is no such queue
+	ReasonNotFound           Reason = "not_found"           // what follows an import, webhooks: the conversation, or what else is named, is not there
 	ReasonConversationID     Reason = "conversation_id"     // the conversation's id is not that of an import
 	ReasonUnassigned         Reason = "unassigned"          // import, as a partial error: nobody's
 	ReasonPage               Reason = "page"                // a page of HTML: the answer may be that of something before Dixa, such as a firewall
@@ -46,6 +47,9 @@ var (
 	creations = []Operation{OpCreateEndUser, OpCreateEndUsers}
 	imports   = []Operation{OpImport}
 	badInput  = []int{http.StatusBadRequest}
+	// entities are the operations of which a 404 is about what they name, and another 404 about themselves.
+	entities = []Operation{OpTransfer, OpReopen, OpAddTag, OpListConversationTags, OpOfferRating, OpSubmitRating, OpListRatings, OpCreateNotes, OpListNotes,
+		OpLink, OpListLinked, OpGetWebhook, OpDeleteWebhook, OpListDeliveries, OpListDeliveryStatuses}
 
 	wordings = []wording{
 		{ReasonRequesterMissing, badInput, imports, whole(`requester does not exist`)},
@@ -59,6 +63,7 @@ var (
 		{ReasonExists, badInput, creations, whole(`(?:create enduser (?:\[userid=[^\[\]\s]*\]|\S+)(?: (?:in|for) \S+)* )?failed with \[errors=(?:[a-z]+ ?, ?)*` +
 			`(?:email|phonenumber|phone|externalid)(?:already)?exists(?: ?, ?[a-z]+)*\]`)},
 		{ReasonQueueMissing, badInput, []Operation{OpTransfer, OpAvailability}, whole(`queue does not exist`)},
+		{ReasonNotFound, []int{http.StatusNotFound}, entities, whole(`the requested resource could not be found`)},
 		{ReasonConversationID, badInput, nil, whole(`invalid value for: path parameter conversationid`)},
 		{ReasonUnauthorised, []int{http.StatusUnauthorized, http.StatusForbidden}, nil, whole(`user is unauthorized to perform an underlying operation`)},
 	}
@@ -81,8 +86,11 @@ func reasonOf(op Operation, status int, message string) Reason {
 			return w.reason
 		}
 	}
-	if status == http.StatusConflict && slices.Contains(creations, op) {
+	switch {
+	case status == http.StatusConflict && slices.Contains(creations, op):
 		return ReasonExists
+	case status == http.StatusConflict && op == OpAvailability:
+		return ReasonChannelUnsupported
 	}
 	return ReasonUnknown
 }

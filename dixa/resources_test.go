@@ -120,7 +120,12 @@ func TestUselessArgumentsAreNotSent(t *testing.T) {
 	_, dots := c.ListConversations(ctx, "..")
 	none := c.PatchAttributes(ctx, 7, nil)
 	_, badTime := c.ImportConversation(ctx, ConversationImport{CreatedAt: At(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC))}, nil)
-	for i, err := range []error{empty, unknown, noUser, dots, none, badTime} {
+	_, noHook := c.WebhookSecret(ctx, "")
+	_, noEvent := c.ListDeliveries(ctx, "w", "..")
+	_, noStatus := c.ListDeliveryStatuses(ctx, ".")
+	_, noQueue := c.QueueAvailability(ctx, "")
+	for i, err := range []error{empty, unknown, noUser, dots, none, badTime, noHook, noEvent, noStatus, noQueue, c.DeleteWebhook(ctx, ""),
+		c.AddTag(ctx, 7, ".."), c.SubmitRating(ctx, 7, "", RatingResult{}, nil)} {
 		if err == nil || !NotApplied(err) || Transient(err) || !strings.Contains(err.Error(), "not sent: ") {
 			t.Errorf("%d: %v", i, err)
 		}

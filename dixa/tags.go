@@ -19,7 +19,12 @@ func (c *Client) ListTags(ctx context.Context) ([]Tag, error) {
 	return collect(pages[Tag](ctx, c, OpListTags, "/tags", nil))
 }
 
-// CreateTag creates a tag.
+// ListConversationTags returns the tags of a conversation, also those that are no longer active.
+func (c *Client) ListConversationTags(ctx context.Context, conversationID int64) ([]Tag, error) {
+	return collect(pages[Tag](ctx, c, OpListConversationTags, conversationPath(conversationID)+"/tags", nil))
+}
+
+// CreateTag creates a tag, or returns the one that has the name already.
 func (c *Client) CreateTag(ctx context.Context, name string) (Tag, error) {
 	return do(ctx, c, call[Tag]{op: OpCreateTag, method: http.MethodPost, url: c.url("/tags", nil), body: tagBody{name},
 		read: func(body []byte) (Tag, error) {

@@ -45,6 +45,11 @@ func sandboxCommand(p *program) *cli.Command {
 			&cli.DurationFlag{Name: "end-user-lag", Usage: "how long a new end-user is missing from look-ups, `D`"},
 			&cli.BoolFlag{Name: "no-external-ids", Usage: "the messages of imported chats come back without their external ids"},
 			&cli.StringSliceFlag{Name: "faults", Usage: "a `FAULT`; may be given several times"},
+			&cli.StringSliceFlag{Name: "unavailable", Usage: "a `QUEUE`, Support or Complaints, in which nobody is available; may be given several times"},
+			&cli.Float64Flag{Name: "delivery-repeat", Usage: "the probability `P` that a webhook delivery is made twice"},
+			&cli.Float64Flag{Name: "delivery-loss", Usage: "the probability `P` that a webhook delivery never arrives"},
+			&cli.DurationFlag{Name: "delivery-spread", Usage: "how long webhook deliveries are held back at most, at random, `D`"},
+			&cli.StringFlag{Name: "delivery-conversation", Value: "id", Usage: "the field of a delivery that has the conversation's number: id, csid or both, `FIELD`"},
 			&cli.Uint64Flag{Name: "seed", DefaultText: "another one at each start", Usage: "decides all random choices, `N`"},
 		},
 		Action: action(p.readSandbox),
@@ -72,11 +77,36 @@ func (p *program) readSandbox(c *cli.Context) (command, error) {
 		}
 		options.Faults = append(options.Faults, fault)
 	}
+	if err := readDeliveries(c, &options); err != nil {
+		return nil, err
+	}
 	address := c.String("listen")
 	if !isLoopback(address) {
 		return nil, config.Usagef("--listen must be an address of this machine alone, such as 127.0.0.1:8787: the sandbox has no protection")
 	}
 	return &sandboxCmd{p, address, options}, nil
+}
+
+// readDeliveries reads what the flags say of queues and webhook deliveries.
+func readDeliveries(c *cli.Context, options *sandbox.Options) error {
+	options.Queues = sandbox.DefaultQueues()
+	for _, name := range c.StringSlice("unavailable") {
+		i := slices.IndexFunc(options.Queues, func(q sandbox.Queue) bool { return strings.EqualFold(q.Name, name) || q.ID == name })
+		if i < 0 {
+			return config.Usagef("--unavailable: the sandbox has no queue %q; there are Support and Complaints", name)
+		}
+		options.Queues[i].Unavailable = true
+	}
+	d := sandbox.Deliveries{Repeat: c.Float64("delivery-repeat"), Loss: c.Float64("delivery-loss"), Spread: c.Duration("delivery-spread"),
+		Conversation: c.String("delivery-conversation")}
+	if !(d.Repeat >= 0 && d.Repeat <= 1 && d.Loss >= 0 && d.Loss <= 1) || d.Spread < 0 {
+		return config.Usagef("--delivery-repeat and --delivery-loss are from 0 to 1, and --delivery-spread must not be negative")
+	}
+	if !slices.Contains([]string{"id", "csid", "both"}, d.Conversation) {
+		return config.Usagef("--delivery-conversation must be id, csid or both, not %q", d.Conversation)
+	}
+	options.Deliveries = d
+	return nil
 }
 
 // Run does the command.
@@ -89,6 +119,7 @@ func (p *sandboxCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("listen on %s: %w: choose a free port with --listen", p.listen, err)
 	}
 	server := sandbox.New(p.options)
+	defer server.Close()
 	stop := serve(listener, server)
 	if err := p.printSandbox("http://"+listener.Addr().String(), server.Token()); err != nil {
 		return err
@@ -137,6 +168,9 @@ var faultOperations = []sandbox.Operation{
 	sandbox.FindEndUsers, sandbox.ListEndUsers, sandbox.CreateEndUser, sandbox.CreateEndUsers, sandbox.GetEndUser,
 	sandbox.ListConversations, sandbox.GetConversation, sandbox.ListMessages, sandbox.Import, sandbox.PatchAttributes,
 	sandbox.ListAttributes, sandbox.ListQueues, sandbox.GetOrganization, sandbox.ListWebhooks,
+	sandbox.GetAvailability, sandbox.Transfer, sandbox.Reopen, sandbox.ListTags, sandbox.CreateTag, sandbox.AddTag, sandbox.ListConversationTags,
+	sandbox.OfferRating, sandbox.SubmitRating, sandbox.ListRatings, sandbox.CreateNotes, sandbox.ListNotes, sandbox.LinkConversation,
+	sandbox.ListLinked, sandbox.CreateWebhook, sandbox.GetWebhook, sandbox.DeleteWebhook, sandbox.DeliveryStatus, sandbox.ListDeliveries,
 }
 
 // parseFault reads OPERATION:KIND[:STATUS][:PROBABILITY][:match=TEXT]; the operation any stands for all. A number from 100 up is a

@@ -24,6 +24,8 @@ type adminState struct {
 	ViolationCount int               `json:"violation_count"`
 	Violations     []string          `json:"violations"`
 	Fired          map[string]int    `json:"fired"`
+	// Undelivered is how many events are on their way to webhook subscriptions.
+	Undelivered int `json:"undelivered"`
 	// Rate is how many requests a second were accepted in the last five full seconds.
 	Rate      float64       `json:"rate"`
 	PerSecond []adminSecond `json:"per_second"`
@@ -52,7 +54,8 @@ type jsonFault struct {
 type adminChange struct {
 	// Action is down (status), forbid (operation, status), token (token), remove_agent (agent), add_agent (agent),
 	// withhold_external_ids (value: true or false), or one of these about a conversation: delete_message (external_id), swap_texts (i, j), set_text (i, text), reopen, assign (agent),
-	// set_attribute (attribute, value), delete_conversation; or delete_end_user (end_user).
+	// set_attribute (attribute, value), delete_conversation, agent_takes (agent), agent_types (agent), agent_replies (agent, text), agent_closes
+	// (agent); or delete_end_user (end_user), set_availability (queue: its id or name, value: true or false).
 	Action       string    `json:"action"`
 	Conversation int64     `json:"conversation"`
 	ExternalID   string    `json:"external_id"`
@@ -66,6 +69,7 @@ type adminChange struct {
 	Status       int       `json:"status"`
 	Operation    Operation `json:"operation"`
 	Token        string    `json:"token"`
+	Queue        string    `json:"queue"`
 }
 
 func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
@@ -105,12 +109,12 @@ func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) state() adminState {
 	s.mu.Lock()
-	conversations, users := len(s.data.conversations), len(s.data.users)
+	conversations, users, undelivered := len(s.data.conversations), len(s.data.users), s.post.pending
 	s.mu.Unlock()
 	state := adminState{
 		Conversations: conversations, EndUsers: users, Duplicates: s.Duplicates(), Requests: s.Counts(),
 		Throttled: s.Throttled(), ViolationCount: s.ViolationCount(), Violations: append([]string{}, s.Violations()...),
-		Fired: s.Fired(), PerSecond: []adminSecond{},
+		Fired: s.Fired(), Undelivered: undelivered, PerSecond: []adminSecond{},
 	}
 	const window = 5
 	now := time.Now().UTC().Truncate(time.Second)
@@ -156,6 +160,17 @@ func (s *Server) apply(c adminChange) bool {
 		return ok && s.SetAttribute(c.Conversation, c.Attribute, value)
 	case "delete_conversation":
 		return s.DeleteConversation(c.Conversation)
+	case "agent_takes":
+		return s.AgentTakes(c.Conversation, c.Agent)
+	case "agent_types":
+		return s.AgentTypes(c.Conversation, c.Agent)
+	case "agent_replies":
+		return s.AgentReplies(c.Conversation, c.Agent, c.Text) != ""
+	case "agent_closes":
+		return s.AgentCloses(c.Conversation, c.Agent)
+	case "set_availability":
+		available, ok := c.Value.(bool)
+		return ok && s.SetAvailability(c.Queue, available)
 	case "delete_end_user":
 		return s.DeleteEndUser(c.EndUser)
 	default:

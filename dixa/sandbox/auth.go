@@ -55,7 +55,7 @@ func (s *Server) RemoveAgent(id string) {
 	delete(s.agents, strings.ToLower(id))
 }
 
-// Forbid makes the server answer status (401 or 403) to an operation; 0 allows it again.
+// Forbid makes the server answer status (401, 403, or 404 as if there were no such operation) to an operation; 0 allows it again.
 func (s *Server) Forbid(op Operation, status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,8 +89,11 @@ func (s *Server) authorise(x *exchange) (outcome, bool) {
 	s.mu.Lock()
 	status := s.forbidden[x.op]
 	s.mu.Unlock()
-	if status != 0 {
-		return refuse(status, msgUnauthorised), false
+	switch status {
+	case 0:
+		return outcome{}, true
+	case http.StatusNotFound:
+		return refuse(status, http.StatusText(status)), false
 	}
-	return outcome{}, true
+	return refuse(status, msgUnauthorised), false
 }

@@ -132,7 +132,11 @@ func showConversation(c *storedConversation) obj {
 		o["unheardOf"] = []any{1, "two", nil}
 	}
 	if c.ParentID != 0 {
-		o["link"] = obj{"_type": "Related", "parentId": c.ParentID}
+		kind := c.LinkType
+		if kind != "SideConversation" { // the vendor's answers do not have the Related of requests
+			kind = "FollowUp"
+		}
+		o["link"] = obj{"_type": kind, "parentId": c.ParentID}
 	}
 	return o
 }

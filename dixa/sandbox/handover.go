@@ -14,15 +14,16 @@ const (
 	msgNotTwice = "Conversation is already linked"
 )
 
-// SetAvailability decides whether somebody takes the conversations of a queue, by its id or its name.
-func (s *Server) SetAvailability(queue string, available bool) {
+// SetAvailability decides whether somebody takes the conversations of a queue, by its id or its name, and reports whether there is such a queue.
+func (s *Server) SetAvailability(queue string, available bool) (found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.opts.Queues {
 		if q := &s.opts.Queues[i]; q.ID == queue || q.Name == queue {
-			q.Unavailable = !available
+			q.Unavailable, found = !available, true
 		}
 	}
+	return found
 }
 
 // queueByID returns a queue; s.mu is held.
@@ -112,13 +113,19 @@ func (s *Server) transfer(x *exchange) outcome {
 		s.violate(x, "the conversation is taken from an agent")
 	}
 	s.enqueue(c, q.ID)
+	s.emit(c, "ConversationTransferred", obj{})
 	return outcome{status: http.StatusNoContent}
 }
 
 // enqueue puts a conversation into a queue; s.mu is held.
 func (s *Server) enqueue(c *storedConversation, queue string) {
+	had := c.Assignment != nil
 	c.QueueID, c.Assignment, c.stateUpdatedAt = queue, nil, time.Now().UTC()
 	c.Transfers++
+	if had {
+		s.emit(c, "ConversationUnassigned", obj{})
+	}
+	s.emit(c, "ConversationEnqueued", obj{})
 }
 
 // reopen opens a closed conversation in its queue, or in the default queue. The body is optional.
@@ -159,6 +166,7 @@ func (s *Server) reopen(x *exchange) outcome {
 		}
 	}
 	c.ClosedAt, c.ClosedBy = time.Time{}, ""
+	s.emit(c, "ConversationOpen", obj{})
 	s.enqueue(c, queue)
 	return outcome{status: http.StatusNoContent}
 }
@@ -175,8 +183,9 @@ func (s *Server) linkConversation(x *exchange) outcome {
 	}
 	var d decoder
 	var parentID int64
+	linkType := ""
 	if d.object(&v, "link", []string{"parentId", "linkType"}, nil) {
-		d.enum(&v, "link", "linkType", "Related", "SideConversation")
+		linkType = d.enum(&v, "link", "linkType", "Related", "SideConversation")
 		parentID = d.integer(&v, "link", "parentId")
 	}
 	if refused, ok := s.settle(x, &d); !ok {
@@ -210,8 +219,31 @@ func (s *Server) linkConversation(x *exchange) outcome {
 	case children(parentID) >= 100:
 		return refuse(http.StatusBadRequest, "Maximum number of child conversations reached")
 	}
-	c.ParentID = parentID
+	c.ParentID, c.LinkType = parentID, linkType
 	return outcome{status: http.StatusNoContent}
+}
+
+// listLinked lists the children of a conversation, by id.
+func (s *Server) listLinked(x *exchange) outcome {
+	if _, refused, ok := s.query(x); !ok {
+		return refused
+	}
+	id, refused, ok := s.conversationID(x)
+	if !ok {
+		return refused
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, refused, ok := s.stored(id); !ok {
+		return refused
+	}
+	data := []obj{}
+	for _, c := range s.data.conversations {
+		if c.ParentID == id {
+			data = append(data, showConversation(c))
+		}
+	}
+	return answer(http.StatusOK, obj{"data": data})
 }
 
 // integer returns a field that is a whole number, 0 if it is absent or null.

@@ -70,6 +70,7 @@ func (s *Server) importConversation(x *exchange) outcome {
 		c.Messages[i].ID = s.newUUID()
 	}
 	s.data.addConversation(c)
+	s.emitImport(c)
 	return answer(http.StatusCreated, obj{"data": showImport(c.ID, in.partialErrors)})
 }
 

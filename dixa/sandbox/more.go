@@ -47,6 +47,30 @@ func (s *Server) listTags(x *exchange) outcome {
 	return answer(http.StatusOK, obj{"data": data})
 }
 
+func (s *Server) listConversationTags(x *exchange) outcome {
+	if _, refused, ok := s.query(x); !ok {
+		return refused
+	}
+	id, refused, ok := s.conversationID(x)
+	if !ok {
+		return refused
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, refused, ok := s.stored(id)
+	if !ok {
+		return refused
+	}
+	data := []obj{}
+	for _, t := range s.opts.Tags {
+		if slices.Contains(c.TagIDs, t.ID) {
+			data = append(data, showTag(t))
+		}
+	}
+	return answer(http.StatusOK, obj{"data": data})
+}
+
+// createTag returns the tag that has the name already, if there is one, even if it is not active.
 func (s *Server) createTag(x *exchange) outcome {
 	v, refused, ok := s.readBody(x)
 	if !ok {
@@ -63,12 +87,12 @@ func (s *Server) createTag(x *exchange) outcome {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.ContainsFunc(s.opts.Tags, func(t Tag) bool { return t.Name == name }) {
-		return refuse(http.StatusBadRequest, "Tag already exists")
+	if i := slices.IndexFunc(s.opts.Tags, func(t Tag) bool { return t.Name == name }); i >= 0 {
+		return answer(http.StatusOK, obj{"data": showTag(s.opts.Tags[i])})
 	}
 	t := Tag{ID: s.newUUID(), Name: name}
 	s.opts.Tags = append(s.opts.Tags, t)
-	return answer(http.StatusCreated, obj{"data": showTag(t)})
+	return answer(http.StatusOK, obj{"data": showTag(t)})
 }
 
 func (s *Server) addTag(x *exchange) outcome {
@@ -76,7 +100,7 @@ func (s *Server) addTag(x *exchange) outcome {
 	if !ok {
 		return refused
 	}
-	tag := strings.ToLower(x.last())
+	tag := strings.ToLower(x.parameter(5))
 	if !isUUID(tag) {
 		s.violate(x, "the path parameter tagId is not a UUID")
 		return refuse(http.StatusBadRequest, "Invalid value for: path parameter tagId")
@@ -92,17 +116,18 @@ func (s *Server) addTag(x *exchange) outcome {
 	}
 	if !slices.Contains(c.TagIDs, tag) {
 		c.TagIDs = append(c.TagIDs, tag)
+		s.emit(c, "ConversationTagAdded", obj{"tag": tag})
 	}
 	return outcome{status: http.StatusNoContent}
 }
 
-// last returns the second parameter of a path such as conversations/1/tags/2.
-func (x *exchange) last() string {
+// parameter returns a part of the path, such as the 2 of /v1/conversations/1/tags/2, which is its part 5.
+func (x *exchange) parameter(part int) string {
 	parts := strings.Split(x.request.URL.Path, "/")
-	if len(parts) < 6 {
+	if len(parts) <= part {
 		return ""
 	}
-	return parts[5]
+	return parts[part]
 }
 
 // ratingRanges are the smallest and the largest value of each type.
@@ -142,7 +167,9 @@ func (s *Server) offerRating(x *exchange) outcome {
 	if r.AgentID != "" && !slices.ContainsFunc(c.Messages, func(m Message) bool { return m.AuthorID == r.AgentID }) {
 		s.violate(x, "offer.agentId did not take part in the conversation: that skews metrics")
 	}
-	r.ID = s.newUUID()
+	if r.ID = s.newUUID(); r.OfferedAt.IsZero() {
+		r.OfferedAt = time.Now().UTC()
+	}
 	c.Ratings = append(c.Ratings, r)
 	return answer(http.StatusCreated, obj{"data": obj{"id": r.ID, "userId": c.RequesterID, "agentId": r.AgentID, "ratingType": r.Type, "offeredAt": r.OfferedAt.UTC().Format(time.RFC3339)}})
 }
@@ -178,7 +205,7 @@ func (s *Server) submitRating(x *exchange) outcome {
 	if !ok {
 		return refused
 	}
-	i := slices.IndexFunc(c.Ratings, func(known Rating) bool { return known.ID == x.last() })
+	i := slices.IndexFunc(c.Ratings, func(known Rating) bool { return known.ID == x.parameter(5) })
 	switch {
 	case i < 0:
 		return refuse(http.StatusNotFound, msgNotFound)
@@ -188,8 +215,12 @@ func (s *Server) submitRating(x *exchange) outcome {
 	case c.Ratings[i].Type != r.Type:
 		return refuse(http.StatusBadRequest, msgDecoding)
 	}
+	if r.RatedAt.IsZero() {
+		r.RatedAt = time.Now().UTC()
+	}
 	rated := &c.Ratings[i]
 	rated.Rated, rated.Value, rated.Comment, rated.RatedAt = true, r.Value, r.Comment, r.RatedAt
+	s.emit(c, "ConversationRated", obj{"score": r.Value, "type": r.Type, "message": r.Comment})
 	return answer(http.StatusCreated, obj{"data": obj{"ratingId": rated.ID, "userId": c.RequesterID, "ratingResult": obj{"value": r.Value, "_type": r.Type}, "comment": r.Comment}})
 }
 
@@ -208,8 +239,9 @@ func (s *Server) listRatings(x *exchange) outcome {
 	for _, r := range c.Ratings {
 		o := obj{"id": r.ID, "ratingType": r.Type, "conversationChannel": "Generic", "agentId": r.AgentID, "userId": c.RequesterID, "ratingStatus": "Offered",
 			"timestamps": obj{"offered_at": r.OfferedAt.UTC().Format(time.RFC3339)}}
-		if r.Rated {
+		if r.Rated { // the vendor's example of one that came over the API no longer has the time of its offer
 			o["ratingStatus"], o["ratingScore"], o["ratingComment"] = "Rated", r.Value, r.Comment
+			o["timestamps"] = obj{"rated_at": r.RatedAt.UTC().Format(time.RFC3339)}
 		}
 		data = append(data, o)
 	}
@@ -257,6 +289,7 @@ func (s *Server) createNotes(x *exchange) outcome {
 		}
 		n.ID = s.newUUID()
 		c.Notes = append(c.Notes, n)
+		s.emit(c, "ConversationNoteAdded", obj{"note_id": n.ID, "text": n.Text, "created_at": spellEvent(n.CreatedAt), "author": s.showPerson(n.AuthorID)})
 		data = append(data, obj{"data": showNote(c, n), "_type": "BulkActionSuccess"})
 	}
 	return answer(http.StatusOK, obj{"data": data})

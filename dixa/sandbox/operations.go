@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -37,6 +38,15 @@ const (
 	CreateNotes       Operation = "create_notes"       // POST /v1/conversations/{conversationId}/notes/bulk
 	ListNotes         Operation = "list_notes"         // GET /v1/conversations/{conversationId}/notes
 	LinkConversation  Operation = "link"               // PUT /v1/conversations/{conversationId}/link
+
+	ListConversationTags Operation = "list_conversation_tags" // GET /v1/conversations/{conversationId}/tags
+	ListLinked           Operation = "list_linked"            // GET /v1/conversations/{conversationId}/linked
+	CreateWebhook        Operation = "create_webhook"         // POST /v1/webhooks
+	GetWebhook           Operation = "get_webhook"            // GET /v1/webhooks/{webhookSubscriptionId}
+	DeleteWebhook        Operation = "delete_webhook"         // DELETE /v1/webhooks/{webhookSubscriptionId}
+	DeliveryStatus       Operation = "delivery_status"        // GET /v1/webhooks/{webhookSubscriptionId}/delivery-status
+	ListDeliveries       Operation = "list_deliveries"        // GET /v1/webhooks/{webhookSubscriptionId}/delivery-status/logs/{event}
+
 	// Unknown is every other request: answered 404, and a violation.
 	Unknown Operation = "unknown"
 )
@@ -72,9 +82,17 @@ var handlers = map[Operation]func(*Server, *exchange) outcome{
 	CreateNotes:       (*Server).createNotes,
 	ListNotes:         (*Server).listNotes,
 	LinkConversation:  (*Server).linkConversation,
+
+	ListConversationTags: (*Server).listConversationTags,
+	ListLinked:           (*Server).listLinked,
+	CreateWebhook:        (*Server).createWebhook,
+	GetWebhook:           (*Server).getWebhook,
+	DeleteWebhook:        (*Server).deleteWebhook,
+	DeliveryStatus:       (*Server).deliveryStatus,
+	ListDeliveries:       (*Server).listDeliveries,
 }
 
-// route finds the operation of a request and its path parameter. A second one is that behind the last known name; see exchange.second.
+// route finds the operation of a request and its path parameter. For a second one, see exchange.parameter.
 func route(r *http.Request) (op Operation, id string) {
 	parts := strings.Split(r.URL.Path, "/")
 	if len(parts) < 3 || parts[0] != "" || parts[1] != "v1" {
@@ -140,15 +158,35 @@ func route(r *http.Request) (op Operation, id string) {
 		return ListNotes, id
 	case "PUT conversations/{}/link":
 		return LinkConversation, id
+	case "GET conversations/{}/tags":
+		return ListConversationTags, id
+	case "GET conversations/{}/linked":
+		return ListLinked, id
+	case "POST webhooks":
+		return CreateWebhook, ""
+	case "GET webhooks/{}":
+		return GetWebhook, id
+	case "DELETE webhooks/{}":
+		return DeleteWebhook, id
+	case "GET webhooks/{}/delivery-status":
+		return DeliveryStatus, id
+	case "GET webhooks/{}/delivery-status/logs/{}":
+		return ListDeliveries, id
 	}
 	return Unknown, ""
 }
 
+// withIDs are the resources whose names are followed by an id.
+var withIDs = []string{"endusers", "conversations", "queues", "webhooks"}
+
 // pattern returns a path with its parameters as {}.
 func pattern(path string) string {
 	parts := strings.Split(path, "/")
-	if len(parts) > 3 && (parts[2] == "endusers" || parts[2] == "conversations" || parts[2] == "queues") && parts[3] != "bulk" && parts[3] != "import" {
+	if len(parts) > 3 && slices.Contains(withIDs, parts[2]) && parts[3] != "bulk" && parts[3] != "import" {
 		parts[3] = "{}"
+	}
+	if len(parts) > 6 && parts[2] == "webhooks" && parts[5] == "logs" {
+		parts[6] = "{}"
 	}
 	if len(parts) > 5 && (parts[4] == "tags" || parts[4] == "ratings") && parts[5] != "offer" {
 		parts[5] = "{}"

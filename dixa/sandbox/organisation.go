@@ -76,6 +76,7 @@ type Conversation struct {
 	Ratings   []Rating `json:"ratings,omitempty"`
 	Notes     []Note   `json:"notes,omitempty"`
 	ParentID  int64    `json:"parent_id,omitempty"`
+	LinkType  string   `json:"link_type,omitempty"` // Related or SideConversation
 }
 
 // Rating is a rating of a conversation.

@@ -67,7 +67,7 @@ type Options struct {
 	// UnassignableAgents exist, but a conversation cannot be assigned to them: such an import has the partial error
 	// "The conversation could not be assigned".
 	UnassignableAgents []string
-	// Forbidden names operations that the token may not call, with the status to answer: 401 or 403.
+	// Forbidden names operations that the token may not call, with the status to answer: 401, 403, or 404 as if there were no such operation.
 	Forbidden map[Operation]int
 
 	// Attributes are the custom attributes that are defined. Default (nil): DefaultAttributes().
@@ -76,8 +76,10 @@ type Options struct {
 	Queues []Queue
 	// Tags of the organisation. Default (nil): DefaultTags().
 	Tags []Tag
-	// Webhooks are the webhook subscriptions of the organisation. Default: none.
+	// Webhooks are the webhook subscriptions of the organisation to begin with. Default: none.
 	Webhooks []Webhook
+	// Deliveries says how events are delivered to webhook subscriptions.
+	Deliveries Deliveries
 
 	// FirstConversationID is the id of the first conversation. Default: above 5,000,000,000 and chosen by Seed, so that ids
 	// of a rehearsal are not those of an organisation.
@@ -136,6 +138,7 @@ func (o Options) withDefaults() Options {
 		o.Tags = DefaultTags()
 	}
 	o.Queues, o.Tags = slices.Clone(o.Queues), slices.Clone(o.Tags)
+	o.Deliveries = o.Deliveries.withDefaults()
 	if o.MaxRequests <= 0 {
 		o.MaxRequests = 100_000
 	}
@@ -163,6 +166,8 @@ type Server struct {
 	fired     map[string]int
 	data      *organisation
 	imports   int
+	hooks     []*subscription
+	post      *postman
 }
 
 // New returns a Server.
@@ -179,6 +184,7 @@ func New(opts Options) *Server {
 		forbidden: map[Operation]int{},
 		withheld:  opts.NoExternalIDs,
 		fired:     map[string]int{},
+		post:      newPostman(),
 	}
 	for _, id := range append([]string{opts.AgentID}, opts.Agents...) {
 		s.agents[strings.ToLower(id)] = assignable
@@ -194,6 +200,9 @@ func New(opts Options) *Server {
 		first = 5_000_000_000 + s.random.Int64N(1_000_000_000)
 	}
 	s.data = newOrganisation(first)
+	for i, hook := range opts.Webhooks {
+		s.hooks = append(s.hooks, newSubscription(hook, i))
+	}
 	s.SetFaults(opts.Faults)
 	return s
 }
@@ -215,14 +224,15 @@ type exchange struct {
 // counted:
 //
 //	GET  /_sandbox/state          conversations, end_users, duplicates, requests by operation, throttled, violations, fired,
-//	                              rate and per_second (requests that the bucket let through), as JSON
+//	                              undelivered events, rate and per_second (requests that the bucket let through), as JSON
 //	GET  /_sandbox/conversations  all conversations, one JSON object a line (see Conversation)
 //	GET  /_sandbox/endusers       all end-users, likewise (see EndUser)
 //	POST /_sandbox/reset          see Reset
 //	POST /_sandbox/faults         replaces the faults by a JSON list; see ReadFaults
 //	POST /_sandbox/mutate         changes one thing, such as {"action": "reopen", "conversation": 5123456789}; the actions
 //	                              are down, forbid, token, add_agent, remove_agent, withhold_external_ids, delete_message,
-//	                              swap_texts, set_text, reopen, assign, set_attribute, delete_conversation and delete_end_user
+//	                              swap_texts, set_text, reopen, assign, set_attribute, delete_conversation, delete_end_user,
+//	                              set_availability, and agent_takes, agent_types, agent_replies and agent_closes
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, adminPrefix) {
 		s.serveAdmin(w, r)
@@ -344,13 +354,16 @@ func (s *Server) WithholdExternalIDs(withheld bool) {
 
 // Reset forgets end-users, conversations, counts, recorded requests and violations, ends an outage and replaces the
 // faults by those of the Options. Ids go on where they were, so that none is given twice. The token, the agents, what is
-// forbidden or withheld, and the attributes stay.
+// forbidden or withheld, the attributes and the webhook subscriptions stay, but not what is still to be delivered to these.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	s.data = newOrganisation(s.data.nextID)
 	s.down = 0
 	s.imports = 0
 	s.fired = map[string]int{}
+	for _, hook := range s.hooks {
+		s.forgetDeliveries(hook)
+	}
 	s.mu.Unlock()
 	s.SetFaults(s.opts.Faults)
 	s.ledger.reset()

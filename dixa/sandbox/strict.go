@@ -147,6 +147,18 @@ func (d *decoder) time(v *value, at, name string) time.Time {
 	return time.Time{}
 }
 
+// boolean returns a boolean field, otherwise if it is absent or null.
+func (d *decoder) boolean(v *value, at, name string, otherwise bool) bool {
+	m, ok := optional(v, name)
+	if !ok {
+		return otherwise
+	}
+	if m.kind != kindBool {
+		d.refuse(at+"."+name, "is "+m.kind.String()+", not a boolean")
+	}
+	return m.text == "true"
+}
+
 // list returns the items of an array field, none if it is absent or null.
 func (d *decoder) list(v *value, at, name string) []value {
 	m, ok := optional(v, name)
