@@ -73,8 +73,10 @@ type StoredEvent struct {
 }
 
 const (
-	// holderOf finds the transcript with one of two conversation ids, in any source of an organisation.
-	holderOf = `select t.source, t.transcript_id, t.conversation_id from dixa_import.transcripts t join dixa_import.sources s on s.source = t.source`
+	// holderOf, with a condition, finds the transcript that has a conversation, in any source of an organisation.
+	holderOf   = `select t.source, t.transcript_id, t.conversation_id from dixa_import.transcripts t join dixa_import.sources s on s.source = t.source`
+	itsHolder  = `t.conversation_id in (e.conversation_id, e.csid) and s.base_url = e.base_url and s.organisation = e.organisation`
+	attachable = `e.transcript_id is null and exists (` + holderOf + ` where ` + itsHolder + `)`
 	// handedOver is true for a transcript that was handed over to agents, or is about to be.
 	handedOver = `(handover_state is not null or exists (select 1 from dixa_import.steps st where st.source = t.source and st.transcript_id = t.transcript_id
 			and st.step = 'transfer' and st.state in ('sending', 'done')))`
@@ -102,12 +104,9 @@ var (
 			and (` + handedOver + ` or $2::text = 'closed' and $4::text <> '')`)
 	clearEffect = both(`update dixa_import.events set effect = null where event_id = $1::text and transcript_id is not null`)
 
-	attachEvents = both(`update dixa_import.events as e set (source, transcript_id, conversation_id) = (` + holderOf + `
-			where t.conversation_id in (e.conversation_id, e.csid) and s.base_url = e.base_url and s.organisation = e.organisation
-			order by t.source, t.conversation_id limit 1)
-		where e.transcript_id is null and exists (select 1 from dixa_import.transcripts t join dixa_import.sources s on s.source = t.source
-			where t.conversation_id in (e.conversation_id, e.csid) and s.base_url = e.base_url and s.organisation = e.organisation)`)
-	anyUnattached  = both(`select 1 from dixa_import.events where transcript_id is null limit 1`)
+	attachEvents = both(`update dixa_import.events as e set (source, transcript_id, conversation_id) = (` + holderOf + ` where ` + itsHolder + `
+			order by t.source, t.conversation_id limit 1) where ` + attachable)
+	anyAttachable  = both(`select 1 from dixa_import.events e where ` + attachable + ` limit 1`)
 	pendingEffects = both(`select event_id, effect, {at at}, coalesce(agent_id, '') from dixa_import.events
 		where effect is not null and transcript_id is not null order by source, transcript_id, at limit 1000`)
 	sourcesOf = both(`select source from dixa_import.sources where base_url = $1::text and organisation = $2::text order by source`)
@@ -188,16 +187,16 @@ func timeArg(t time.Time) any {
 // AttachEvents gives stored events the transcripts whose conversations were recorded since, and lets those learn of the effects. It returns
 // the number of attached events.
 func (s *Store) AttachEvents(ctx context.Context) (attached int64, err error) {
-	waiting := false
-	read := anyUnattached.with()
+	found := false
+	read := anyAttachable.with()
 	read.row = func(row scanner) error {
-		waiting = true
+		found = true
 		return row.Scan(new(int))
 	}
 	if err := s.read(ctx, "read", read); err != nil {
 		return 0, err
 	}
-	if waiting {
+	if found {
 		attach := attachEvents.with()
 		attach.changed = func(n int64) error {
 			attached = n

@@ -115,7 +115,7 @@ func (f *Forwarder) Run(ctx context.Context) {
 	var requests sync.WaitGroup
 	defer requests.Wait()
 	var busy atomic.Int64
-	for wait := time.Duration(0); ; {
+	for {
 		free := f.Concurrency - int(busy.Load())
 		events, next, err := f.claim(ctx, free)
 		for _, e := range events {
@@ -126,7 +126,7 @@ func (f *Forwarder) Run(ctx context.Context) {
 				f.finished.Set()
 			})
 		}
-		wait = f.Poll
+		wait := f.Poll
 		if err == nil && next > 0 {
 			wait = min(wait, next)
 		}
@@ -196,7 +196,7 @@ func (f *Forwarder) backoff(attempts int, asked time.Duration) time.Duration {
 	if attempts < 30 {
 		d = min(f.MinBackoff<<attempts, d)
 	}
-	d = d/2 + rand.N(d/2+1) //nolint:gosec // jitter
+	d = d/2 + rand.N(d/2+1) // so that events that failed together are not repeated together
 	return max(d, min(asked, f.MaxBackoff))
 }
 

@@ -72,7 +72,7 @@ func TestServer(t *testing.T) {
 	t.Parallel()
 	var away error
 	address, _ := serve(t, ServerConfig{Ready: func(context.Context) error { return away },
-		Handlers: map[string]http.Handler{"POST /transcripts": http.NotFoundHandler(), "/metrics": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(201) })}})
+		Handlers: map[string]http.Handler{"POST /transcripts": http.NotFoundHandler(), "/metrics": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusCreated) })}})
 	client := newClient(t, &http.Transport{})
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 201, "/transcripts": 405, "/other": 404} {
 		if got := get(t, client, "http://"+address+path); got != want {
@@ -98,7 +98,7 @@ func TestServerLimits(t *testing.T) {
 			if err == nil {
 				<-time.After(120 * time.Millisecond) // longer than the body may take
 				if req.Context().Err() != nil {
-					w.WriteHeader(500)
+					w.WriteHeader(http.StatusInternalServerError)
 				}
 			}
 		})}})
