@@ -2,12 +2,11 @@ package live
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,12 +57,12 @@ type Forwarder struct {
 
 // NewForwarder returns a Forwarder, or an error about the address or the secret that does not contain them.
 func NewForwarder(c ForwarderConfig) (*Forwarder, error) {
-	if u, err := url.Parse(c.URL); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return nil, errors.New("the address for forwarding must begin with https:// or http:// and name a host")
+	if err := CheckForwardURL(c.URL); err != nil {
+		return nil, fmt.Errorf("the address for forwarding %w", err)
 	}
 	key, err := parseForwardSecret(c.Secret)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the secret for forwarding %w", err)
 	}
 	c = c.withDefaults()
 	f := &Forwarder{ForwarderConfig: c, instance: uuid.NewString(), key: key, finished: NewSignal(), troubles: map[int]*rate.Sometimes{}}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -23,9 +24,9 @@ type verifier [][]byte
 func newVerifier(secrets []string) (verifier, error) {
 	var v verifier
 	for i, secret := range secrets {
-		key, err := hex.DecodeString(strings.TrimSpace(secret))
-		if err != nil || len(key) < 16 {
-			return nil, fmt.Errorf("webhook secret %d is not a key in hexadecimal digits, as Dixa gives it when a subscription is created", i+1)
+		key, err := parseWebhookSecret(secret)
+		if err != nil {
+			return nil, fmt.Errorf("webhook secret %d %w", i+1, err)
 		}
 		v = append(v, key)
 	}
@@ -33,6 +34,34 @@ func newVerifier(secrets []string) (verifier, error) {
 		return nil, errors.New("there is no webhook secret: without one, no delivery can be told from a forged one")
 	}
 	return v, nil
+}
+
+func parseWebhookSecret(secret string) ([]byte, error) {
+	key, err := hex.DecodeString(strings.TrimSpace(secret))
+	if err != nil || len(key) < 16 {
+		return nil, errors.New("is not a key in hexadecimal digits, as Dixa gives it when a subscription is created")
+	}
+	return key, nil
+}
+
+// CheckWebhookSecret returns what is wrong with a secret of a webhook subscription, without repeating it.
+func CheckWebhookSecret(secret string) error {
+	_, err := parseWebhookSecret(secret)
+	return err
+}
+
+// CheckForwardSecret returns what is wrong with a secret for forwarding, without repeating it.
+func CheckForwardSecret(secret string) error {
+	_, err := parseForwardSecret(secret)
+	return err
+}
+
+// CheckForwardURL returns what is wrong with an address for forwarding, without repeating it.
+func CheckForwardURL(address string) error {
+	if u, err := url.Parse(address); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return errors.New("must begin with https:// or http:// and name a host")
+	}
+	return nil
 }
 
 // verify reports whether one of the signatures in a header is that of one of the secrets over the body, and when it was made.
@@ -92,7 +121,7 @@ func parseForwardSecret(secret string) ([]byte, error) {
 	encoded := strings.TrimRight(strings.TrimPrefix(strings.TrimSpace(secret), "whsec_"), "=")
 	key, err := base64.RawStdEncoding.DecodeString(encoded)
 	if err != nil || len(key) < 16 {
-		return nil, errors.New("the secret for forwarding is not whsec_ and at least 16 bytes in base64, such as from: echo whsec_$(openssl rand -base64 32)")
+		return nil, errors.New("is not whsec_ and at least 16 bytes in base64, such as from: echo whsec_$(openssl rand -base64 32)")
 	}
 	return key, nil
 }
