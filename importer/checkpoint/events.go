@@ -109,7 +109,8 @@ var (
 	anyAttachable  = both(`select 1 from dixa_import.events e where ` + attachable + ` limit 1`)
 	pendingEffects = both(`select event_id, effect, {at at}, coalesce(agent_id, '') from dixa_import.events
 		where effect is not null and transcript_id is not null order by source, transcript_id, at limit 1000`)
-	sourcesOf = both(`select source from dixa_import.sources where base_url = $1::text and organisation = $2::text order by source`)
+	handedOverOf = both(holderOf + ` where t.conversation_id in ($3::bigint, $4::bigint) and s.base_url = $1::text and s.organisation = $2::text and ` + handedOver + ` limit 1`)
+	sourcesOf    = both(`select source from dixa_import.sources where base_url = $1::text and organisation = $2::text order by source`)
 )
 
 // StoreEvents stores events of an organisation, each once, with the transcript that has its conversation, whatever its source. It returns a
@@ -237,6 +238,18 @@ func (s *Store) SourcesOf(ctx context.Context, of Binding) (names []string, err 
 	}
 	err = s.read(ctx, "read", read)
 	return names, err
+}
+
+// HandedOver reports whether a conversation, by either of its numbers, was handed over to agents.
+func (s *Store) HandedOver(ctx context.Context, of Binding, conversation, csid int64) (handed bool, err error) {
+	read := handedOverOf.with(clean(of.BaseURL), clean(of.Organisation), conversation, csid)
+	read.row = func(row scanner) error {
+		handed = true
+		var source, id string
+		return row.Scan(&source, &id, &conversation)
+	}
+	err = s.read(ctx, "read", read)
+	return handed, err
 }
 
 // Handover is what became of a conversation that was handed over to agents.

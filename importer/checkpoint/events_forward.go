@@ -22,14 +22,14 @@ const (
 	// dueEvents are the first waiting event of each transcript, if it is due.
 	dueEvents = `select e.event_id from dixa_import.events e where e.state = 'waiting' and e.source in ` + ourSources + ` and e.next_attempt_at <= {in $4}
 			and not exists (select 1 from dixa_import.events o where o.state = 'waiting' and o.source = e.source and o.transcript_id = e.transcript_id
-				and (o.at, o.received_at, o.event_id) < (e.at, e.received_at, e.event_id))
-		order by e.next_attempt_at, e.at limit $5::bigint`
+				and (o.at, o.received_at, o.event_id) < (e.at, e.received_at, e.event_id))`
 	claimDue = `update dixa_import.events set claim = claim + 1, claimed_by = $6::text, next_attempt_at = {in $7} where event_id `
 )
 
 var (
-	claimEvents = apart(claimDue+`= any(array(`+dueEvents+` for update skip locked)) and state = 'waiting' returning `+eventColumns,
-		claimDue+`in (`+dueEvents+`) returning `+eventColumns)
+	// SQLite finds due events in the order of the index, and stops at the limit. Sorting would read all of them.
+	claimEvents = apart(claimDue+`= any(array(`+dueEvents+` order by e.next_attempt_at limit $5::bigint for update skip locked)) and state = 'waiting' returning `+eventColumns,
+		claimDue+`in (`+dueEvents+` limit $5) returning `+eventColumns)
 	firstEvent = both(`select {at min(next_attempt_at)}, {at {in $4}} from dixa_import.events where state = 'waiting' and source in ` + ourSources)
 	nextEvent  = both(`select {at min(next_attempt_at)}, {at {in $4}} from dixa_import.events
 		where state = 'waiting' and source in ` + ourSources + ` and next_attempt_at > {in $4}`)
@@ -43,9 +43,9 @@ var (
 	// The later events of a transcript wait as long as the one that failed, so that searches for due events need not look at them.
 	delayLater = both(`update dixa_import.events {indexed by events_order} set next_attempt_at = {in $2} where state = 'waiting' and next_attempt_at < {in $2}
 		and (source, transcript_id) = (select f.source, f.transcript_id from dixa_import.events f where f.event_id = $1::text and f.state = 'waiting')`)
-	// hastenLater undoes that for the transcript of an event that no longer waits.
+	// hastenLater undoes that for the transcript of an event that no longer waits, but has failed before.
 	hastenLater = both(`update dixa_import.events {indexed by events_order} set next_attempt_at = {in $2} where state = 'waiting' and next_attempt_at > {in $2} and claimed_by is null
-		and (source, transcript_id) = (select f.source, f.transcript_id from dixa_import.events f where f.event_id = $1::text and f.state <> 'waiting')`)
+		and (source, transcript_id) = (select f.source, f.transcript_id from dixa_import.events f where f.event_id = $1::text and f.state <> 'waiting' and f.attempts > 1)`)
 )
 
 // ClaimEvents claims up to limit events for forwarding: of each transcript the first waiting event, if it is due. A dead event holds up no

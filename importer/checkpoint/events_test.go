@@ -197,6 +197,9 @@ func TestHandoverStates(t *testing.T) {
 				t.Fatal(err)
 			}
 			equal(t, id, got, tt.want)
+			if handed, err := s.HandedOver(t.Context(), acme, 1, conversation); err != nil || handed != tt.handed {
+				t.Errorf("%s: handed over is %v, %v", id, handed, err)
+			}
 		}
 		// A transfer on its way counts as handed over.
 		s.imported(t, bot, "on-its-way", 2000)

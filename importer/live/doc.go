@@ -22,6 +22,7 @@ type Store interface {
 	StoreEvents(ctx context.Context, of checkpoint.Binding, events []checkpoint.WebhookEvent, opts checkpoint.StoreOptions) ([]checkpoint.StoredEvent, error)
 	AttachEvents(ctx context.Context) (int64, error)
 	PurgeEvents(ctx context.Context, hold, keep time.Duration) error
+	HandedOver(ctx context.Context, of checkpoint.Binding, conversation, csid int64) (bool, error)
 	SourcesOf(ctx context.Context, of checkpoint.Binding) ([]string, error)
 	ClaimEvents(ctx context.Context, of checkpoint.Binding, source, instance string, lease time.Duration, limit int) ([]checkpoint.WebhookEvent, time.Duration, error)
 	MarkForwarded(ctx context.Context, id string, claim int64, status int) (bool, error)

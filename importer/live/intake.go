@@ -85,6 +85,9 @@ func (in *Intake) take(ctx context.Context, payload []byte) (Outcome, error) {
 	if echo, err := in.echo(ctx, e); err != nil || echo {
 		return Echo, err
 	}
+	if in.bot(e.AgentID) {
+		e.AgentID, e.AuthorID, e.AuthorName, e.AuthorType = "", "", "", "" // no agent closed it
+	}
 	stored, err := in.Store.StoreEvents(ctx, in.Organisation, []checkpoint.WebhookEvent{e.WebhookEvent},
 		checkpoint.StoreOptions{Forward: in.Forward, Delay: max(in.Reorder, 0), Hold: in.Hold})
 	switch {
@@ -102,11 +105,18 @@ func (in *Intake) take(ctx context.Context, payload []byte) (Outcome, error) {
 // Count returns how many events had an outcome so far.
 func (in *Intake) Count(o Outcome) int64 { return in.counts[o].Load() }
 
+// bot reports whether somebody is the bot.
+func (in *Intake) bot(id string) bool { return in.AgentID != "" && strings.EqualFold(id, in.AgentID) }
+
 // echo reports whether an event is about what this tool or the bot did itself: a message with an external id that an import gave it, a
 // message of the bot or its typing, or the assignment to the bot and the closing that are part of an import.
 func (in *Intake) echo(ctx context.Context, e parsed) (bool, error) {
-	if in.AgentID != "" && ((e.Type == TypeMessage || e.Type == TypeTyping) && strings.EqualFold(e.AuthorID, in.AgentID) || strings.EqualFold(e.AgentID, in.AgentID)) {
+	switch {
+	case in.bot(e.AuthorID) && (e.Type == TypeMessage || e.Type == TypeTyping), in.bot(e.AgentID) && e.Type == TypeAssigned:
 		return true, nil
+	case in.bot(e.AgentID): // the conversation is closed, and nobody else has had it
+		handed, err := in.Store.HandedOver(ctx, in.Organisation, e.ConversationID, e.CSID)
+		return !handed, err
 	}
 	source, ok := importedBy(e.externalID)
 	if !ok || source == in.Source {
