@@ -63,7 +63,7 @@ func (spec childSpec) serve(ctx context.Context) error {
 		return err
 	}
 	forwarder, err := NewForwarder(ForwarderConfig{Store: store, Organisation: acme, Source: testSource, URL: spec.Bot, Secret: forwardSecret, Concurrency: childConcurrency,
-		Timeout: 500 * time.Millisecond, Lease: time.Second, MinBackoff: time.Millisecond, MaxBackoff: 50 * time.Millisecond, Poll: 20 * time.Millisecond, Stored: signal, Logger: logger})
+		Timeout: time.Second, Lease: 1500 * time.Millisecond, MinBackoff: time.Millisecond, MaxBackoff: 50 * time.Millisecond, Poll: 20 * time.Millisecond, Stored: signal, Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -198,7 +198,13 @@ func TestKilledWhileServing(t *testing.T) {
 		}
 		b.accepted(conversations * each)
 		restarts.Wait()
-		b.settled(w, conversations*each)
+		w.until("all events are recorded as forwarded", func() bool {
+			counts, err := w.store.EventCounts(w.Context())
+			if err != nil {
+				w.Fatal(err)
+			}
+			return counts[checkpoint.EventForwarded] == conversations*each && len(counts) == 1
+		})
 		if repeats.Load() == 0 {
 			w.Error("no delivery was cut off")
 		}
@@ -213,21 +219,4 @@ func TestKilledWhileServing(t *testing.T) {
 			w.Errorf("%d requests were repeated after %d kills; at most %d were under way", extra, len(kills), len(kills)*childConcurrency)
 		}
 	})
-}
-
-// settled waits until all n events are recorded as forwarded.
-func (b *bot) settled(w *world, n int64) {
-	w.Helper()
-	ctx, cancel := context.WithTimeout(w.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		counts, err := w.store.EventCounts(ctx)
-		if err != nil {
-			w.Fatalf("%v: %v", counts, err)
-		}
-		if counts[checkpoint.EventForwarded] == n && len(counts) == 1 {
-			return
-		}
-		pause(ctx, 10*time.Millisecond)
-	}
 }

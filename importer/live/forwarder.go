@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,8 +68,16 @@ func NewForwarder(c ForwarderConfig) (*Forwarder, error) {
 	c = c.withDefaults()
 	f := &Forwarder{ForwarderConfig: c, instance: uuid.NewString(), key: key, finished: NewSignal(), troubles: map[int]*rate.Sometimes{}}
 	f.outage.Interval = time.Minute
+	if u, err := url.Parse(c.URL); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+		c.Logger.Warn("serve.forward_url begins with http://: what people write travels to the bot unencrypted")
+	}
 	f.client = &http.Client{Transport: c.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return f, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (c ForwarderConfig) withDefaults() ForwarderConfig {

@@ -2,7 +2,6 @@ package live
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -210,8 +209,7 @@ func TestSlowBot(t *testing.T) {
 	})
 	_, stop := w.forwarder(b, func(c *ForwarderConfig) { c.Timeout, c.Lease = 100*time.Millisecond, 30*time.Second })
 	b.accepted(4)
-	for w.events()["0-0"].LastError == "" { // until the first request has timed out
-	}
+	w.until("the first request has timed out", func() bool { return w.events()["0-0"].LastError != "" })
 	close(held)
 	b.accepted(6)
 	stop()
@@ -228,12 +226,9 @@ func TestUnreachableBot(t *testing.T) {
 	b := newBot(t, nil)
 	b.Close()
 	_, stop := w.forwarder(b, func(c *ForwarderConfig) { c.URL += "/whispered?token=whispered" })
-	var last string
-	for last == "" {
-		last = w.events()["0-0"].LastError
-	}
+	w.until("an attempt has failed", func() bool { return w.events()["0-0"].LastError != "" })
 	stop()
-	if last != "the connection to the bot was refused" {
+	if last := w.events()["0-0"].LastError; last != "the connection to the bot was refused" {
 		t.Errorf("the error is %q", last)
 	}
 	for _, bad := range []ForwarderConfig{{URL: "", Secret: forwardSecret}, {URL: "ftp://whispered", Secret: forwardSecret}, {URL: "https://whispered:x y/", Secret: forwardSecret}, {URL: "https://bot", Secret: "whispered"}} {
@@ -377,28 +372,4 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("%q is %v", value, got)
 		}
 	}
-}
-
-// TestKeeperPurges: texts that are too old go, whatever the state of their event.
-func TestKeeperPurges(t *testing.T) {
-	each(t, func(w *world) {
-		in := w.intake(func(c *IntakeConfig) { c.Forward = false })
-		w.stored(in, 1, 1)
-		if outcome, err := in.Take(w.Context(), message("unknown", 999, time.Now())); err != nil || outcome != Held {
-			w.Fatal(outcome, err)
-		}
-		ctx, cancel := context.WithCancel(w.Context())
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			NewKeeper(KeeperConfig{Store: w.store, Attach: time.Millisecond, Purge: time.Millisecond, Hold: time.Millisecond, Keep: 2 * time.Millisecond}).Run(ctx)
-		}()
-		for {
-			if events := w.events(); len(events) == 1 && events["0-0"].Text == "" {
-				break
-			}
-		}
-		cancel()
-		<-ended
-	})
 }

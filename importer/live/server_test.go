@@ -91,12 +91,12 @@ func TestServer(t *testing.T) {
 func TestServerLimits(t *testing.T) {
 	t.Parallel()
 	bodies := make(chan error, 10)
-	address, _ := serve(t, ServerConfig{HeaderTimeout: 50 * time.Millisecond, BodyTimeout: 50 * time.Millisecond, IdleTimeout: time.Second, Connections: 2,
+	address, _ := serve(t, ServerConfig{HeaderTimeout: 250 * time.Millisecond, BodyTimeout: 250 * time.Millisecond, IdleTimeout: 10 * time.Second, Connections: 2,
 		Handlers: map[string]http.Handler{"/": http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			_, err := io.ReadAll(req.Body)
 			bodies <- err
 			if err == nil {
-				<-time.After(120 * time.Millisecond) // longer than the body may take
+				<-time.After(600 * time.Millisecond) // longer than the body may take
 				if req.Context().Err() != nil {
 					w.WriteHeader(http.StatusInternalServerError)
 				}

@@ -182,6 +182,18 @@ func (w *world) events() map[string]checkpoint.WebhookEvent {
 	return byID
 }
 
+// until waits until something is so.
+func (w *world) until(what string, is func() bool) {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(w.Context(), 30*time.Second)
+	defer cancel()
+	for !is() {
+		if !pause(ctx, 5*time.Millisecond) {
+			w.Fatalf("it never happened that %s", what)
+		}
+	}
+}
+
 // intake returns an Intake of the world's checkpoint. Without a change, it forwards at once.
 func (w *world) intake(change func(*IntakeConfig)) *Intake {
 	c := IntakeConfig{Store: w.store, Organisation: acme, Source: testSource, AgentID: testAgent, Forward: true, Reorder: -1, Logger: w.logger()}
