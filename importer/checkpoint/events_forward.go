@@ -41,8 +41,8 @@ var (
 			next_attempt_at = case when first_attempt_at <= {in $7} then null else {in $6} end
 		where event_id = $1::text and claim = $2::bigint and state = 'waiting' returning state`)
 	// The later events of a transcript wait as long as the one that failed, so that searches for due events need not look at them.
-	delayLater = both(`update dixa_import.events {indexed by events_order} set next_attempt_at = {in $2} where state = 'waiting' and next_attempt_at < {in $2}
-		and (source, transcript_id) = (select f.source, f.transcript_id from dixa_import.events f where f.event_id = $1::text and f.state = 'waiting')`)
+	delayLater = both(`update dixa_import.events {indexed by events_order} set next_attempt_at = {in $2} where state = 'waiting' and next_attempt_at < {in $2} and claimed_by is null
+		and (source, transcript_id) = (select f.source, f.transcript_id from dixa_import.events f where f.event_id = $1::text and f.claim = $3::bigint and f.state = 'waiting')`)
 	// hastenLater undoes that for the transcript of an event that no longer waits, but has failed before.
 	hastenLater = both(`update dixa_import.events {indexed by events_order} set next_attempt_at = {in $2} where state = 'waiting' and next_attempt_at > {in $2} and claimed_by is null
 		and (source, transcript_id) = (select f.source, f.transcript_id from dixa_import.events f where f.event_id = $1::text and f.state <> 'waiting' and f.attempts > 1)`)
@@ -99,6 +99,6 @@ func (s *Store) FailEvent(ctx context.Context, id string, claim int64, status in
 	fail := failEvent.with(clean(id), claim, present, status, clean(reason), fromNow(delay), fromNow(-giveUp))
 	fail.row = func(row scanner) error { return row.Scan(&state) }
 	// Only one of the last two has an effect.
-	err = s.write(ctx, "write", fail, delayLater.with(clean(id), fromNow(delay)), hastenLater.with(clean(id), present))
+	err = s.write(ctx, "write", fail, delayLater.with(clean(id), fromNow(delay), claim), hastenLater.with(clean(id), present))
 	return state, err
 }

@@ -132,7 +132,7 @@ func (c *child) kill() {
 }
 
 // TestKilledWhileServing kills the process several times, in the middle of deliveries and of requests to the bot, while the sender repeats
-// every delivery that was not acknowledged. Each event is stored once and reaches the bot. Only one whose request was under way at a kill
+// every delivery that was not acknowledged, and another process has a run on the checkpoint. Each event is stored once and reaches the bot. Only one whose request was under way at a kill
 // reaches it again, with the same webhook-id and body.
 func TestKilledWhileServing(t *testing.T) {
 	each(t, func(w *world) {
@@ -153,6 +153,10 @@ func TestKilledWhileServing(t *testing.T) {
 			}
 			return 200
 		}
+		run, err := w.store.StartRun(w.Context(), testSource, "run") // on SQLite, this process holds the lock of the file
+		if err != nil {
+			w.Fatal(err)
+		}
 		current.Store(w.spawn(b))
 		restarts.Go(func() {
 			for range kills {
@@ -165,15 +169,8 @@ func TestKilledWhileServing(t *testing.T) {
 				<-restarting
 			}
 		})
-		var bodies [][]byte
-		base := time.Now().Add(-time.Minute)
-		for c := range conversations {
-			w.imported(fmt.Sprint("t-", c), int64(100+c))
-			for i := range each {
-				body := message(fmt.Sprintf("%d-%d", c, i), int64(100+c), base.Add(time.Duration(i)*time.Second))
-				bodies = append(bodies, body, body)
-			}
-		}
+		_, bodies := w.messages(conversations, each)
+		bodies = append(bodies, bodies...)
 		rng := rand.New(rand.NewPCG(9, 10))
 		rng.Shuffle(len(bodies), func(i, j int) { bodies[i], bodies[j] = bodies[j], bodies[i] })
 		g, ctx := errgroup.WithContext(w.Context())
@@ -207,6 +204,9 @@ func TestKilledWhileServing(t *testing.T) {
 		})
 		if repeats.Load() == 0 {
 			w.Error("no delivery was cut off")
+		}
+		if err := w.store.RenewRun(w.Context(), run, checkpoint.Beat{}); err != nil { // the files of the database are still in place
+			w.Error(err)
 		}
 		extra := 0
 		for id, n := range b.posts {

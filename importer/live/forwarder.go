@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -81,20 +82,13 @@ func loopback(host string) bool {
 }
 
 func (c ForwarderConfig) withDefaults() ForwarderConfig {
-	set := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	set(&c.Timeout, 15*time.Second)
-	set(&c.GiveUp, 72*time.Hour)
-	set(&c.MinBackoff, 2*time.Second)
-	set(&c.MaxBackoff, time.Hour)
-	set(&c.Poll, 2*time.Second)
-	set(&c.Lease, c.Timeout+20*time.Second)
-	if c.Concurrency == 0 {
-		c.Concurrency = 8
-	}
+	c.Timeout = cmp.Or(c.Timeout, 15*time.Second)
+	c.GiveUp = cmp.Or(c.GiveUp, 72*time.Hour)
+	c.MinBackoff = cmp.Or(c.MinBackoff, 2*time.Second)
+	c.MaxBackoff = cmp.Or(c.MaxBackoff, time.Hour)
+	c.Poll = cmp.Or(c.Poll, 2*time.Second)
+	c.Lease = cmp.Or(c.Lease, c.Timeout+20*time.Second)
+	c.Concurrency = cmp.Or(c.Concurrency, 8)
 	if c.Transport == nil {
 		c.Transport = &http.Transport{
 			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: c.Timeout, KeepAlive: 30 * time.Second}).DialContext,

@@ -17,10 +17,10 @@ import (
 	"dixa-import/importer/checkpoint/pgtest"
 )
 
-// store takes in messages for n conversations, each a second after the one before it, and returns their ids by transcript.
-func (w *world) stored(in *Intake, conversations, each int) map[string][]string {
+// messages imports transcripts and returns messages for each, a second after the one before it, and their ids by transcript.
+func (w *world) messages(conversations, each int) (ids map[string][]string, payloads [][]byte) {
 	w.Helper()
-	ids := map[string][]string{}
+	ids = map[string][]string{}
 	base := time.Now().Add(-time.Minute)
 	for c := range conversations {
 		transcript := fmt.Sprint("t-", c)
@@ -28,9 +28,19 @@ func (w *world) stored(in *Intake, conversations, each int) map[string][]string 
 		for i := range each {
 			id := fmt.Sprintf("%d-%d", c, i)
 			ids[transcript] = append(ids[transcript], id)
-			if outcome, err := in.Take(w.Context(), message(id, int64(100+c), base.Add(time.Duration(i)*time.Second))); err != nil || outcome != Stored {
-				w.Fatal(outcome, err)
-			}
+			payloads = append(payloads, message(id, int64(100+c), base.Add(time.Duration(i)*time.Second)))
+		}
+	}
+	return ids, payloads
+}
+
+// stored takes in messages, and returns their ids by transcript.
+func (w *world) stored(in *Intake, conversations, each int) map[string][]string {
+	w.Helper()
+	ids, payloads := w.messages(conversations, each)
+	for _, p := range payloads {
+		if outcome, err := in.Take(w.Context(), p); err != nil || outcome != Stored {
+			w.Fatal(outcome, err)
 		}
 	}
 	return ids
@@ -54,18 +64,7 @@ func TestDeliveriesReachTheBot(t *testing.T) {
 		in := w.intake(nil)
 		url, _ := w.receiver(in, nil)
 		const conversations, each = 6, 10
-		want := map[string][]string{}
-		var bodies [][]byte
-		base := time.Now().Add(-time.Minute)
-		for c := range conversations {
-			transcript := fmt.Sprint("t-", c)
-			w.imported(transcript, int64(100+c))
-			for i := range each {
-				id := fmt.Sprintf("%d-%d", c, i)
-				want[transcript] = append(want[transcript], id)
-				bodies = append(bodies, message(id, int64(100+c), base.Add(time.Duration(i)*time.Second)))
-			}
-		}
+		want, bodies := w.messages(conversations, each)
 		bodies = append(bodies, bodies...)
 		rng := rand.New(rand.NewPCG(5, 6))
 		rng.Shuffle(len(bodies), func(i, j int) { bodies[i], bodies[j] = bodies[j], bodies[i] })

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -52,12 +53,7 @@ type Intake struct {
 
 // NewIntake returns an Intake.
 func NewIntake(c IntakeConfig) *Intake {
-	if c.Reorder == 0 {
-		c.Reorder = 300 * time.Millisecond
-	}
-	if c.Hold == 0 {
-		c.Hold = DefaultHold
-	}
+	c.Reorder, c.Hold = cmp.Or(c.Reorder, 300*time.Millisecond), cmp.Or(c.Hold, DefaultHold)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

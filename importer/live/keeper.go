@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -27,15 +28,10 @@ type Keeper struct{ KeeperConfig }
 
 // NewKeeper returns a Keeper.
 func NewKeeper(c KeeperConfig) *Keeper {
-	set := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	set(&c.Attach, 2*time.Second)
-	set(&c.Purge, 10*time.Minute)
-	set(&c.Hold, DefaultHold)
-	set(&c.Keep, DefaultKeep)
+	c.Attach = cmp.Or(c.Attach, 2*time.Second)
+	c.Purge = cmp.Or(c.Purge, 10*time.Minute)
+	c.Hold = cmp.Or(c.Hold, DefaultHold)
+	c.Keep = cmp.Or(c.Keep, DefaultKeep)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

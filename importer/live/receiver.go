@@ -1,10 +1,12 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -47,12 +49,7 @@ func NewReceiver(in *Intake, c ReceiverConfig) (*Receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.MaxAge == 0 {
-		c.MaxAge = 5 * time.Minute
-	}
-	if c.Patience == 0 {
-		c.Patience = 5 * time.Second
-	}
+	c.MaxAge, c.Patience = cmp.Or(c.MaxAge, 5*time.Minute), cmp.Or(c.Patience, 5*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -67,11 +64,7 @@ func NewReceiver(in *Intake, c ReceiverConfig) (*Receiver, error) {
 func (r *Receiver) Answers() map[int]int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	answers := make(map[int]int64, len(r.answers))
-	for status, n := range r.answers {
-		answers[status] = n
-	}
-	return answers
+	return maps.Clone(r.answers)
 }
 
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -76,19 +77,12 @@ func Listen(ctx context.Context, c ServerConfig) (*Server, error) {
 }
 
 func (c ServerConfig) withDefaults() ServerConfig {
-	set := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	set(&c.HeaderTimeout, 10*time.Second)
-	set(&c.BodyTimeout, 30*time.Second)
-	set(&c.WriteTimeout, 5*time.Minute)
-	set(&c.IdleTimeout, 2*time.Minute)
-	set(&c.DrainTimeout, 20*time.Second)
-	if c.Connections == 0 {
-		c.Connections = 256
-	}
+	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second)
+	c.BodyTimeout = cmp.Or(c.BodyTimeout, 30*time.Second)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 5*time.Minute)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 2*time.Minute)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 20*time.Second)
+	c.Connections = cmp.Or(c.Connections, 256)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
