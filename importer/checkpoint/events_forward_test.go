@@ -55,6 +55,9 @@ func TestEventsAreClaimedInOrder(t *testing.T) {
 		if state, err := s.FailEvent(t.Context(), "a2", second["a2"].Claim, 0, "", time.Hour, time.Hour); err != nil || state != "" {
 			t.Errorf("the earlier claim still counts: %q, %v", state, err)
 		}
+		if lease := time.Until(s.event(t, "a2").NextAttemptAt); lease > 2*time.Minute {
+			t.Errorf("the earlier claim's failure made the lease of the later one %v long", lease)
+		}
 
 		// A dead event holds up nothing.
 		s.sql(t, "update dixa_import.events set first_attempt_at = '2026-01-01T00:00:00.000Z' where event_id = $1", "b1")
