@@ -8,6 +8,7 @@
 //	cmd/dixa-import
 //	   |
 //	importer   importer/plan   importer/verify     a run; what a run would do; Dixa compared with the source
+//	importer/live                                  what Dixa reports about imported conversations; needs the checkpoint alone
 //	   |
 //	people                                         end-users: identifiers, look-up, creation, the directory
 //	   |

@@ -78,6 +78,7 @@ func (p *program) app() *cli.App {
 			attributesCommand(p),
 			queuesCommand(p),
 			migrateCommand(p),
+			eventsCommand(p),
 			forgetCommand(p),
 			demoCommand(p),
 			sandboxCommand(p),

@@ -102,7 +102,7 @@ func (s *Store) FindPerson(ctx context.Context, ids []Identifier) (endUserIDs []
 }
 
 // ForgetPerson erases a person in all sources and organisations: it deletes all identifiers of the end-users that these identifiers belong
-// to, and clears the end-user and the error messages on their transcripts that are Complete, Partial, Failed, Rejected or Skipped.
+// to, removes what was written in the events of their conversations, and clears the end-user and the error messages on their transcripts that are Complete, Partial, Failed, Rejected or Skipped.
 // Unfinished transcripts keep their end-user: call it again when they are done. It reads all transcripts, which may take minutes. It
 // returns the ids of the end-users, who remain in Dixa, and the number of deleted identifiers. The ids are valid even with an error: what
 // was erased cannot be found again.
@@ -113,7 +113,7 @@ func (s *Store) ForgetPerson(ctx context.Context, ids []Identifier) (endUserIDs 
 	}
 	var list []statement
 	for _, t := range transcripts {
-		list = append(list, forgetTranscript.with(t.Source, t.ID, endUserIDs, present), forgetMessages.with(t.Source, t.ID))
+		list = append(list, forgetTranscript.with(t.Source, t.ID, endUserIDs, present), forgetMessages.with(t.Source, t.ID), forgetEvents.with(t.Source, t.ID))
 	}
 	count := func(changed int64) error {
 		removed += changed

@@ -66,6 +66,19 @@ func TestSQLitePlans(t *testing.T) {
 		"persons":              {ownerOf.sqlite, "PRIMARY KEY (kind=? AND value=?)"},
 		"of an end-user":       {readIdentifiers.sqlite, "end_users_end_user (end_user_id=?)"},
 		"forget a person":      {forgetPerson.sqlite, "end_users_end_user (end_user_id=?)"},
+		"store an event":       {insertEvent.sqlite, "transcripts_conversation (conversation_id=?"},
+		"apply an effect":      {applyEffect.sqlite, "SEARCH t USING PRIMARY KEY (source=? AND transcript_id=?)"},
+		"attach events":        {attachEvents.sqlite, "events_unattached"},
+		"attach to":            {attachEvents.sqlite, "transcripts_conversation (conversation_id=?"},
+		"first event":          {firstEvent.sqlite, "events_due (source=?)"},
+		"next event":           {nextEvent.sqlite, "events_due (source=? AND next_attempt_at>?)"},
+		"claim events":         {claimEvents.sqlite, "events_due (source=? AND next_attempt_at<?)"},
+		"events before":        {claimEvents.sqlite, "events_order (source=? AND transcript_id=?"},
+		"delay later events":   {delayLater.sqlite, "events_order (source=? AND transcript_id=?)"},
+		"hasten later events":  {hastenLater.sqlite, "events_order (source=? AND transcript_id=?)"},
+		"drop texts":           {dropTexts.sqlite, "events_personal (received_at<?)"},
+		"retry events":         {retryEvents.sqlite, "events_dead"},
+		"forget events":        {forgetEvents.sqlite, "events_transcript (transcript_id=?)"},
 	} {
 		n := 0
 		for _, m := range placeholder.FindAllStringSubmatch(test.query, -1) {

@@ -73,6 +73,14 @@ type sections struct {
 		Settle           setting `yaml:"settle"`
 		DatabasePatience setting `yaml:"database_patience"`
 	} `yaml:"import"`
+	Serve struct {
+		Address        setting   `yaml:"address"`
+		Token          setting   `yaml:"token"`
+		WebhookSecrets []setting `yaml:"webhook_secrets"`
+		ForwardURL     setting   `yaml:"forward_url"`
+		ForwardSecret  setting   `yaml:"forward_secret"`
+		Keep           setting   `yaml:"keep"`
+	} `yaml:"serve"`
 }
 
 // jsonlSection is the section source.jsonl.
