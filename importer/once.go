@@ -41,10 +41,10 @@ func (e *unclearError) Unwrap() error { return e.err }
 // doOnce does a delicate step unless it is recorded as done. Its error is nil, a *refusedError, an *unclearError, or one that ends the task.
 func (p *pipeline) doOnce(ctx context.Context, t *task, d delicate) error {
 	known := t.steps[d.name]
-	switch {
-	case known.State == checkpoint.StepDone:
+	switch known.State {
+	case checkpoint.StepDone:
 		return nil
-	case known.State == checkpoint.StepSending:
+	case checkpoint.StepSending:
 		// An earlier request may still leave until SendIn has passed.
 		return p.settleDoubt(ctx, t, d, time.Now().Add(known.SendIn+p.s.RequestTimeout), errors.New("an earlier run did not learn the answer"))
 	}
