@@ -101,7 +101,7 @@ func otherEncoding(what string, b []byte) *RejectError {
 	case sure:
 		return wrongEncoding(what, name, name)
 	default:
-		e := reject(RejectWrongEncoding, "%s is not UTF-8 but in another encoding, such as %s: set source.jsonl.encoding to the one that it was exported in, or export it as UTF-8", what, name)
+		e := reject(RejectWrongEncoding, "%s is not UTF-8 but in another encoding, such as %s: set encoding in source.jsonl or source.csv to the one that it was exported in, or export it as UTF-8", what, name)
 		e.encoding = name
 		return e
 	}
@@ -109,7 +109,7 @@ func otherEncoding(what string, b []byte) *RejectError {
 
 // wrongEncoding rejects a text that seems to be in an encoding other than UTF-8.
 func wrongEncoding(what, like, name string) *RejectError {
-	e := reject(RejectWrongEncoding, "%s is not UTF-8, it looks like %s: set source.jsonl.encoding to %s, or export it as UTF-8", what, like, name)
+	e := reject(RejectWrongEncoding, "%s is not UTF-8, it looks like %s: set encoding in source.jsonl or source.csv to %s, or export it as UTF-8", what, like, name)
 	e.encoding = name
 	return e
 }

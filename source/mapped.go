@@ -324,7 +324,7 @@ func (m *mapRun) group(place Place, hash Hash, row any, data []byte) error {
 		if err != nil {
 			return m.failed(place, hash, data, "group_by", err)
 		}
-		text = "\x00" + string(encoded) // no string
+		text = string(encoded) // 7 and "7" name one group
 	}
 	if m.mapper.sortBy != nil {
 		sort, err := one(m.ctx, m.mapper.sortBy, row, m.vars(place))

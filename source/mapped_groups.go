@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -112,14 +114,17 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 	all, timed := make([]sorted, len(rows)), true
 	for i, row := range rows {
 		value, err := jq.Parse(row.Data)
-		if err != nil {
-			return fmt.Errorf("read a row of a group from disk: %w", err)
+		if err != nil { // only its keys have been read so far
+			return m.heldBack(rows, i, invalidJSON(row.Data))
 		}
 		all[i] = sorted{value: value, row: row, at: noTime}
 		if m.mapper.sortBy != nil {
 			by, err := one(m.ctx, m.mapper.sortBy, value, m.vars(m.decode(row.Place)))
 			if err != nil {
-				return m.failed(m.decode(row.Place), hashOf(rows[i:i+1]), row.Data, "sort_by", err)
+				if _, ok := errors.AsType[*jq.Error](err); !ok {
+					return err
+				}
+				return m.heldBack(rows, i, transformFailed("sort_by", err))
 			}
 			all[i].by = by
 			if _, several := by.([]any); !several {
@@ -131,8 +136,7 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 					all[i].at = m.millis(by)
 				}
 				if all[i].at == noTime {
-					return m.rejected(m.decode(row.Place), hashOf(rows[i:i+1]), row.Data, reject(RejectInvalidTime,
-						"the record has no time by which its group could be sorted and cut: correct it, or source.sort_by"))
+					return m.heldBack(rows, i, reject(RejectInvalidTime, "the record has no time by which its group could be sorted and cut: correct it, or source.sort_by"))
 				}
 			}
 		}
@@ -140,6 +144,10 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 	switch {
 	case m.mapper.sortBy == nil:
 	case timed:
+		newestFirst := func(a, b sorted) int { return cmp.Compare(b.nanos, a.nanos) }
+		if all[0].nanos > all[len(all)-1].nanos && slices.IsSortedFunc(all, newestFirst) { // of equal times, the later row is the earlier message
+			slices.Reverse(all)
+		}
 		slices.SortStableFunc(all, func(a, b sorted) int { return cmp.Compare(a.nanos, b.nanos) })
 	default:
 		for i := range all {
@@ -159,6 +167,16 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 		from = to
 	}
 	return nil
+}
+
+// heldBack rejects the record of a group that cannot be read. The others are not imported without it: what it holds could not be added later.
+func (m *mapRun) heldBack(rows []spill.Row, bad int, failure *RejectError) error {
+	if others := len(rows) - 1; others > 0 {
+		whole := *failure
+		whole.Reason += fmt.Sprintf(" (the other records of its group, %d of them, are held back until then)", others)
+		failure = &whole
+	}
+	return m.rejected(m.decode(rows[bad].Place), hashOf(rows[bad:bad+1]), rows[bad].Data, failure)
 }
 
 // beginnings finds the rows with which a new session begins, whether or not there was a pause. A program that fails finds none.
@@ -197,7 +215,7 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 		if m.dropped(result) {
 			continue
 		}
-		if object, ok := result.(map[string]any); ok && m.mapper.gap > 0 && object["id"] != nil { // each session of a group needs an id of its own
+		if object, ok := result.(map[string]any); ok && m.mapper.gap > 0 && isName(object["id"]) { // each session of a group needs an id of its own
 			object = maps.Clone(object)
 			object["id"] = fmt.Sprintf("%v@%s", object["id"], time.UnixMilli(rows[0].at).UTC().Format("2006-01-02T15:04:05Z"))
 			result = object
@@ -225,6 +243,15 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 		}
 	}
 	return nil
+}
+
+// isName reports whether a value can be an id: any other is rejected when the transcript is decoded.
+func isName(v any) bool {
+	switch v.(type) {
+	case string, json.Number, int:
+		return true
+	}
+	return false
 }
 
 // hashOf is the content hash of the records of a group.

@@ -203,6 +203,71 @@ func TestGroupsStayTheSameWhenRowsAreAdded(t *testing.T) {
 	}
 }
 
+// TestABadRowOfAGroup requires that a row which cannot be read is rejected at its place and holds back its own group alone.
+func TestABadRowOfAGroup(t *testing.T) {
+	t.Parallel()
+	mapping := Mapping{GroupBy: ".s", SortBy: ".ts", Transform: `{id: .[0].s, closed_at: (.[-1].ts | totime), messages: map({role: "user", text: .t, created_at: (.ts | totime)})}`}
+	good := `{"s":"a","ts":1763539200,"t":"one"}` + "\n" + `{"s":"b","ts":1763539201,"t":"two"}` + "\n"
+	for name, bad := range map[string]string{
+		"cut off":           `{"s":"a","ts":1763539202,"t":"x"`,
+		"two commas":        `{"s":"a","ts":1763539202,,"t":"x"}`,
+		"an unknown escape": `{"s":"a","ts":1763539202,"t":"\x"}`,
+		"no number":         `{"s":"a","ts":1763539202,"t":NaN}`,
+		"a tab":             "{\"s\":\"a\",\"ts\":1763539202,\"t\":\"x\ty\"}",
+		"no time":           `{"s":"a","ts":null,"t":"x"}`,
+		"an object as id":   `{"s":{"x":1},"ts":1763539202,"t":"x"}`,
+		"a list as id":      `{"s":["a"],"ts":1763539202,"t":"x"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := mapping
+			m.SessionGap = time.Hour
+			closed, rejected := idsOf(t, mappedText(t, good+bad+"\n", m))
+			ids := slices.Sorted(maps.Keys(closed))
+			if len(ids) == 0 || !strings.HasPrefix(ids[len(ids)-1], "b@") || strings.Contains(name, "as id") != (len(ids) == 2) {
+				t.Errorf("the transcripts are %v", ids)
+			}
+			if len(rejected) != 1 || !strings.Contains(rejected[0], ":3 ") || strings.Contains(rejected[0], "1 of them, are held back") == strings.Contains(name, "as id") {
+				t.Errorf("rejected are %q", rejected)
+			}
+		})
+	}
+	closed, _ := idsOf(t, mappedText(t, `{"s":7,"ts":1763539200,"t":"one"}`+"\n"+`{"s":"7","ts":1763539201,"t":"two"}`, mapping))
+	if len(closed) != 1 {
+		t.Errorf("a number and its text are the groups %v", closed)
+	}
+}
+
+// TestEqualTimesOfAGroup requires that messages of one time keep their order, whether a group comes oldest first or newest first.
+func TestEqualTimesOfAGroup(t *testing.T) {
+	t.Parallel()
+	rows := []string{`{"s":"a","ts":1763539200,"t":"1"}`, `{"s":"a","ts":1763539201,"t":"2"}`, `{"s":"a","ts":1763539201,"t":"3"}`, `{"s":"a","ts":1763539202,"t":"4"}`}
+	for range 2 {
+		s := mappedText(t, strings.Join(rows, "\n"), Mapping{GroupBy: ".s", SortBy: ".ts",
+			Transform: `{id: .[0].s, closed_at: (.[-1].ts | totime), messages: map({role: "user", text: .t, created_at: (.ts | totime)})}`})
+		for r, err := range s.Read(t.Context(), time.Time{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.EndOfFile {
+				continue
+			}
+			tr, err := r.Transcript()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, m := range tr.Messages {
+				got += m.Text
+			}
+			if got != "1234" {
+				t.Errorf("the order is %s", got)
+			}
+		}
+		slices.Reverse(rows)
+	}
+}
+
 func countOpen(added int, closed map[string]Hash, all int) int {
 	return max(0, min(added, all-len(closed)))
 }

@@ -341,4 +341,11 @@ func (p *program) printPreview(out previewJSON, reasons []string, values bool) {
 	for _, reason := range reasons {
 		p.stdout.Say("", reason)
 	}
+	rejected := int64(0)
+	for _, n := range out.Rejected {
+		rejected += n
+	}
+	if more := rejected - int64(len(reasons)); more > 0 && len(reasons) > 0 {
+		p.stdout.Printf("and %s more\n", term.Thousands(more))
+	}
 }

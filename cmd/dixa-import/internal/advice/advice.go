@@ -54,7 +54,7 @@ var cures = map[string]Cure{
 	"no_messages":       {"the chat is empty", "no message has text or an attachment: `retry --drop --code no_messages`", ByCorrection},
 	"file_damaged":      {"a file could not be read to its end", "a file is truncated or damaged: copy or compress it again", ByCorrection},
 	"unknown_format":    {"a file is not JSON, or its records were not found", "a file cannot be read as JSON: do what the message says, then run again", ByRun},
-	"wrong_encoding":    {"a file is not UTF-8", "set source.jsonl.encoding to that of the file, and run again", ByRun},
+	"wrong_encoding":    {"a file is not UTF-8", "set the source's encoding to that of the file, and run again", ByRun},
 	"transform_failed":  {"the format or transform failed on a record", "correct source.format, source.transform or the record, then run again", ByCorrection},
 	"transform_refused": {"the format does not take a record", "do what the reason says, or leave the record out", ByCorrection},
 	"duplicate_id":      {"the id occurred before, with different content", "two different records have one id: give each its own", ByCorrection},
