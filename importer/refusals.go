@@ -107,6 +107,9 @@ func (r *refusals) judge(t *task, subject string, err error) error {
 	if x.everyone {
 		return session.FatalAnswer(err)
 	}
+	if r.s.Starting.Err() != nil { // the run may be stopping for the same refusal
+		return session.ErrStopped
+	}
 	return nil
 }
 
