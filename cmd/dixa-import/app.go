@@ -79,6 +79,7 @@ func (p *program) app() *cli.App {
 			queuesCommand(p),
 			migrateCommand(p),
 			eventsCommand(p),
+			serveCommand(p),
 			forgetCommand(p),
 			demoCommand(p),
 			sandboxCommand(p),

@@ -16,7 +16,6 @@ const defaultAddress = "127.0.0.1:8080"
 // Serve is the section serve.
 type Serve struct {
 	Address        string
-	Token          string   // "": nobody may send transcripts
 	WebhookSecrets []string // none: no deliveries are taken in
 	ForwardURL     string   // "": events are only stored
 	ForwardSecret  string
@@ -29,7 +28,6 @@ func (c *File) Serve() (Serve, error) {
 	raw := c.raw.Serve
 	s := Serve{
 		Address:    strings.TrimSpace(r.text(raw.Address, "serve.address", defaultAddress)),
-		Token:      connect.Unwrapped(r.text(raw.Token, "serve.token", "")),
 		ForwardURL: connect.Unwrapped(r.text(raw.ForwardURL, "serve.forward_url", "")),
 		Keep:       r.keep(raw.Keep),
 	}
