@@ -30,7 +30,7 @@ func TestServe(t *testing.T) {
 	defer api.Close()
 	type event struct{ Type, Text, TranscriptID string }
 	got := make(chan event, 100)
-	bot := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	bot := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var e struct {
 			Type         string `json:"type"`
 			Text         string `json:"text"`
