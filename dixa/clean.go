@@ -18,7 +18,7 @@ var (
 	// kept is what looks like a phone number and is none: UUIDs and dates.
 	kept = regexp.MustCompile(`\b(?:` + uuidText + `|(?:19|20)\d\d-[01]\d-[0-3]\d)\b`)
 	// email also knows the @ that a URL has encoded, and quoted names.
-	email = regexp.MustCompile(`(?i)(?:"[^"]*"|[^\s@<>"'(),;:\[\]{}=]+)(?:@|%40)[^\s@<>"'(),;:\[\]{}=]+`)
+	email = regexp.MustCompile(`(?i)(?:"[^"]*"|[^\s@<>"'(),;:\[\]{}=]+)(?:(?:@|%40)[^\s@<>"'(),;:\[\]{}=]+)+`)
 	// phone is a plus and seven digits or more, wherever it stands, with what people put between digits; or seven digits
 	// or more that stand alone, not as a part of a longer name such as support-bot/12345678.
 	phone = regexp.MustCompile(`(?i)(?:\+|%2B)[\s(]*\d(?:[\s().\-/]*\d){6,}|(^|[\s"'` + "`" + `(\[{<>=:,;])(?:\d(?:[\s().\-]*\d){6,})`)

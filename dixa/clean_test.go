@@ -47,6 +47,7 @@ func FuzzErrorBodies(f *testing.F) {
 	f.Add("Invalid ann@example.org and +45 12 34 56 78 in 12345678-1234-1234-1234-123456789012", "bot/1:2")
 	f.Add("\xff\x00 \u202e\n %2B4512345678 %40", "")
 	f.Add(strings.Repeat("1", 400)+"@", "1")
+	f.Add("0@0@0", "")
 	f.Fuzz(func(t *testing.T, text, keep string) {
 		for _, got := range []string{cleanMessage(text), cleanKeeping(text, longestContained(text, func(yield func(string) bool) { yield(keep) }), private{keep})} {
 			if !utf8.ValidString(got) || utf8.RuneCountInString(got) > maxMessage || strings.ContainsFunc(got, unicode.IsControl) {
