@@ -20,7 +20,7 @@ type finishing struct {
 	wanted func(p *pipeline, t *task) bool
 	// do does the step, unless it is recorded as done. Its error is nil, a *refusedError, an *unclearError, or one that ends the task.
 	do func(p *pipeline, ctx context.Context, t *task) error
-	// state is what is recorded of the step; nil: it may be repeated, so nothing is.
+	// names are the steps that are recorded of it, unless a refusal of them is tried again in any case.
 	names []checkpoint.StepName
 }
 
@@ -113,10 +113,7 @@ func (p *pipeline) tag(ctx context.Context, t *task) error {
 			}
 			refused = append(refused, where+": "+err.Error())
 		case session.Denied(err):
-			if verdict := p.refusals.askToken(err); verdict != nil && !isUndecided(verdict) {
-				return verdict
-			}
-			return &refusedError{acceptedElsewhere(err)}
+			return p.deniedStep(err)
 		default:
 			return &unclearError{err}
 		}

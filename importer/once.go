@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"dixa-import/dixa"
@@ -92,18 +91,11 @@ func (p *pipeline) sendOnce(ctx context.Context, t *task, d delicate) error {
 	if err := p.admit(); err != nil {
 		return err
 	}
-	// A stop cancels the wait for the rate limiter, but not a request that may have left.
-	mayLeave, leave := context.WithCancel(ctx)
-	defer leave()
-	var recorded atomic.Bool
-	defer context.AfterFunc(p.s.Starting, func() {
-		if !recorded.Load() {
-			leave()
-		}
-	})()
+	mayLeave, recorded, end := p.untilRecorded(ctx)
+	defer end()
 	var due time.Time
 	detail, err := d.send(mayLeave, func(_ context.Context, _ int, previous error) (notAfter time.Time, err error) {
-		recorded.Store(true)
+		recorded()
 		notAfter, due, err = p.recordStep(t, d, previous)
 		return notAfter, err
 	})
@@ -124,10 +116,7 @@ func (p *pipeline) sendOnce(ctx context.Context, t *task, d delicate) error {
 			}
 		}
 		if session.Denied(err) {
-			if verdict := p.refusals.askToken(err); verdict != nil && !isUndecided(verdict) {
-				return verdict
-			}
-			return &refusedError{acceptedElsewhere(err)}
+			return p.deniedStep(err)
 		}
 		if p.s.Starting.Err() != nil {
 			return session.ErrStopped
@@ -141,9 +130,16 @@ func (p *pipeline) sendOnce(ctx context.Context, t *task, d delicate) error {
 	return p.settleDoubt(ctx, t, d, due, err)
 }
 
-func isUndecided(err error) bool {
-	_, undecided := errors.AsType[*undecidedError](err)
-	return undecided
+// deniedStep returns the error of a step that Dixa answered with 401 or 403: a *refusedError if it accepts the token elsewhere, an *unclearError if
+// that is not known, or one that ends the task.
+func (p *pipeline) deniedStep(err error) error {
+	verdict := p.refusals.askToken(err)
+	if _, undecided := errors.AsType[*undecidedError](verdict); undecided {
+		return &unclearError{verdict}
+	} else if verdict != nil {
+		return verdict
+	}
+	return &refusedError{acceptedElsewhere(err)}
 }
 
 // recordStep records, before a request leaves, that it may be on its way. It returns the time by which it must leave, and the time from which

@@ -24,17 +24,10 @@ func (p *pipeline) send(ctx context.Context, t *task) (step, error) {
 		}
 	}
 	in := p.s.Bot().Payload(t.transcript, t.row.EndUserID, t.withoutAttachments)
-	// A stop cancels the wait for the rate limiter, but not a request that may have left.
-	mayLeave, leave := context.WithCancel(ctx)
-	defer leave()
-	var recorded atomic.Bool
-	defer context.AfterFunc(p.s.Starting, func() {
-		if !recorded.Load() {
-			leave()
-		}
-	})()
+	mayLeave, recorded, end := p.untilRecorded(ctx)
+	defer end()
 	answer, err := p.s.API.ImportConversation(mayLeave, in, func(_ context.Context, _ int, previous error) (time.Time, error) {
-		recorded.Store(true)
+		recorded()
 		return p.recordSending(t, previous)
 	})
 	if err == nil {
@@ -60,6 +53,22 @@ func (p *pipeline) send(ctx context.Context, t *task) (step, error) {
 		}
 	}
 	return p.handleUnsent(t, err)
+}
+
+// untilRecorded returns a context that a stop cancels until recorded is called: a stop ends the wait for the rate limiter, but not a request that
+// may have left.
+func (p *pipeline) untilRecorded(ctx context.Context) (mayLeave context.Context, recorded, end func()) {
+	mayLeave, leave := context.WithCancel(ctx)
+	var left atomic.Bool
+	stop := context.AfterFunc(p.s.Starting, func() {
+		if !left.Load() {
+			leave()
+		}
+	})
+	return mayLeave, func() { left.Store(true) }, func() {
+		stop()
+		leave()
+	}
 }
 
 // recordSending records, before a request leaves, that it may be on its way, and returns the time by which it must leave. The client calls

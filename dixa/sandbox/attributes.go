@@ -111,41 +111,26 @@ func (s *Server) attribute(id string) (Attribute, bool) {
 
 // patchAttributes sets all of the attributes, or none.
 func (s *Server) patchAttributes(x *exchange) outcome {
-	id, refused, ok := s.conversationID(x)
-	if !ok {
-		return refused
-	}
-	v, refused, ok := s.readBody(x)
-	if !ok {
-		return refused
-	}
-	var d decoder
-	patch, null := d.patch(&v)
-	if refused, ok := s.settle(x, &d); !ok {
-		return refused
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, ok := s.data.byID[id]
-	if !ok {
-		return refuse(http.StatusNotFound, msgNotFound)
-	}
-	if null {
-		return refuse(http.StatusBadRequest, msgPatch)
-	}
-	for id, value := range patch {
-		if a, ok := s.attribute(id); !ok || !a.accepts(value) {
+	var patch map[string]any
+	var null bool
+	return s.onConversation(x, func(d *decoder, v *value) { patch, null = d.patch(v) }, func(c *storedConversation) outcome {
+		if null {
 			return refuse(http.StatusBadRequest, msgPatch)
 		}
-	}
-	if c.Attributes == nil {
-		c.Attributes = map[string]any{}
-	}
-	for id, value := range patch {
-		c.Attributes[id] = value
-	}
-	changed := s.showAttributes(c, func(id string) bool { _, ok := patch[id]; return ok })
-	return answer(http.StatusOK, obj{"data": changed})
+		for id, value := range patch {
+			if a, ok := s.attribute(id); !ok || !a.accepts(value) {
+				return refuse(http.StatusBadRequest, msgPatch)
+			}
+		}
+		if c.Attributes == nil {
+			c.Attributes = map[string]any{}
+		}
+		for id, value := range patch {
+			c.Attributes[id] = value
+		}
+		changed := s.showAttributes(c, func(id string) bool { _, ok := patch[id]; return ok })
+		return answer(http.StatusOK, obj{"data": changed})
+	})
 }
 
 // patch decodes the map of attributes by UUID in lower case; null says that one of the values is null.

@@ -74,6 +74,32 @@ func (s *Server) stored(id int64) (*storedConversation, outcome, bool) {
 	return c, outcome{}, true
 }
 
+// onConversation handles a request about one conversation: decode reads its body, if it is not nil, and then do has its effect, with s.mu held.
+func (s *Server) onConversation(x *exchange, decode func(d *decoder, v *value), do func(c *storedConversation) outcome) outcome {
+	id, refused, ok := s.conversationID(x)
+	if !ok {
+		return refused
+	}
+	if decode != nil {
+		v, refused, ok := s.readBody(x)
+		if !ok {
+			return refused
+		}
+		var d decoder
+		decode(&d, &v)
+		if refused, ok := s.settle(x, &d); !ok {
+			return refused
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, refused, ok := s.stored(id)
+	if !ok {
+		return refused
+	}
+	return do(c)
+}
+
 // transfer puts a conversation into a queue, whoever has it: like the API, it does not mind taking it from an agent, which is a violation.
 func (s *Server) transfer(x *exchange) outcome {
 	id, refused, ok := s.conversationID(x)
@@ -130,97 +156,69 @@ func (s *Server) enqueue(c *storedConversation, queue string) {
 
 // reopen opens a closed conversation in its queue, or in the default queue. The body is optional.
 func (s *Server) reopen(x *exchange) outcome {
-	id, refused, ok := s.conversationID(x)
-	if !ok {
-		return refused
-	}
+	var decode func(*decoder, *value)
 	if len(x.body) > 0 {
-		v, refused, ok := s.readBody(x)
-		if !ok {
-			return refused
-		}
-		var d decoder
-		if d.object(&v, "reopen", nil, []string{"userId"}) {
-			d.uuid(&v, "reopen", "userId")
-		}
-		if refused, ok := s.settle(x, &d); !ok {
-			return refused
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, refused, ok := s.stored(id)
-	if !ok {
-		return refused
-	}
-	if c.ClosedAt.IsZero() {
-		s.violate(x, "an open conversation is reopened")
-		return refuse(http.StatusBadRequest, "Conversation is not closed")
-	}
-	queue := c.QueueID
-	if queue == "" {
-		for _, q := range s.opts.Queues {
-			if q.Default {
-				queue = q.ID
+		decode = func(d *decoder, v *value) {
+			if d.object(v, "reopen", nil, []string{"userId"}) {
+				d.uuid(v, "reopen", "userId")
 			}
 		}
 	}
-	c.ClosedAt, c.ClosedBy = time.Time{}, ""
-	s.emit(c, "ConversationOpen", obj{})
-	s.enqueue(c, queue)
-	return outcome{status: http.StatusNoContent}
+	return s.onConversation(x, decode, func(c *storedConversation) outcome {
+		if c.ClosedAt.IsZero() {
+			s.violate(x, "an open conversation is reopened")
+			return refuse(http.StatusBadRequest, "Conversation is not closed")
+		}
+		queue := c.QueueID
+		if queue == "" {
+			for _, q := range s.opts.Queues {
+				if q.Default {
+					queue = q.ID
+				}
+			}
+		}
+		c.ClosedAt, c.ClosedBy = time.Time{}, ""
+		s.emit(c, "ConversationOpen", obj{})
+		s.enqueue(c, queue)
+		return outcome{status: http.StatusNoContent}
+	})
 }
 
 // linkConversation links a conversation to a parent. What a repeated link is answered is not documented: here it is refused.
 func (s *Server) linkConversation(x *exchange) outcome {
-	id, refused, ok := s.conversationID(x)
-	if !ok {
-		return refused
-	}
-	v, refused, ok := s.readBody(x)
-	if !ok {
-		return refused
-	}
-	var d decoder
 	var parentID int64
 	linkType := ""
-	if d.object(&v, "link", []string{"parentId", "linkType"}, nil) {
-		linkType = d.enum(&v, "link", "linkType", "Related", "SideConversation")
-		parentID = d.integer(&v, "link", "parentId")
-	}
-	if refused, ok := s.settle(x, &d); !ok {
-		return refused
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, refused, ok := s.stored(id)
-	if !ok {
-		return refused
-	}
-	parent, refused, ok := s.stored(parentID)
-	if !ok {
-		return refused
-	}
-	children := func(id int64) (n int) {
-		for _, other := range s.data.conversations {
-			if other.ParentID == id {
-				n++
-			}
+	return s.onConversation(x, func(d *decoder, v *value) {
+		if d.object(v, "link", []string{"parentId", "linkType"}, nil) {
+			linkType = d.enum(v, "link", "linkType", "Related", "SideConversation")
+			parentID = d.integer(v, "link", "parentId")
 		}
-		return n
-	}
-	switch {
-	case id == parentID:
-		return refuse(http.StatusBadRequest, "A conversation cannot be linked to itself")
-	case c.ParentID != 0:
-		return refuse(http.StatusBadRequest, msgNotTwice)
-	case parent.ParentID != 0, children(id) > 0:
-		return refuse(http.StatusBadRequest, "A child conversation cannot have child conversations")
-	case children(parentID) >= 100:
-		return refuse(http.StatusBadRequest, "Maximum number of child conversations reached")
-	}
-	c.ParentID, c.LinkType = parentID, linkType
-	return outcome{status: http.StatusNoContent}
+	}, func(c *storedConversation) outcome {
+		parent, refused, ok := s.stored(parentID)
+		if !ok {
+			return refused
+		}
+		children := func(id int64) (n int) {
+			for _, other := range s.data.conversations {
+				if other.ParentID == id {
+					n++
+				}
+			}
+			return n
+		}
+		switch {
+		case c.ID == parentID:
+			return refuse(http.StatusBadRequest, "A conversation cannot be linked to itself")
+		case c.ParentID != 0:
+			return refuse(http.StatusBadRequest, msgNotTwice)
+		case parent.ParentID != 0, children(c.ID) > 0:
+			return refuse(http.StatusBadRequest, "A child conversation cannot have child conversations")
+		case children(parentID) >= 100:
+			return refuse(http.StatusBadRequest, "Maximum number of child conversations reached")
+		}
+		c.ParentID, c.LinkType = parentID, linkType
+		return outcome{status: http.StatusNoContent}
+	})
 }
 
 // listLinked lists the children of a conversation, by id.

@@ -51,23 +51,15 @@ func (s *Server) listConversationTags(x *exchange) outcome {
 	if _, refused, ok := s.query(x); !ok {
 		return refused
 	}
-	id, refused, ok := s.conversationID(x)
-	if !ok {
-		return refused
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, refused, ok := s.stored(id)
-	if !ok {
-		return refused
-	}
-	data := []obj{}
-	for _, t := range s.opts.Tags {
-		if slices.Contains(c.TagIDs, t.ID) {
-			data = append(data, showTag(t))
+	return s.onConversation(x, nil, func(c *storedConversation) outcome {
+		data := []obj{}
+		for _, t := range s.opts.Tags {
+			if slices.Contains(c.TagIDs, t.ID) {
+				data = append(data, showTag(t))
+			}
 		}
-	}
-	return answer(http.StatusOK, obj{"data": data})
+		return answer(http.StatusOK, obj{"data": data})
+	})
 }
 
 // createTag returns the tag that has the name already, if there is one, even if it is not active.
@@ -135,164 +127,112 @@ var ratingRanges = map[string][2]int64{"Csat": {1, 5}, "Nps": {0, 10}, "ThumbsUp
 
 // offerRating is not idempotent, like the API.
 func (s *Server) offerRating(x *exchange) outcome {
-	id, refused, ok := s.conversationID(x)
-	if !ok {
-		return refused
-	}
-	v, refused, ok := s.readBody(x)
-	if !ok {
-		return refused
-	}
-	var d decoder
 	var r Rating
 	user := ""
-	if d.object(&v, "offer", []string{"ratingType"}, []string{"userId", "agentId", "offeredAt"}) {
-		r.Type = d.enum(&v, "offer", "ratingType", "Csat", "Nps", "ThumbsUpOrDown")
-		r.AgentID, r.OfferedAt, user = d.uuid(&v, "offer", "agentId"), d.time(&v, "offer", "offeredAt"), d.uuid(&v, "offer", "userId")
-	}
-	if refused, ok := s.settle(x, &d); !ok {
-		return refused
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, refused, ok := s.stored(id)
-	switch {
-	case !ok:
-		return refused
-	case r.AgentID != "" && s.agents[r.AgentID] == unknownAgent:
-		return refuse(http.StatusNotFound, msgNotFound)
-	case user != "" && user != c.RequesterID:
-		s.violate(x, "offer.userId is not the requester")
-	}
-	if r.AgentID != "" && !slices.ContainsFunc(c.Messages, func(m Message) bool { return m.AuthorID == r.AgentID }) {
-		s.violate(x, "offer.agentId did not take part in the conversation: that skews metrics")
-	}
-	if r.ID = s.newUUID(); r.OfferedAt.IsZero() {
-		r.OfferedAt = time.Now().UTC()
-	}
-	c.Ratings = append(c.Ratings, r)
-	return answer(http.StatusCreated, obj{"data": obj{"id": r.ID, "userId": c.RequesterID, "agentId": r.AgentID, "ratingType": r.Type, "offeredAt": r.OfferedAt.UTC().Format(time.RFC3339)}})
+	return s.onConversation(x, func(d *decoder, v *value) {
+		if d.object(v, "offer", []string{"ratingType"}, []string{"userId", "agentId", "offeredAt"}) {
+			r.Type = d.enum(v, "offer", "ratingType", "Csat", "Nps", "ThumbsUpOrDown")
+			r.AgentID, r.OfferedAt, user = d.uuid(v, "offer", "agentId"), d.time(v, "offer", "offeredAt"), d.uuid(v, "offer", "userId")
+		}
+	}, func(c *storedConversation) outcome {
+		switch {
+		case r.AgentID != "" && s.agents[r.AgentID] == unknownAgent:
+			return refuse(http.StatusNotFound, msgNotFound)
+		case user != "" && user != c.RequesterID:
+			s.violate(x, "offer.userId is not the requester")
+		}
+		if r.AgentID != "" && !slices.ContainsFunc(c.Messages, func(m Message) bool { return m.AuthorID == r.AgentID }) {
+			s.violate(x, "offer.agentId did not take part in the conversation: that skews metrics")
+		}
+		if r.ID = s.newUUID(); r.OfferedAt.IsZero() {
+			r.OfferedAt = time.Now().UTC()
+		}
+		c.Ratings = append(c.Ratings, r)
+		return answer(http.StatusCreated, obj{"data": obj{"id": r.ID, "userId": c.RequesterID, "agentId": r.AgentID, "ratingType": r.Type, "offeredAt": r.OfferedAt.UTC().Format(time.RFC3339)}})
+	})
 }
 
 func (s *Server) submitRating(x *exchange) outcome {
-	id, refused, ok := s.conversationID(x)
-	if !ok {
-		return refused
-	}
-	v, refused, ok := s.readBody(x)
-	if !ok {
-		return refused
-	}
-	var d decoder
 	var r Rating
-	if d.object(&v, "submit", []string{"ratingResult"}, []string{"userId", "comment", "submittedAt"}) {
-		r.Comment, r.RatedAt = d.str(&v, "submit", "comment"), d.time(&v, "submit", "submittedAt")
-		if m, _ := v.member("ratingResult"); d.object(m, "submit.ratingResult", []string{"value", "_type"}, nil) {
-			r.Type = d.enum(m, "submit.ratingResult", "_type", "Csat", "Nps", "ThumbsUpOrDown")
-			n := d.integer(m, "submit.ratingResult", "value")
-			if between := ratingRanges[r.Type]; r.Type != "" && (n < between[0] || n > between[1]) {
-				d.refuse("submit.ratingResult.value", "is outside of its range")
+	return s.onConversation(x, func(d *decoder, v *value) {
+		if d.object(v, "submit", []string{"ratingResult"}, []string{"userId", "comment", "submittedAt"}) {
+			r.Comment, r.RatedAt = d.str(v, "submit", "comment"), d.time(v, "submit", "submittedAt")
+			if m, _ := v.member("ratingResult"); d.object(m, "submit.ratingResult", []string{"value", "_type"}, nil) {
+				r.Type = d.enum(m, "submit.ratingResult", "_type", "Csat", "Nps", "ThumbsUpOrDown")
+				n := d.integer(m, "submit.ratingResult", "value")
+				if between := ratingRanges[r.Type]; r.Type != "" && (n < between[0] || n > between[1]) {
+					d.refuse("submit.ratingResult.value", "is outside of its range")
+				}
+				r.Value = int(n)
 			}
-			r.Value = int(n)
 		}
-	}
-	if refused, ok := s.settle(x, &d); !ok {
-		return refused
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, refused, ok := s.stored(id)
-	if !ok {
-		return refused
-	}
-	i := slices.IndexFunc(c.Ratings, func(known Rating) bool { return known.ID == x.parameter(5) })
-	switch {
-	case i < 0:
-		return refuse(http.StatusNotFound, msgNotFound)
-	case c.Ratings[i].Rated:
-		s.violate(x, "a rating is submitted twice")
-		return refuse(http.StatusBadRequest, "The rating was submitted already")
-	case c.Ratings[i].Type != r.Type:
-		return refuse(http.StatusBadRequest, msgDecoding)
-	}
-	if r.RatedAt.IsZero() {
-		r.RatedAt = time.Now().UTC()
-	}
-	rated := &c.Ratings[i]
-	rated.Rated, rated.Value, rated.Comment, rated.RatedAt = true, r.Value, r.Comment, r.RatedAt
-	s.emit(c, "ConversationRated", obj{"score": r.Value, "type": r.Type, "message": r.Comment})
-	return answer(http.StatusCreated, obj{"data": obj{"ratingId": rated.ID, "userId": c.RequesterID, "ratingResult": obj{"value": r.Value, "_type": r.Type}, "comment": r.Comment}})
+	}, func(c *storedConversation) outcome {
+		i := slices.IndexFunc(c.Ratings, func(known Rating) bool { return known.ID == x.parameter(5) })
+		switch {
+		case i < 0:
+			return refuse(http.StatusNotFound, msgNotFound)
+		case c.Ratings[i].Rated:
+			s.violate(x, "a rating is submitted twice")
+			return refuse(http.StatusBadRequest, "The rating was submitted already")
+		case c.Ratings[i].Type != r.Type:
+			return refuse(http.StatusBadRequest, msgDecoding)
+		}
+		if r.RatedAt.IsZero() {
+			r.RatedAt = time.Now().UTC()
+		}
+		rated := &c.Ratings[i]
+		rated.Rated, rated.Value, rated.Comment, rated.RatedAt = true, r.Value, r.Comment, r.RatedAt
+		s.emit(c, "ConversationRated", obj{"score": r.Value, "type": r.Type, "message": r.Comment})
+		return answer(http.StatusCreated, obj{"data": obj{"ratingId": rated.ID, "userId": c.RequesterID, "ratingResult": obj{"value": r.Value, "_type": r.Type}, "comment": r.Comment}})
+	})
 }
 
 func (s *Server) listRatings(x *exchange) outcome {
-	id, refused, ok := s.conversationID(x)
-	if !ok {
-		return refused
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, refused, ok := s.stored(id)
-	if !ok {
-		return refused
-	}
-	data := []obj{}
-	for _, r := range c.Ratings {
-		o := obj{"id": r.ID, "ratingType": r.Type, "conversationChannel": "Generic", "agentId": r.AgentID, "userId": c.RequesterID, "ratingStatus": "Offered",
-			"timestamps": obj{"offered_at": r.OfferedAt.UTC().Format(time.RFC3339)}}
-		if r.Rated { // the vendor's example of one that came over the API no longer has the time of its offer
-			o["ratingStatus"], o["ratingScore"], o["ratingComment"] = "Rated", r.Value, r.Comment
-			o["timestamps"] = obj{"rated_at": r.RatedAt.UTC().Format(time.RFC3339)}
+	return s.onConversation(x, nil, func(c *storedConversation) outcome {
+		data := []obj{}
+		for _, r := range c.Ratings {
+			o := obj{"id": r.ID, "ratingType": r.Type, "conversationChannel": "Generic", "agentId": r.AgentID, "userId": c.RequesterID, "ratingStatus": "Offered",
+				"timestamps": obj{"offered_at": r.OfferedAt.UTC().Format(time.RFC3339)}}
+			if r.Rated { // the vendor's example of one that came over the API no longer has the time of its offer
+				o["ratingStatus"], o["ratingScore"], o["ratingComment"] = "Rated", r.Value, r.Comment
+				o["timestamps"] = obj{"rated_at": r.RatedAt.UTC().Format(time.RFC3339)}
+			}
+			data = append(data, o)
 		}
-		data = append(data, o)
-	}
-	return answer(http.StatusOK, obj{"data": data})
+		return answer(http.StatusOK, obj{"data": data})
+	})
 }
 
 // createNotes is not idempotent, like the API.
 func (s *Server) createNotes(x *exchange) outcome {
-	id, refused, ok := s.conversationID(x)
-	if !ok {
-		return refused
-	}
-	v, refused, ok := s.readBody(x)
-	if !ok {
-		return refused
-	}
-	var d decoder
 	var notes []Note
-	if d.object(&v, "notes", []string{"data"}, nil) {
-		items := d.list(&v, "notes", "data")
-		for i := range items {
-			if d.object(&items[i], "notes.data[]", []string{"message"}, []string{"agentId", "createdAt"}) {
-				notes = append(notes, Note{Text: d.str(&items[i], "notes.data[]", "message"), AuthorID: d.uuid(&items[i], "notes.data[]", "agentId"),
-					CreatedAt: d.time(&items[i], "notes.data[]", "createdAt")})
+	return s.onConversation(x, func(d *decoder, v *value) {
+		if d.object(v, "notes", []string{"data"}, nil) {
+			items := d.list(v, "notes", "data")
+			for i := range items {
+				if d.object(&items[i], "notes.data[]", []string{"message"}, []string{"agentId", "createdAt"}) {
+					notes = append(notes, Note{Text: d.str(&items[i], "notes.data[]", "message"), AuthorID: d.uuid(&items[i], "notes.data[]", "agentId"),
+						CreatedAt: d.time(&items[i], "notes.data[]", "createdAt")})
+				}
 			}
 		}
-	}
-	if refused, ok := s.settle(x, &d); !ok {
-		return refused
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, refused, ok := s.stored(id)
-	if !ok {
-		return refused
-	}
-	data := []obj{}
-	for _, n := range notes {
-		if n.AuthorID == "" {
-			n.AuthorID = s.opts.AgentID
+	}, func(c *storedConversation) outcome {
+		data := []obj{}
+		for _, n := range notes {
+			if n.AuthorID == "" {
+				n.AuthorID = s.opts.AgentID
+			}
+			if s.agents[n.AuthorID] == unknownAgent {
+				data = append(data, obj{"error": obj{"message": "An agent with id:" + n.AuthorID + " cannot be found in org."}, "_type": "BulkActionFailure"})
+				continue
+			}
+			n.ID = s.newUUID()
+			c.Notes = append(c.Notes, n)
+			s.emit(c, "ConversationNoteAdded", obj{"note_id": n.ID, "text": n.Text, "created_at": spellEvent(n.CreatedAt), "author": s.showPerson(n.AuthorID)})
+			data = append(data, obj{"data": showNote(c, n), "_type": "BulkActionSuccess"})
 		}
-		if s.agents[n.AuthorID] == unknownAgent {
-			data = append(data, obj{"error": obj{"message": "An agent with id:" + n.AuthorID + " cannot be found in org."}, "_type": "BulkActionFailure"})
-			continue
-		}
-		n.ID = s.newUUID()
-		c.Notes = append(c.Notes, n)
-		s.emit(c, "ConversationNoteAdded", obj{"note_id": n.ID, "text": n.Text, "created_at": spellEvent(n.CreatedAt), "author": s.showPerson(n.AuthorID)})
-		data = append(data, obj{"data": showNote(c, n), "_type": "BulkActionSuccess"})
-	}
-	return answer(http.StatusOK, obj{"data": data})
+		return answer(http.StatusOK, obj{"data": data})
+	})
 }
 
 func showNote(c *storedConversation, n Note) obj {
@@ -300,19 +240,11 @@ func showNote(c *storedConversation, n Note) obj {
 }
 
 func (s *Server) listNotes(x *exchange) outcome {
-	id, refused, ok := s.conversationID(x)
-	if !ok {
-		return refused
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, refused, ok := s.stored(id)
-	if !ok {
-		return refused
-	}
-	data := []obj{}
-	for _, n := range c.Notes {
-		data = append(data, showNote(c, n))
-	}
-	return answer(http.StatusOK, obj{"data": data})
+	return s.onConversation(x, nil, func(c *storedConversation) outcome {
+		data := []obj{}
+		for _, n := range c.Notes {
+			data = append(data, showNote(c, n))
+		}
+		return answer(http.StatusOK, obj{"data": data})
+	})
 }
