@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,7 @@ const versionPrefix = "/v1"
 type Config struct {
 	BaseURL     string        // default DefaultBaseURL; http:// only for this machine; a path prefix is kept
 	Token       string        `json:"-"` // required: the API token, without "Bearer"
+	Auth        Auth          // default AuthBearer
 	Timeout     time.Duration // of one attempt, from dialling to the end of the answer; default 30s
 	MaxAttempts int           // of a request that may be repeated, the first included, those during an outage not; default 5
 	Backoff     time.Duration // the wait before the first repetition, which then doubles up to 15s; default 500ms; twice that between probes
@@ -41,6 +43,9 @@ type Config struct {
 	Connections int           // idle connections to keep; default 16
 	UserAgent   string        // default "dixa-import"
 	Logger      *slog.Logger  `json:"-"` // default: nothing is logged
+	// Observe, if set, is called after each request that left, every attempt and every probe counted, from several goroutines: with the
+	// status of the answer, 0 if there was none, and how long it took to get all of it.
+	Observe func(op Operation, status int, took time.Duration) `json:"-"`
 }
 
 // Format writes the configuration without the token, whatever the verb.
@@ -62,6 +67,12 @@ func redactURL(raw string) string {
 func (c Config) withDefaults() Config {
 	if c.BaseURL == "" {
 		c.BaseURL = DefaultBaseURL
+	}
+	if c.Auth == "" {
+		c.Auth = AuthBearer
+	}
+	if c.Observe == nil {
+		c.Observe = func(Operation, int, time.Duration) {}
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 30 * time.Second
@@ -100,6 +111,8 @@ func (c Config) validate() (*url.URL, error) {
 		return nil, errors.New("the Dixa API token holds spaces or characters that no token has: give the bare token, without \"Bearer\"")
 	case strings.ContainsFunc(c.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }):
 		return nil, errors.New("the user agent holds characters that a header cannot carry")
+	case !slices.Contains([]Auth{AuthBearer, AuthRaw, AuthAuto}, c.Auth):
+		return nil, fmt.Errorf("the way to send the Dixa API token is %q: it must be auto, bearer or raw", string(c.Auth))
 	case c.Timeout < 0 || c.MaxAttempts < 0 || c.Backoff < 0 || c.Connections < 0:
 		return nil, errors.New("timeout, attempts, backoff and connections of the Dixa client cannot be negative")
 	}
@@ -136,6 +149,8 @@ type Client struct {
 	base        *url.URL
 	http        *http.Client
 	token       func() string // holds it where no formatting of a Client can print it
+	auth        *authFinder
+	observe     func(op Operation, status int, took time.Duration)
 	timeout     time.Duration
 	maxAttempts int
 	backoff     time.Duration
@@ -165,6 +180,8 @@ func New(cfg Config) (*Client, error) {
 		base:        base,
 		http:        &http.Client{Transport: newTransport(cfg), CheckRedirect: stayHere},
 		token:       func() string { return cfg.Token },
+		auth:        newAuthFinder(cfg.Auth),
+		observe:     cfg.Observe,
 		timeout:     cfg.Timeout,
 		maxAttempts: cfg.MaxAttempts,
 		backoff:     cfg.Backoff,

@@ -146,13 +146,13 @@ func final(err error, doubtful bool) error {
 	return err
 }
 
-// once makes one attempt, which does not begin after notAfter unless that is zero.
-func once[T any](ctx context.Context, c *Client, in call[T], payload []byte, notAfter time.Time) (T, error) {
+// send sends a request once, unless notAfter is not zero and over.
+func send[T any](ctx context.Context, c *Client, in call[T], auth Auth, payload []byte, notAfter time.Time) (T, error) {
 	var zero T
 	if err := ctx.Err(); err != nil {
 		return zero, &unsentError{op: in.op, err: err}
 	}
-	status, body, err := c.exchange(ctx, in.op, in.method, in.url, payload, notAfter, in.private)
+	status, body, err := c.exchange(ctx, in.op, in.method, in.url, auth, payload, notAfter, in.private)
 	if err != nil {
 		return zero, err
 	}
@@ -178,14 +178,14 @@ func readNothing(body []byte) (none struct{}, err error) {
 }
 
 // exchange sends a request and returns an answer of success; every other outcome is an error of this package.
-func (c *Client) exchange(parent context.Context, op Operation, method, target string, payload []byte, notAfter time.Time,
-	said func() private) (int, []byte, error) {
+func (c *Client) exchange(parent context.Context, op Operation, method, target string, auth Auth, payload []byte, notAfter time.Time,
+	said func() private) (status int, body []byte, err error) {
 	timed, cancel := context.WithTimeout(parent, c.timeout)
 	defer cancel()
 	ctx, giveUp := context.WithCancelCause(timed)
 	defer giveUp(nil)
 	first := &beginning{method: method, notAfter: notAfter, giveUp: giveUp}
-	req, err := c.request(httptrace.WithClientTrace(ctx, first.trace()), method, target, payload)
+	req, err := c.request(httptrace.WithClientTrace(ctx, first.trace()), method, target, auth, payload)
 	if err != nil {
 		return 0, nil, &unsentError{op: op, err: errors.New("the request's URL is unusable")}
 	}
@@ -197,6 +197,10 @@ func (c *Client) exchange(parent context.Context, op Operation, method, target s
 	left := first.end()
 	if left {
 		c.requests.Add(1)
+		if resp != nil {
+			status = resp.StatusCode
+		}
+		defer func() { c.observe(op, status, time.Since(started)) }()
 	}
 	if err != nil {
 		return 0, nil, c.noAnswer(parent, ctx, op, err, left)
@@ -204,7 +208,7 @@ func (c *Client) exchange(parent context.Context, op Operation, method, target s
 	if resp.StatusCode < 200 {
 		// 101: the body would be the connection itself, to be read for ever.
 		_ = resp.Body.Close()
-		return 0, nil, &APIError{Operation: op, Status: resp.StatusCode, Message: bareMessage(resp)}
+		return status, nil, &APIError{Operation: op, Status: resp.StatusCode, Message: bareMessage(resp)}
 	}
 	defer func() {
 		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
@@ -212,10 +216,10 @@ func (c *Client) exchange(parent context.Context, op Operation, method, target s
 	}()
 	date := c.noteDate(resp.Header)
 	if resp.StatusCode == http.StatusTooManyRequests {
-		return 0, nil, c.pause(op, started, retryAfter(resp.Header, date))
+		return status, nil, c.pause(op, started, retryAfter(resp.Header, date))
 	}
 	if resp.StatusCode > 299 {
-		return 0, nil, readAPIError(op, resp, append(said(), c.token()))
+		return status, nil, readAPIError(op, resp, append(said(), c.token()))
 	}
 	body, whole, err := readCapped(resp.Body, maxAnswerBody)
 	switch {
@@ -230,7 +234,7 @@ func (c *Client) exchange(parent context.Context, op Operation, method, target s
 }
 
 // request builds a request. It must never carry an Idempotency-Key, upon which net/http would repeat a POST by itself.
-func (c *Client) request(ctx context.Context, method, target string, payload []byte) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, method, target string, auth Auth, payload []byte) (*http.Request, error) {
 	var body io.Reader
 	if payload != nil {
 		body = bytes.NewReader(payload)
@@ -244,7 +248,7 @@ func (c *Client) request(ctx context.Context, method, target string, payload []b
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.userAgent)
-	req.Header.Set("Authorization", "Bearer "+c.token())
+	req.Header.Set("Authorization", auth.header(c.token()))
 	return req, nil
 }
 

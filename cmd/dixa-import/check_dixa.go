@@ -61,7 +61,7 @@ func (f *preflight) organisation(ctx context.Context, client *dixa.Client, s con
 		f.fail("dixa", advice.OnAnswer(err))
 		return "", false
 	}
-	f.add("dixa", stateOK, "%s accepts the token", s.BaseURL)
+	f.add("dixa", stateOK, "%s accepts the token (auth: %s)", s.BaseURL, client.Auth())
 	if org.ID != "" {
 		f.add("organisation", stateOK, "%s", strings.TrimSpace(org.Name+" "+org.ID))
 		return org.ID, true

@@ -44,6 +44,7 @@ func sandboxCommand(p *program) *cli.Command {
 			&cli.DurationFlag{Name: "list-lag", Usage: "how long a new conversation is missing from lists, `D`"},
 			&cli.DurationFlag{Name: "end-user-lag", Usage: "how long a new end-user is missing from look-ups, `D`"},
 			&cli.BoolFlag{Name: "no-external-ids", Usage: "the messages of imported chats come back without their external ids"},
+			&cli.StringFlag{Name: "auth", Value: string(sandbox.AuthAny), Usage: "how the token has to be sent: any, bearer or raw, `HOW`"},
 			&cli.StringSliceFlag{Name: "faults", Usage: "a `FAULT`; may be given several times"},
 			&cli.StringSliceFlag{Name: "unavailable", Usage: "a `QUEUE`, Support or Complaints, in which nobody is available; may be given several times"},
 			&cli.Float64Flag{Name: "delivery-repeat", Usage: "the probability `P` that a webhook delivery is made twice"},
@@ -65,10 +66,13 @@ func (p *program) readSandbox(c *cli.Context) (command, error) {
 		Rate: c.Float64("rate"), Burst: c.Int("burst"), Latency: c.Duration("latency"), Jitter: c.Duration("jitter"),
 		LatencyBefore: c.Bool("latency-before"),
 		ListLag:       c.Duration("list-lag"), EndUserLag: c.Duration("end-user-lag"), NoExternalIDs: c.Bool("no-external-ids"),
-		Seed: seed, Log: p.log,
+		Auth: sandbox.Auth(c.String("auth")), Seed: seed, Log: p.log,
 	}
 	if !(options.Rate >= 0) || options.Burst < 1 || options.Latency < 0 || options.Jitter < 0 || options.ListLag < 0 || options.EndUserLag < 0 {
 		return nil, config.Usagef("--rate, --latency, --jitter, --list-lag and --end-user-lag must not be negative, and --burst must be at least 1")
+	}
+	if !slices.Contains([]sandbox.Auth{sandbox.AuthAny, sandbox.AuthBearer, sandbox.AuthRaw}, options.Auth) {
+		return nil, config.Usagef("--auth must be any, bearer or raw, not %q", options.Auth)
 	}
 	for _, f := range c.StringSlice("faults") {
 		fault, err := parseFault(f)

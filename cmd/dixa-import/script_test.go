@@ -137,6 +137,8 @@ func cmdSandbox(ts *testscript.TestScript, _ bool, args []string) {
 		key, value, _ := strings.Cut(arg, "=")
 		var err error
 		switch key {
+		case "auth":
+			options.Auth = sandbox.Auth(value)
 		case "latency":
 			options.Latency, err = time.ParseDuration(value)
 		case "fault":

@@ -27,7 +27,7 @@ const (
 	unassignable
 )
 
-// Token returns the bearer token that the server accepts.
+// Token returns the token that the server accepts.
 func (s *Server) Token() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,19 +66,29 @@ func (s *Server) Forbid(op Operation, status int) {
 	s.forbidden[op] = status
 }
 
-// authenticate checks the bearer token.
+// Auth is how a token has to be sent.
+type Auth string
+
+// The ways to send a token. Dixa documents both.
+const (
+	AuthAny    Auth = "any"
+	AuthBearer Auth = "bearer"
+	AuthRaw    Auth = "raw" // the bare token
+)
+
+// authenticate checks the token.
 func (s *Server) authenticate(x *exchange) (outcome, bool) {
 	header := x.request.Header.Values("Authorization")
-	var given string
-	ok := len(header) == 1
-	if ok {
-		given, ok = strings.CutPrefix(header[0], "Bearer ")
-	}
-	if !ok {
-		s.violate(x, "the Authorization header is not one bearer token")
+	if len(header) != 1 {
+		s.violate(x, "there is not one Authorization header")
 		return refuse(http.StatusUnauthorized, msgUnauthenticated), false
 	}
-	if subtle.ConstantTimeCompare([]byte(given), []byte(s.Token())) != 1 {
+	given, bearer := strings.CutPrefix(header[0], "Bearer ")
+	if strings.ContainsAny(given, " \t") {
+		s.violate(x, "the Authorization header is neither a bearer token nor a bare one")
+	}
+	fits := s.opts.Auth == AuthAny || bearer == (s.opts.Auth == AuthBearer)
+	if subtle.ConstantTimeCompare([]byte(given), []byte(s.Token())) != 1 || !fits {
 		return refuse(http.StatusUnauthorized, msgUnauthenticated), false
 	}
 	return outcome{}, true

@@ -56,8 +56,10 @@ type Options struct {
 	// Faults are the faults to begin with; see SetFaults.
 	Faults []Fault
 
-	// Token is the bearer token that is accepted; any other is answered 401. Default: Token(AgentID, OrganizationID).
+	// Token is the token that is accepted; any other is answered 401. Default: Token(AgentID, OrganizationID).
 	Token string
+	// Auth is how the token has to be sent; otherwise it is answered 401, too. Default AuthAny.
+	Auth Auth
 	// AgentID is the bot user. Default DefaultAgentID.
 	AgentID string
 	// OrganizationID is the organisation of the token. Default DefaultOrganizationID.
@@ -127,6 +129,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Token == "" {
 		o.Token = Token(o.AgentID, o.OrganizationID)
+	}
+	if o.Auth == "" {
+		o.Auth = AuthAny
 	}
 	if o.Attributes == nil {
 		o.Attributes = DefaultAttributes()

@@ -32,28 +32,36 @@ func TestAuthentication(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name       string
+		auth       Auth
 		headers    []string
 		status     int
 		violations int
 	}{
-		{"right", []string{"Bearer secret"}, 200, 0},
-		{"other token", []string{"Bearer other"}, 401, 0},
-		{"none", nil, 401, 1},
-		{"no scheme", []string{"secret"}, 401, 1},
-		{"basic", []string{"Basic secret"}, 401, 1},
-		{"twice", []string{"Bearer secret", "Bearer secret"}, 401, 1},
+		{"right", "", []string{"Bearer secret"}, 200, 0},
+		{"right, bare", "", []string{"secret"}, 200, 0},
+		{"bearer alone", AuthBearer, []string{"Bearer secret"}, 200, 0},
+		{"bare where bearer is wanted", AuthBearer, []string{"secret"}, 401, 0},
+		{"bare alone", AuthRaw, []string{"secret"}, 200, 0},
+		{"bearer where bare is wanted", AuthRaw, []string{"Bearer secret"}, 401, 0},
+		{"other token", "", []string{"Bearer other"}, 401, 0},
+		{"other token, bare", "", []string{"other"}, 401, 0},
+		{"none", "", nil, 401, 1},
+		{"basic", "", []string{"Basic secret"}, 401, 1},
+		{"bearer in small letters", "", []string{"bearer secret"}, 401, 1},
+		{"bearer twice", "", []string{"Bearer Bearer secret"}, 401, 1},
+		{"twice", "", []string{"Bearer secret", "Bearer secret"}, 401, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := New(Options{Token: "secret", Rate: 1, Burst: 1})
+			s := New(Options{Token: "secret", Auth: tt.auth, Rate: 1, Burst: 1})
 			r := httptest.NewRequest(http.MethodGet, "/v1/queues", nil)
 			for _, h := range tt.headers {
 				r.Header.Add("Authorization", h)
 			}
 			equal(t, "status", serve(s, r).status, tt.status)
 			equal(t, "violations", s.ViolationCount(), tt.violations)
-			if tt.status == 401 {
+			if tt.status == 401 && tt.auth != AuthRaw {
 				equal(t, "a token of the bucket is left", call(t, s, "GET", "/v1/queues", "").status, 200)
 			}
 			s.SetToken("new")

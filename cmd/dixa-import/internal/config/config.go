@@ -22,6 +22,7 @@ type sections struct {
 	Dixa struct {
 		BaseURL         setting `yaml:"base_url"`
 		Token           setting `yaml:"token"`
+		Auth            setting `yaml:"auth"`
 		AgentID         setting `yaml:"agent_id"`
 		Mark            setting `yaml:"mark"`
 		Rate            setting `yaml:"rate"`

@@ -91,6 +91,7 @@ func TestConfigProblemsNameFileLineAndKey(t *testing.T) {
 		{"timeout without a unit", "dixa:\n  timeout: 30\n", "c.yaml:2: dixa.timeout: must be a duration of at least 1ms, such as 30s, with a unit"},
 		{"agent", "dixa:\n  agent_id: bot\n", "c.yaml:2: dixa.agent_id: is not a UUID"},
 		{"conversation url", "dixa:\n  conversation_url: https://acme.example/c\n", "c.yaml:2: dixa.conversation_url: must be an http(s) address with {id}"},
+		{"auth", "dixa:\n  token: x\n  auth: basic\n", "c.yaml:3: dixa.auth: must be auto, bearer or raw"},
 		{"http", "dixa:\n  token: x\n  base_url: http://dixa.example\n", "c.yaml:3: dixa.base_url: the base URL of the Dixa API is http://"},
 		{"token", "dixa:\n  token: a b\n", "c.yaml:2: dixa.token: the Dixa API token holds spaces"},
 		{"no source name", "source:\n  jsonl: {paths: [a]}\n", "c.yaml: source.name: is empty"},
@@ -193,7 +194,7 @@ import: {workers: "${W}", max_attempts: 2, max_failures: 2.5%, settle: 1m, datab
 		t.Fatal(got)
 	}
 	api, _ := c.Dixa()
-	wantAPI := Dixa{BaseURL: "https://eu.dixa.example", Token: "abc", Mark: true, Rate: 2.5, Burst: 3, Timeout: 12 * time.Second,
+	wantAPI := Dixa{BaseURL: "https://eu.dixa.example", Token: "abc", Auth: "auto", Mark: true, Rate: 2.5, Burst: 3, Timeout: 12 * time.Second,
 		ConversationURL: "https://acme.dixa.com/conversation/{id}"}
 	if diff := cmp.Diff(wantAPI, api); diff != "" {
 		t.Error(diff)

@@ -42,6 +42,7 @@ const (
 type Dixa struct {
 	BaseURL         string
 	Token           string
+	Auth            dixa.Auth
 	AgentID         string // of the configuration, "" if it leaves that to the token
 	Mark            bool   // leave a mark in Dixa that names the checkpoint
 	Rate            float64
@@ -64,6 +65,10 @@ func (c *File) Dixa() (Dixa, error) {
 		Burst:           r.integer(d.Burst, "dixa.burst", DefaultBurst, 1),
 		Timeout:         r.duration(d.Timeout, "dixa.timeout", DefaultTimeout, time.Millisecond),
 		ConversationURL: connect.Unwrapped(r.text(d.ConversationURL, "dixa.conversation_url", "")),
+	}
+	var err error
+	if s.Auth, err = dixa.ParseAuth(r.text(d.Auth, "dixa.auth", string(dixa.AuthAuto))); err != nil {
+		r.fail(d.Auth, "dixa.auth", "%s", err.Error())
 	}
 	if s.AgentID != "" && uuid.Validate(s.AgentID) != nil {
 		r.fail(d.AgentID, "dixa.agent_id", "is not a UUID: give the id of the bot user, such as 7d1f3c52-1f0c-4b52-9c0e-5a4f2f6f9b10")
