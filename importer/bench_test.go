@@ -422,7 +422,7 @@ func BenchmarkSharedLimiter(b *testing.B) {
 	if _, _, err := s.Migrate(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	slots, _ := s.RateSlots()
+	slots := s.RateSlots()
 	takeTurns(b, importer.NewSharedLimiter(slots, "token", 1e6, 4, slog.New(slog.DiscardHandler)))
 }
 

@@ -8,7 +8,8 @@
 //	cmd/dixa-import
 //	   |
 //	importer   importer/plan   importer/verify     a run; what a run would do; Dixa compared with the source
-//	importer/live                                  what Dixa reports about imported conversations; needs the checkpoint alone
+//	importer/live                                  what comes in over HTTP: transcripts, for the source.Feed of a live run, and what
+//	                                               Dixa reports about imported conversations
 //	   |
 //	people                                         end-users: identifiers, look-up, creation, the directory
 //	   |

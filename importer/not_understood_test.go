@@ -25,10 +25,7 @@ func TestStopFailsNoTranscript(t *testing.T) {
 				w := setup(t, store, sandbox.Options{})
 				path := w.file("c.jsonl", chatsWithBlocked(n)...)
 				db := w.open()
-				var shared dixa.Limiter = dixa.NewLimiter(100, 1)
-				if slots, ok := db.RateSlots(); ok {
-					shared = importer.NewSharedLimiter(slots, "token", 100, 1, slog.New(slog.DiscardHandler))
-				}
+				shared := importer.NewSharedLimiter(db.RateSlots(), "token", 100, 1, slog.New(slog.DiscardHandler))
 				im := w.importer(w.jsonl(path), func(c *importer.Config) {
 					withOrders(c)
 					c.Store, c.API = db, w.client(func(c *dixa.Config) { c.Limiter = shared })

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ const reserveAhead = 250 * time.Millisecond
 type SharedLimiter struct {
 	shared checkpoint.RateSlots
 	token  string // a hash that identifies the token
+	first  bool   // its requests go before those of processes that are not first
 	slack  int    // slots
 	log    *slog.Logger
 	local  *dixa.RateLimiter // applies the 429s that this process gets to its rate
@@ -34,6 +36,21 @@ type SharedLimiter struct {
 // NewSharedLimiter returns a limiter for rate requests a second, which must be positive. tokenHash identifies the token without revealing
 // it.
 func NewSharedLimiter(shared checkpoint.RateSlots, tokenHash string, rate float64, burst int, log *slog.Logger) *SharedLimiter {
+	return newSharedLimiter(shared, tokenHash, rate, burst, log)
+}
+
+// leastBurst is the burst that the server must allow so that requests may go before those that hold a slot already.
+const leastBurst = 4
+
+// NewFirstLimiter is NewSharedLimiter for requests that somebody waits for: they share slots of their own, and those of all others move back. For as
+// long as the others have slots ahead, both leave, which a burst of leastBurst allows for; with a smaller one, they wait in line like all others.
+func NewFirstLimiter(shared checkpoint.RateSlots, tokenHash string, rate float64, burst int, log *slog.Logger) *SharedLimiter {
+	l := newSharedLimiter(shared, tokenHash, rate, burst, log)
+	l.first = burst >= leastBurst
+	return l
+}
+
+func newSharedLimiter(shared checkpoint.RateSlots, tokenHash string, rate float64, burst int, log *slog.Logger) *SharedLimiter {
 	slack := 0
 	if burst > 2 { // unused slots may be made up for, within what the server tolerates anyway
 		slack = 1
@@ -109,10 +126,22 @@ func (l *SharedLimiter) slot(ctx context.Context) (time.Time, error) {
 	}
 }
 
+// key names the slots that the limiter takes.
+func (l *SharedLimiter) key() string {
+	if l.first {
+		return l.token + "/first"
+	}
+	return l.token
+}
+
 func (l *SharedLimiter) take(ctx context.Context, n int, interval time.Duration) error {
 	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), session.DatabaseTimeout)
 	defer cancel()
-	wait, err := l.shared.TakeSlots(try, l.token, n, interval, time.Duration(l.slack)*interval)
+	slack := time.Duration(l.slack) * interval
+	wait, err := l.shared.TakeSlots(try, l.key(), n, interval, slack)
+	if err == nil && l.first { // half a slot more, so that the server's bucket fills up again
+		_, err = l.shared.TakeSlots(try, l.token, n, interval*3/2, slack)
+	}
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -146,7 +175,8 @@ func (l *SharedLimiter) Throttled(retryAfter time.Duration) {
 	l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	if err := l.shared.PostponeSlots(ctx, l.token, pause); err != nil {
+	err := errors.Join(l.shared.PostponeSlots(ctx, l.token, pause), l.shared.PostponeSlots(ctx, l.token+"/first", pause))
+	if err != nil {
 		l.log.Warn("could not tell the other processes about a 429", "error", err.Error())
 	}
 }

@@ -94,6 +94,9 @@ func (im *Importer) Run(ctx context.Context) (Summary, error) {
 		return Summary{}, im.s.CauseOf(err)
 	}
 	im.s.Log = im.s.Log.With("run", im.s.RunID)
+	if im.s.OnStarted != nil {
+		im.s.OnStarted()
+	}
 	p.refusals = newRefusals(im.s, &p.inFlight)
 	p.users = p.newResolver()
 	im.work(im.s.Working)
@@ -109,9 +112,9 @@ func (im *Importer) work(ctx context.Context) {
 
 	var err error
 	for _, phase := range im.phases() {
-		p.refusals.setNoMoreTasks(false)
+		p.refusals.setNoMoreTasks(im.s.Live) // nobody knows when the next one comes
 		if err == nil {
-			p.reading.Store(true)
+			p.reading.Store(!im.s.Live)
 			err = phase(ctx)
 			p.reading.Store(false)
 		}
@@ -138,6 +141,9 @@ func (p *pipeline) policy() rules.Policy { return p.s.Policy(p.s.RunID, p.matche
 func (im *Importer) phases() []func(context.Context) error {
 	if im.s.Retry != nil {
 		return []func(context.Context) error{im.retry}
+	}
+	if im.s.Live {
+		return []func(context.Context) error{im.readSource}
 	}
 	if im.s.Reconcile {
 		return []func(context.Context) error{im.admitFirst, im.findUnreported, im.readSource, im.resumeUnfinished, im.drain, im.reportUnread, im.takeOverMark}
@@ -215,13 +221,14 @@ func (im *Importer) prepare(ctx context.Context) error {
 func (im *Importer) heartbeat(ctx context.Context) {
 	tick := time.NewTicker(checkpoint.Lease / 3)
 	defer tick.Stop()
-	for {
+	for last := (checkpoint.Counts{}); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 		beat := im.beat()
+		beat.NoSample, last = im.s.Live && beat.Counts == last, beat.Counts // a live run may be idle for months
 		if err := im.s.Store.RenewRun(ctx, im.s.RunID, beat); err != nil && ctx.Err() == nil {
 			if gone, ok := errors.AsType[*checkpoint.GoneError](err); ok {
 				im.s.Abort(session.Fatal(gone))

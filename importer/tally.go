@@ -176,6 +176,9 @@ const logFirst = 3
 
 // shouldLog counts a transcript, and reports whether it is among the first of its cause.
 func (n *tally) shouldLog(c logCause) bool {
+	if n.s.Live { // nobody sees the end of such a run
+		return true
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.logged == nil {
@@ -187,6 +190,9 @@ func (n *tally) shouldLog(c logCause) bool {
 
 // loggedBefore reports whether the run has logged a reason for a cause. It remembers logFirst reasons for each cause.
 func (n *tally) loggedBefore(c logCause, sentence string) bool {
+	if n.s.Live {
+		return false
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if slices.Contains(n.sentences[c], sentence) {

@@ -174,7 +174,7 @@ func (s *triage) decide(it *item) error {
 	}
 	row, known := s.known.Rows[rec.Key()]
 	verdict := s.known.Policy.Judge(rec, s.known.Rows, func() (repeated, same bool) {
-		if it.counted || !s.im.seen.Add(rec.ID) {
+		if s.im.s.Live || it.counted || !s.im.seen.Add(rec.ID) { // a live transcript may come again
 			return false, false
 		}
 		if first, ok := s.waiting[rec.ID]; ok {

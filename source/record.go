@@ -34,6 +34,14 @@ type Record struct {
 	redacted  bool      // decoded is redacted
 	origin    []byte    // of a mapped record that was fetched
 	decode    func(*Record) (*Transcript, *RejectError)
+	done      func() // nil: nobody waits for it
+}
+
+// Done says that whoever read the record has finished with it.
+func (r *Record) Done() {
+	if r.done != nil {
+		r.done()
+	}
 }
 
 // Original is what the field _error says in a record that `dixa-import errors` wrote for correction.

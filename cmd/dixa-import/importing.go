@@ -207,6 +207,41 @@ func (p *program) drainOnSignal(stop func(reason string), abandon func()) func()
 	}
 }
 
+// importSettings is what the configuration says about imports, whatever their source.
+type importSettings struct {
+	api      config.Dixa
+	imports  config.Import
+	database string
+	config   importer.Config // without a source, a checkpoint and a client
+}
+
+func (p *program) importSettings(file *config.File) (s importSettings, err error) {
+	var apiErr, databaseErr, importsErr error
+	s.api, apiErr = file.Dixa()
+	s.database, databaseErr = file.DatabaseURL()
+	empty, emptyErr := file.Empty()
+	users, usersErr := file.EndUsers()
+	attributes, attributesErr := file.Attributes()
+	finishing, finishingErr := file.Finishing()
+	s.imports, importsErr = file.Importing()
+	if err := errors.Join(apiErr, databaseErr, emptyErr, usersErr, attributesErr, finishingErr, importsErr); err != nil {
+		return s, err
+	}
+	agent, err := s.api.BotUser()
+	if err != nil {
+		return s, err
+	}
+	s.config = importer.Config{
+		BaseURL: s.api.BaseURL, AgentID: agent, Match: users.Match, Region: users.Region,
+		Empty: empty, Anonymous: users.Anonymous, AnonymousName: users.AnonymousName, Ignore: users.Ignore, Preload: users.Preload, Mark: s.api.Mark, Attributes: attributes,
+		Tags: finishing.Tags, CreateTags: finishing.CreateTags, Handover: finishing.Handover, Workers: s.imports.Workers, Rate: s.api.Rate,
+		RequestTimeout: s.api.Timeout, MaxAttempts: s.imports.MaxAttempts, MaxFailures: s.imports.MaxFailures, Settle: s.imports.Settle,
+		DatabasePatience: s.imports.DatabasePatience, Logger: p.log,
+	}
+	s.config.TokenOrganization, _ = dixa.TokenOrganization(s.api.Token)
+	return s, nil
+}
+
 // openJob reads the configuration and the flags that all imports have, and opens what they work with.
 func (p *program) openJob(ctx context.Context, pace pace, use connect.Access) (_ *job, err error) {
 	file, err := config.Load(p.configPath, p.lookup)
@@ -214,34 +249,19 @@ func (p *program) openJob(ctx context.Context, pace pace, use connect.Access) (_
 		return nil, err
 	}
 	file.Override(pace.overrides)
-	api, apiErr := file.Dixa()
 	src, srcErr := file.Source()
-	empty, emptyErr := file.Empty()
-	users, usersErr := file.EndUsers()
-	attributes, attributesErr := file.Attributes()
-	finishing, finishingErr := file.Finishing()
-	imports, importsErr := file.Importing()
-	database, databaseErr := file.DatabaseURL()
-	if err := errors.Join(apiErr, databaseErr, srcErr, emptyErr, usersErr, attributesErr, finishingErr, importsErr); err != nil {
+	how, howErr := p.importSettings(file)
+	if err := errors.Join(howErr, srcErr); err != nil {
 		return nil, err
 	}
-	agent, err := api.BotUser()
-	if err != nil {
-		return nil, err
-	}
-	j := &job{conversationURL: api.ConversationURL, database: connect.Shown(database), config: importer.Config{
-		Source: src.Name, BaseURL: api.BaseURL, AgentID: agent, Match: users.Match, Region: users.Region,
-		Empty: empty, Anonymous: users.Anonymous, AnonymousName: users.AnonymousName, Ignore: users.Ignore, Preload: users.Preload, Mark: api.Mark, Attributes: attributes,
-		Tags: finishing.Tags, CreateTags: finishing.CreateTags, Handover: finishing.Handover, Workers: imports.Workers, Rate: api.Rate,
-		RequestTimeout: api.Timeout, MaxAttempts: imports.MaxAttempts, MaxFailures: imports.MaxFailures, Settle: imports.Settle,
-		DatabasePatience: imports.DatabasePatience, Overlap: src.Overlap, Excerpt: len(pace.overrides.JSONL) > 0, Logger: p.log,
-	}}
+	api, imports, database := how.api, how.imports, how.database
+	j := &job{conversationURL: api.ConversationURL, database: connect.Shown(database), config: how.config}
+	j.config.Source, j.config.Overlap, j.config.Excerpt = src.Name, src.Overlap, len(pace.overrides.JSONL) > 0
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, j.Close())
 		}
 	}()
-	j.config.TokenOrganization, _ = dixa.TokenOrganization(api.Token)
 	reader, closeReader, err := p.openSource(ctx, src, imports.DatabasePatience)
 	if err != nil {
 		return nil, err

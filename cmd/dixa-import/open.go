@@ -27,16 +27,12 @@ func (p *program) newClient(s config.Dixa, attempts, workers int, limiter dixa.L
 }
 
 // sharedLimiter returns a limiter that shares the token's rate with the other processes at the checkpoint, nil where there
-// cannot exist, or there is nothing to share.
+// is nothing to share.
 func (p *program) sharedLimiter(store *checkpoint.Store, s config.Dixa) dixa.Limiter {
 	if store == nil || s.Rate <= 0 {
 		return nil
 	}
-	slots, ok := store.RateSlots()
-	if !ok {
-		return nil
-	}
-	return importer.NewSharedLimiter(slots, dixa.TokenHash(s.Token), s.Rate, s.Burst, p.log)
+	return importer.NewSharedLimiter(store.RateSlots(), dixa.TokenHash(s.Token), s.Rate, s.Burst, p.log)
 }
 
 // openSource opens the source of the transcripts; close releases it. Patience is how long a read waits for a database

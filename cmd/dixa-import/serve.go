@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,8 +31,9 @@ type serveCmd struct {
 func serveCommand(p *program) *cli.Command {
 	return &cli.Command{
 		Name:  "serve",
-		Usage: "take in what Dixa reports about imported conversations, and forward it to the bot",
-		Description: "It runs until it is interrupted, beside `dixa-import run`. Dixa's webhooks post to /webhooks/dixa on serve.address; an event counts as received once it is stored. " +
+		Usage: "import transcripts that a bot posts, take in what Dixa reports about imported conversations, and forward it to the bot",
+		Description: "It runs until it is interrupted, beside `dixa-import run`. With serve.token set, POST /transcripts on serve.address imports one transcript, hands it over if it says so, and answers with " +
+			"the number of its conversation. With serve.webhook_secrets set, Dixa's webhooks post to /webhooks/dixa; an event counts as received once it is stored. " +
 			"Events are posted to serve.forward_url, signed as Standard Webhooks are, in order within a conversation, until the bot accepts them or three days have passed. " +
 			"What did not arrive is read from Dixa's delivery logs. GET /healthz and /readyz are for probes.",
 		Flags: []cli.Flag{
@@ -54,68 +56,113 @@ func (p *serveCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	api, apiErr := file.Dixa()
+	how, howErr := p.importSettings(file)
 	name, nameErr := file.SourceName()
 	settings, serveErr := file.Serve()
-	url, urlErr := file.DatabaseURL()
-	if err := errors.Join(apiErr, urlErr, nameErr, serveErr); err != nil {
+	if err := errors.Join(howErr, nameErr, serveErr); err != nil {
 		return err
 	}
-	if len(settings.WebhookSecrets) == 0 {
-		return errors.New("serve.webhook_secrets is empty: give the secret that Dixa showed when the webhook subscription was created")
+	if len(settings.WebhookSecrets) == 0 && settings.Token == "" {
+		return errors.New("there is nothing to serve: set serve.token to take in transcripts, or serve.webhook_secrets to take in Dixa's webhooks")
 	}
-	agent, err := api.BotUser()
-	if err != nil {
-		return err
+	use := connect.Update
+	if settings.Token != "" {
+		use = connect.Create
 	}
-	store, err := connect.Checkpoint(ctx, url, connect.Update)
+	store, err := connect.Checkpoint(ctx, how.database, use)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	organisation, err := store.Binding(ctx, name)
+	how.config.Source, how.config.Store = name, store
+	s := &serving{serveCmd: p, Serve: settings, how: how, store: store, handlers: map[string]http.Handler{}, ready: []func(context.Context) error{store.CheckSchema}}
+	defer s.close()
+	if settings.Token != "" {
+		if err := s.takeTranscripts(ctx); err != nil {
+			return err
+		}
+	}
+	if len(settings.WebhookSecrets) > 0 {
+		if err := s.takeEvents(ctx); err != nil {
+			return err
+		}
+	}
+	return s.serve(ctx)
+}
+
+// serving is what a serve is made of.
+type serving struct {
+	*serveCmd
+	config.Serve
+	how      importSettings
+	store    *checkpoint.Store
+	handlers map[string]http.Handler
+	workers  []func(context.Context)
+	ready    []func(context.Context) error
+	closers  []func()
+}
+
+func (s *serving) close() {
+	for _, release := range slices.Backward(s.closers) {
+		release()
+	}
+}
+
+// takeEvents adds what takes in Dixa's webhooks, and forwards the events.
+func (s *serving) takeEvents(ctx context.Context) error {
+	name := s.how.config.Source
+	organisation, err := s.store.Binding(ctx, name)
 	if err != nil {
 		return err
 	}
 	if organisation == (checkpoint.Binding{}) {
 		return fmt.Errorf("the checkpoint has no source %s yet: import something with `dixa-import run` first, which ties the source to its organisation", name)
 	}
-	client, err := p.newClient(api, askAttempts, 1, p.sharedLimiter(store, api))
+	client, err := s.newClient(s.how.api, askAttempts, 1, s.sharedLimiter(s.store, s.how.api))
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	return p.serve(ctx, store, organisation, client, settings, name, agent)
+	s.closers = append(s.closers, client.Close)
+	stored := live.NewSignal()
+	intake := live.NewIntake(live.IntakeConfig{Store: s.store, Organisation: organisation, Source: name, AgentID: s.how.config.AgentID, Forward: s.ForwardURL != "", Stored: stored, Logger: s.log})
+	receiver, err := live.NewReceiver(intake, live.ReceiverConfig{Secrets: s.WebhookSecrets, Logger: s.log})
+	if err != nil {
+		return err
+	}
+	keeper := live.NewKeeper(live.KeeperConfig{Store: s.store, Keep: s.Keep, Attached: stored, Logger: s.log})
+	s.handlers["/webhooks/dixa"] = receiver
+	s.workers = append(s.workers, keeper.Run, func(ctx context.Context) { intake.Follow(ctx, catchUpEvery, deliveryLog{client}) })
+	if s.ForwardURL == "" {
+		return nil
+	}
+	forwarder, err := live.NewForwarder(live.ForwarderConfig{Store: s.store, Organisation: organisation, Source: name, URL: s.ForwardURL, Secret: s.ForwardSecret, Stored: stored, Logger: s.log})
+	if err != nil {
+		return err
+	}
+	s.workers = append(s.workers, forwarder.Run)
+	return nil
 }
 
 // serve works until ctx ends.
-func (p *serveCmd) serve(ctx context.Context, store *checkpoint.Store, organisation checkpoint.Binding, client *dixa.Client, s config.Serve, name, agent string) error {
-	stored := live.NewSignal()
-	intake := live.NewIntake(live.IntakeConfig{Store: store, Organisation: organisation, Source: name, AgentID: agent, Forward: s.ForwardURL != "", Stored: stored, Logger: p.log})
-	receiver, err := live.NewReceiver(intake, live.ReceiverConfig{Secrets: s.WebhookSecrets, Logger: p.log})
+func (s *serving) serve(ctx context.Context) error {
+	server, err := live.Listen(ctx, live.ServerConfig{Address: s.Address, Handlers: s.handlers, CertFile: s.certFile, KeyFile: s.keyFile, Logger: s.log,
+		Ready: func(ctx context.Context) error {
+			for _, ready := range s.ready {
+				if err := ready(ctx); err != nil {
+					return err
+				}
+			}
+			return nil
+		}})
 	if err != nil {
 		return err
 	}
-	keeper := live.NewKeeper(live.KeeperConfig{Store: store, Keep: s.Keep, Attached: stored, Logger: p.log})
-	workers := []func(context.Context){keeper.Run, func(ctx context.Context) { intake.Follow(ctx, catchUpEvery, deliveryLog{client}) }}
-	if s.ForwardURL != "" {
-		forwarder, err := live.NewForwarder(live.ForwarderConfig{Store: store, Organisation: organisation, Source: name, URL: s.ForwardURL, Secret: s.ForwardSecret, Stored: stored, Logger: p.log})
-		if err != nil {
-			return err
-		}
-		workers = append(workers, forwarder.Run)
-	}
-	server, err := live.Listen(ctx, live.ServerConfig{Address: s.Address, Handlers: map[string]http.Handler{"/webhooks/dixa": receiver}, Ready: store.CheckSchema,
-		CertFile: p.certFile, KeyFile: p.keyFile, Logger: p.log})
-	if err != nil {
-		return err
-	}
-	p.log.Info("serving", "address", server.Addr(), "forwarding", s.ForwardURL != "")
+	s.log.Info("serving", "address", server.Addr(), "transcripts", s.Token != "", "webhooks", len(s.WebhookSecrets) > 0, "forwarding", s.ForwardURL != "")
 	working, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
-	for _, work := range workers {
+	for _, work := range s.workers {
 		running.Go(func() { work(working) })
 	}
 	return server.Serve(ctx)

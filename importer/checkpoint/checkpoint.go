@@ -148,6 +148,7 @@ type Beat struct {
 	Counts    Counts
 	Throttled int64      // 429 answers
 	Steps     []StepTime // steps that are missing here stay as they are
+	NoSample  bool       // nothing has changed since the last one, so no sample is recorded
 }
 
 // StepTime is the time that a run has spent on one step, such as a kind of request. It is stored to the microsecond.

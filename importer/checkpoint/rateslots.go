@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,7 +19,7 @@ type RateSlots interface {
 	PostponeSlots(ctx context.Context, token string, d time.Duration) error
 }
 
-var _ RateSlots = (*postgresStore)(nil)
+var _, _ RateSlots = (*postgresStore)(nil), (*sqliteStore)(nil)
 
 // Each is one statement in a transaction of its own. It reads the clock after it has locked the row, so a process that waited for the lock
 // does not reserve slots in the past.
@@ -37,8 +36,8 @@ const (
 )
 
 func (s *postgresStore) TakeSlots(ctx context.Context, token string, n int, interval, slack time.Duration) (time.Duration, error) {
-	if n < 1 || interval < 0 || slack < 0 {
-		return 0, fmt.Errorf("take %d slots, one each %v, with a slack of %v: at least one slot, and no negative time", n, interval, slack)
+	if err := checkSlots(n, interval, slack); err != nil {
+		return 0, err
 	}
 	// Rounded up, so that the slots of two calls cannot overlap.
 	total := (time.Duration(n)*interval + time.Microsecond - 1).Microseconds()

@@ -22,7 +22,7 @@ func rateSlots(t testing.TB, n int) (*fixture, []RateSlots) {
 		if i > 0 {
 			store = open(t, s.url)
 		}
-		list[i], _ = store.RateSlots()
+		list[i] = store.RateSlots()
 	}
 	return s, list
 }

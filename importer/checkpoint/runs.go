@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// LiveCommand is the command of runs that import what somebody waits for. On SQLite, one process with such runs works beside one with all others.
+const LiveCommand = "serve"
+
 // runCounts are the columns of runs that a Beat sets, in the order of its values.
 const runCounts = `read, imported, partial, failed, rejected, skipped, already_done, duplicate, in_doubt, pending, requests, throttled`
 
@@ -110,7 +113,10 @@ func (b Beat) statements(run int64, update query, args ...any) []statement {
 		}
 		return nil
 	}
-	list := []statement{set, saveSample.with(run, present)}
+	list := []statement{set}
+	if !b.NoSample {
+		list = append(list, saveSample.with(run, present))
+	}
 	for _, step := range b.stored() {
 		list = append(list, saveStep.with(run, step.Name, step.Count, toMillis(step.Total), toMillis(step.Max)))
 	}

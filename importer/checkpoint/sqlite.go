@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +32,11 @@ const (
 
 var sqliteSizes = []int{1, 8, 64, sqliteChunk}
 
+// lockSuffixes are the suffixes of the locks of runs, and of live runs.
+var lockSuffixes = [2]string{".lock", ".live.lock"}
+
+func lockFile(path string) *flock.Flock { return flock.New(path, flock.SetPermissions(0o600)) }
+
 // sqliteStore is a Store in a SQLite file. One connection writes; other processes may read meanwhile. SQLite has no clock, so times are by
 // the process's.
 type sqliteStore struct {
@@ -46,17 +53,23 @@ type sqliteStore struct {
 	gone       *GoneError             // set once a file is missing or replaced; guarded by connLock
 
 	mu     sync.Mutex
-	lock   *flock.Flock
+	locks  [2]*flock.Flock // by lockSuffixes: one process may have each
 	closed sync.Once
-	runs   map[int64]bool // started here and not finished; lock is held while there are any
+	runs   map[int64]*flock.Flock // started here and not finished, and the lock that each needs
+
+	rateMu sync.Mutex
+	rates  *flock.Flock // guards the file of sqliteStore.changeRate among processes, and rateMu among goroutines
 }
 
 func openSQLite(ctx context.Context, path string, opts Options) (_ *Store, err error) {
 	if err := prepareFile(path, opts.Create); err != nil {
 		return nil, err
 	}
-	s := &sqliteStore{path: path, connLock: make(chan struct{}, 1), runs: map[int64]bool{}, place: map[string]fs.FileInfo{},
-		lock: flock.New(path+".lock", flock.SetPermissions(0o600))}
+	s := &sqliteStore{path: path, connLock: make(chan struct{}, 1), runs: map[int64]*flock.Flock{}, place: map[string]fs.FileInfo{},
+		rates: lockFile(path + ".rate.lock")}
+	for i, suffix := range lockSuffixes {
+		s.locks[i] = lockFile(path + suffix)
+	}
 	defer func() {
 		if err != nil {
 			err = s.wrap("open", errors.Join(err, s.Close()))
@@ -138,7 +151,7 @@ func (s *sqliteStore) close() error {
 	if s.writeDB != nil {
 		errs = append(errs, s.writeDB.Close())
 	}
-	return errors.Join(append(errs, s.lock.Close())...)
+	return errors.Join(append(errs, s.locks[0].Close(), s.locks[1].Close(), s.rates.Close())...)
 }
 
 // sqliteEmptyLog moves the write-ahead log into the database, except for what a reader still needs.
@@ -174,10 +187,12 @@ func (s *sqliteStore) Migrate(ctx context.Context) (from, to int64, err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.acquire(); err != nil {
-		return 0, 0, err
-	}
 	defer s.releaseIfIdle()
+	for _, lock := range s.locks { // nobody works while the schema changes
+		if err := s.acquire(lock); err != nil {
+			return 0, 0, err
+		}
+	}
 	db, err := sql.Open("sqlite", sqliteDSN(s.path, "synchronous(full)"))
 	if err != nil {
 		return 0, 0, s.wrap("migrate", err)
@@ -207,12 +222,12 @@ func checkVersion(have, want int64, err error) error {
 	return nil
 }
 
-// acquire takes the lock that lets one process work at a time. The system releases it when the process dies. The caller holds s.mu.
-func (s *sqliteStore) acquire() error {
-	if s.lock.Locked() {
+// acquire takes a lock that lets one process work at a time. The system releases it when the process dies. The caller holds s.mu.
+func (s *sqliteStore) acquire(lock *flock.Flock) error {
+	if lock.Locked() {
 		return nil
 	}
-	ok, err := s.lock.TryLock()
+	ok, err := lock.TryLock()
 	if err != nil {
 		return fmt.Errorf("lock the SQLite database: %w", err)
 	}
@@ -222,10 +237,12 @@ func (s *sqliteStore) acquire() error {
 	return nil
 }
 
-// releaseIfIdle releases the lock unless a run needs it. The caller holds s.mu.
+// releaseIfIdle releases the locks that no run needs. The caller holds s.mu.
 func (s *sqliteStore) releaseIfIdle() {
-	if len(s.runs) == 0 {
-		_ = s.lock.Unlock() // if this fails, Close releases it
+	for _, lock := range s.locks {
+		if !slices.Contains(slices.Collect(maps.Values(s.runs)), lock) {
+			_ = lock.Unlock() // if this fails, Close releases it
+		}
 	}
 }
 

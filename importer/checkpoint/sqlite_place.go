@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 )
 
 // GoneError says that a SQLite file was deleted, moved or replaced while it was open. The system would let the process continue to write to
@@ -30,7 +31,7 @@ func (e *GoneError) Error() string {
 }
 
 // placeSuffixes are the suffixes of the files of a database that must stay in place during a run.
-var placeSuffixes = []string{"", "-wal", "-shm", ".lock"}
+var placeSuffixes = append([]string{"", "-wal", "-shm"}, lockSuffixes[:]...)
 
 // checkPlace returns a *GoneError if a file of the database is no longer where it was when it was first seen. The caller holds connLock.
 func (s *sqliteStore) checkPlace() error {
@@ -38,7 +39,7 @@ func (s *sqliteStore) checkPlace() error {
 		return s.gone
 	}
 	for _, suffix := range placeSuffixes {
-		if suffix == ".lock" && !s.lock.Locked() { // then this process does not need it
+		if i := slices.Index(lockSuffixes[:], suffix); i >= 0 && !s.locks[i].Locked() { // then this process does not need it
 			delete(s.place, suffix)
 			continue
 		}

@@ -10,25 +10,31 @@ const (
 	sqliteStart    = `insert into run_samples (run_id, at) values (?, ?)`
 )
 
-// sqliteEndLeases ends the leases of dead processes: no other process works while this one holds the lock.
-const sqliteEndLeases = `update runs set lease_until = ?1 where finished_at is null and lease_until > ?1`
+// sqliteEndLeases ends the leases of dead processes: no other process has runs of this kind while this one holds their lock.
+const sqliteEndLeases = `update runs set lease_until = ?1 where finished_at is null and lease_until > ?1 and (command = '` + LiveCommand + `') = ?2`
 
 func (s *sqliteStore) StartRun(ctx context.Context, source, command string) (run int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.acquire(); err != nil {
+	live := command == LiveCommand
+	lock := s.locks[0]
+	if live {
+		lock = s.locks[1]
+	}
+	first := !lock.Locked()
+	if err := s.acquire(lock); err != nil {
 		return 0, err
 	}
 	defer func() {
 		if err == nil {
-			s.runs[run] = true
+			s.runs[run] = lock
 		}
 		s.releaseIfIdle()
 	}()
 	err = s.writing(ctx, "start a run in", func(tx sqliteTx) error {
 		now := sqliteTime(tx.now)
-		if len(s.runs) == 0 {
-			if _, err := tx.exec(sqliteEndLeases, now); err != nil {
+		if first {
+			if _, err := tx.exec(sqliteEndLeases, now, live); err != nil {
 				return err
 			}
 		}

@@ -90,7 +90,7 @@ func (s *Store) StepsOf(ctx context.Context, source, id string) (steps []Step, e
 func (s *Store) SaveStep(ctx context.Context, source string, run int64, c StepChange) (saved bool, err error) {
 	id := clean(c.ID)
 	args := []any{source, id, c.Claim, run, string(c.Step.Name), string(c.Step.State), clean(c.Step.Detail), fromNow(c.Step.SendIn)}
-	if _, shared := s.RateSlots(); !shared { // the times of Postgres are defaults
+	if _, lite := s.database.(*sqliteStore); lite { // the times of Postgres are defaults
 		args = append(args, present)
 	}
 	save := saveStepOf.with(args...)

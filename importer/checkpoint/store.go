@@ -17,15 +17,13 @@ import (
 // are written once, with the macros of both.
 type Store struct{ database }
 
-// RateSlots returns the rate slots that the processes with this checkpoint share. It returns false on SQLite, which serves one process at a
-// time.
-func (s *Store) RateSlots() (RateSlots, bool) {
-	b, ok := s.database.(RateSlots)
-	return b, ok
-}
+// RateSlots returns the rate slots that the processes with this checkpoint share.
+func (s *Store) RateSlots() RateSlots { return s.database }
 
 // database has the operations that differ between Postgres and SQLite.
 type database interface {
+	RateSlots
+
 	// Close closes the database. Only the first call has an effect.
 	Close() error
 

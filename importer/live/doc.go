@@ -1,5 +1,8 @@
-// Package live is the half of the tool that runs all the time: it takes in what Dixa reports about imported conversations and forwards it to
-// the bot.
+// Package live is the half of the tool that runs all the time: it takes in transcripts that a bot posts, and what Dixa reports about imported
+// conversations, which it forwards to the bot.
+//
+// A Poster hands posted transcripts to a run that reads a source.Feed, and answers with what the checkpoint says of them then. It decides
+// nothing itself.
 //
 // A Receiver checks the deliveries of a webhook subscription, and an Intake stores their events in the checkpoint, each once. Intake.Follow
 // does the same with the payloads in the subscription's delivery logs. A Forwarder posts stored events to the bot until it accepts them, in

@@ -26,11 +26,12 @@ func NewMemory() *Memory {
 type Hold struct {
 	of    *semaphore.Weighted
 	bytes int64
+	done  func() // called by Release; nil: nobody needs to know
 }
 
 // Hold waits until there is room for a record of size bytes, or returns the context's error.
 func (m *Memory) Hold(ctx context.Context, size int64) (Hold, error) {
-	h := Hold{m.records, min(size, maxHeldBytes)}
+	h := Hold{of: m.records, bytes: min(size, maxHeldBytes)}
 	if err := h.of.Acquire(ctx, h.bytes); err != nil {
 		return Hold{}, err
 	}
@@ -39,7 +40,7 @@ func (m *Memory) Hold(ctx context.Context, size int64) (Hold, error) {
 
 // TryHold is Hold without waiting.
 func (m *Memory) TryHold(size int64) (Hold, bool) {
-	h := Hold{m.records, min(size, maxHeldBytes)}
+	h := Hold{of: m.records, bytes: min(size, maxHeldBytes)}
 	if !h.of.TryAcquire(h.bytes) {
 		return Hold{}, false
 	}
@@ -58,6 +59,9 @@ func (m *Memory) MoveToDoubts(h *Hold) {
 func (h *Hold) Release() {
 	if h.of != nil {
 		h.of.Release(h.bytes)
+		if h.done != nil {
+			h.done()
+		}
 		*h = Hold{}
 	}
 }

@@ -64,6 +64,7 @@ func Records(s *session.Session, m *Memory, since time.Time) (<-chan Item, <-cha
 				failed <- nil
 				return
 			}
+			held.done = rec.Done
 			select {
 			case records <- Item{rec, held}:
 			case <-s.Starting.Done():

@@ -100,9 +100,12 @@ type Config struct {
 	Overlap   time.Duration // how long before the watermark to start reading
 	Reconcile bool          // look in Dixa before every send: for a checkpoint that lost its last commits
 	Retry     *Selection    // not nil: work on these transcripts instead of reading the source
+	Live      bool          // Reader yields transcripts that somebody waits for, until the run is stopped: nothing else is resumed
 	Excerpt   bool          // Reader has only some of the source's records, such as corrected ones: leave all others as they are
 	Rebind    bool          // tie the source to this organisation even if it was tied to another
 
+	// OnStarted, if set, is called once the run is recorded, before it reads anything.
+	OnStarted func()
 	// OnImported, if set, is called for every transcript that this run completes, from several goroutines.
 	OnImported func(id string, conversation int64)
 

@@ -76,6 +76,7 @@ type sections struct {
 	} `yaml:"import"`
 	Serve struct {
 		Address        setting   `yaml:"address"`
+		Token          setting   `yaml:"token"`
 		WebhookSecrets []setting `yaml:"webhook_secrets"`
 		ForwardURL     setting   `yaml:"forward_url"`
 		ForwardSecret  setting   `yaml:"forward_secret"`

@@ -9,6 +9,7 @@ import (
 
 	"dixa-import/importer/connect"
 	"dixa-import/importer/live"
+	"dixa-import/source"
 )
 
 const defaultAddress = "127.0.0.1:8080"
@@ -16,8 +17,11 @@ const defaultAddress = "127.0.0.1:8080"
 // Serve is the section serve.
 type Serve struct {
 	Address        string
-	WebhookSecrets []string // none: no deliveries are taken in
-	ForwardURL     string   // "": events are only stored
+	Token          string           // that senders of transcripts must have; "": none are taken in
+	TimeZone       *time.Location   // of times in such transcripts without one; nil: they are rejected
+	Redact         *source.Redactor // of such transcripts; nil: nothing is replaced
+	WebhookSecrets []string         // none: no deliveries are taken in
+	ForwardURL     string           // "": events are only stored
 	ForwardSecret  string
 	Keep           time.Duration
 }
@@ -28,6 +32,9 @@ func (c *File) Serve() (Serve, error) {
 	raw := c.raw.Serve
 	s := Serve{
 		Address:    strings.TrimSpace(r.text(raw.Address, "serve.address", defaultAddress)),
+		Token:      connect.Unwrapped(r.text(raw.Token, "serve.token", "")),
+		TimeZone:   r.timeZone(),
+		Redact:     r.redact(),
 		ForwardURL: connect.Unwrapped(r.text(raw.ForwardURL, "serve.forward_url", "")),
 		Keep:       r.keep(raw.Keep),
 	}

@@ -18,8 +18,9 @@ func TestServe(t *testing.T) {
 	}{
 		{"defaults", "", defaults, ""},
 		{"the example's form", "serve: {address: , webhook_secrets: [], forward_url: , forward_secret: , keep: 30d}", defaults, ""},
-		{"all", "serve:\n  address: ':9000'\n  webhook_secrets: [\"${SECRET}\", ffeeddccbbaa99887766554433221100]\n  forward_url: http://bot/dixa\n  forward_secret: ${FORWARD}\n  keep: 36h\n",
-			Serve{":9000", []string{"00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"}, "http://bot/dixa", "whsec_MDEyMzQ1Njc4OWFiY2RlZg==", 36 * time.Hour}, ""},
+		{"all", "serve:\n  address: ':9000'\n  token: ${TOKEN}\n  webhook_secrets: [\"${SECRET}\", ffeeddccbbaa99887766554433221100]\n  forward_url: http://bot/dixa\n  forward_secret: ${FORWARD}\n  keep: 36h\n",
+			Serve{Address: ":9000", Token: "whispered", WebhookSecrets: []string{"00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"},
+				ForwardURL: "http://bot/dixa", ForwardSecret: "whsec_MDEyMzQ1Njc4OWFiY2RlZg==", Keep: 36 * time.Hour}, ""},
 		{"address", "serve: {address: localhost}", Serve{}, "c.yaml:1: serve.address: must be a host and a port"},
 		{"port", "serve: {address: 'localhost:http'}", Serve{}, "c.yaml:1: serve.address: must be a host and a port"},
 		{"a secret that is none", "serve: {webhook_secrets: [\"${SECRET}\", \"${TOKEN}\"]}", Serve{}, "c.yaml:1: serve.webhook_secrets[1]: is not a key in hexadecimal digits"},
