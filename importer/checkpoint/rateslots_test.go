@@ -2,7 +2,10 @@ package checkpoint
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -182,4 +185,59 @@ func BenchmarkTakeSlots(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "statements/s")
+}
+
+// TestSQLiteSlotsDoNotOverlap is TestSlotsDoNotOverlap for stores with the same SQLite file.
+func TestSQLiteSlotsDoNotOverlap(t *testing.T) {
+	t.Parallel()
+	const workers, rounds, interval = 4, 50, 5 * time.Second
+	s := setup(t, "sqlite:"+filepath.Join(t.TempDir(), "checkpoint.db"))
+	stores := []RateSlots{s.RateSlots(), open(t, s.url).RateSlots()}
+	var mu sync.Mutex
+	var ends []time.Time
+	var g errgroup.Group
+	for w := range workers {
+		g.Go(func() error {
+			for range rounds {
+				before := time.Now()
+				wait, err := stores[w%2].TakeSlots(t.Context(), "token", 1, interval, 0)
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				ends = append(ends, before.Add(wait))
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(ends, time.Time.Compare)
+	for i, at := range ends[1:] {
+		if gap := at.Sub(ends[i]); gap < interval/2 || gap > interval*3/2 {
+			t.Fatalf("slot %d is %v after the one before", i+1, gap)
+		}
+	}
+	// A pause concerns all, and one that is shorter than what is taken already nobody.
+	if err := stores[1].PostponeSlots(t.Context(), "other", 10*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if err := stores[1].PostponeSlots(t.Context(), "other", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if wait, err := stores[0].TakeSlots(t.Context(), "other", 1, interval, 0); err != nil || wait < 9*time.Minute || wait > 10*time.Minute {
+		t.Errorf("after a pause of ten minutes: %v, %v", wait, err)
+	}
+	// A file that a process left half written, or a clock that was set back, stops nobody.
+	path := strings.TrimPrefix(s.url, "sqlite:") + ".rate"
+	for _, damage := range []string{"", "{\"tok", `{"token":"2199-01-01T00:00:00Z"}`} {
+		if err := os.WriteFile(path, []byte(damage), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if wait, err := stores[0].TakeSlots(t.Context(), "token", 1, interval, 0); err != nil || wait > 0 {
+			t.Errorf("with %q in the file: %v, %v", damage, wait, err)
+		}
+	}
 }
