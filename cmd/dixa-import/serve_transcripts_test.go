@@ -64,6 +64,18 @@ func startServe(t *testing.T, database, apiURL, token, sections string) *served 
 	return s
 }
 
+// edit replaces a text in the configuration.
+func (s *served) edit(old, replacement string) {
+	s.Helper()
+	text, err := os.ReadFile(s.config)
+	if err == nil {
+		err = os.WriteFile(s.config, []byte(strings.Replace(string(text), old, replacement, 1)), 0o600)
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
 func (s *served) start() {
 	ctx, stop := context.WithCancel(s.Context())
 	ended := make(chan error, 1)
