@@ -235,7 +235,9 @@ func TestObserve(t *testing.T) {
 	if _, err := c.GetOrganization(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	gone := newClient(t, "http://127.0.0.1:1", func(cfg *Config) { cfg.MaxAttempts, cfg.Observe = 1, func(Operation, int, time.Duration) { t.Error("nothing left") } })
+	gone := newClient(t, "http://127.0.0.1:1", func(cfg *Config) {
+		cfg.MaxAttempts, cfg.Observe = 1, func(Operation, int, time.Duration) { t.Error("nothing left") }
+	})
 	if _, err := gone.GetOrganization(t.Context()); err == nil {
 		t.Error("somebody answers")
 	}

@@ -49,7 +49,9 @@ func TestLiveGoesFirst(t *testing.T) {
 			}
 			ctx, stop := context.WithCancel(t.Context())
 			backfill, log := make(chan error, 1), &lockedBuffer{}
-			go func() { backfill <- run(ctx, []string{"--config", s.config, "run"}, strings.NewReader(""), io.Discard, log) }()
+			go func() {
+				backfill <- run(ctx, []string{"--config", s.config, "run"}, strings.NewReader(""), io.Discard, log)
+			}()
 			imported := func() (n int) {
 				for _, c := range dixa.Conversations() {
 					if strings.HasPrefix(c.ExternalID, "bot/old-") {
