@@ -35,6 +35,7 @@ type demoCmd struct {
 	*program
 	transcripts int
 	rate        float64 // requests a second, 0: unlimited
+	handover    bool
 }
 
 func demoCommand(p *program) *cli.Command {
@@ -44,6 +45,7 @@ func demoCommand(p *program) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "transcripts", Value: demoTranscripts, Usage: "import `N` transcripts"},
 			&cli.Float64Flag{Name: "rate", Value: demoRate, Usage: "requests a second that the sandbox allows, `R`; Dixa allows 10; 0 is unlimited"},
+			&cli.BoolFlag{Name: "handover", Usage: "show instead how a chat is handed over to a person, what the bot hears of it, and how it is resumed"},
 		},
 		Action: draining(func(c *cli.Context) (command, error) {
 			n, rate := c.Int("transcripts"), c.Float64("rate")
@@ -53,7 +55,10 @@ func demoCommand(p *program) *cli.Command {
 			case !(rate >= 0 && rate <= 1e6):
 				return nil, config.Usagef("--rate must be from 0 up")
 			}
-			return &demoCmd{p, n, rate}, nil
+			if c.Bool("handover") && (c.IsSet("transcripts") || c.IsSet("rate")) {
+				return nil, config.Usagef("--handover shows one chat: leave --transcripts and --rate out")
+			}
+			return &demoCmd{p, n, rate, c.Bool("handover")}, nil
 		}),
 	}
 }
@@ -65,6 +70,11 @@ func (p *demoCmd) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("make a folder for the demo: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if p.handover {
+		ctx, stop := interruptible(ctx)
+		defer stop()
+		return p.demoHandover(ctx, dir)
+	}
 	path := filepath.Join(dir, "transcripts.jsonl")
 	if err := makeDemoFile(path, p.transcripts); err != nil {
 		return err

@@ -19,13 +19,14 @@ import (
 	"dixa-import/importer/live"
 )
 
-// catchUpEvery is how often the delivery logs of the subscriptions are read.
+// catchUpEvery is the default of serveCmd.catchUp.
 const catchUpEvery = 10 * time.Minute
 
 // serveCmd is the command serve.
 type serveCmd struct {
 	*program
 	certFile, keyFile string
+	catchUp           time.Duration // how often the delivery logs of the subscriptions are read
 }
 
 func serveCommand(p *program) *cli.Command {
@@ -41,7 +42,7 @@ func serveCommand(p *program) *cli.Command {
 			&cli.StringFlag{Name: "tls-key", Usage: "the key of the certificate, in `FILE`"},
 		},
 		Action: action(func(c *cli.Context) (command, error) {
-			s := &serveCmd{p, c.String("tls-cert"), c.String("tls-key")}
+			s := &serveCmd{p, c.String("tls-cert"), c.String("tls-key"), catchUpEvery}
 			if (s.certFile == "") != (s.keyFile == "") {
 				return nil, config.Usagef("--tls-cert and --tls-key need each other")
 			}
@@ -131,7 +132,7 @@ func (s *serving) takeEvents(ctx context.Context) error {
 	}
 	keeper := live.NewKeeper(live.KeeperConfig{Store: s.store, Keep: s.Keep, Attached: stored, Logger: s.log})
 	s.handlers["/webhooks/dixa"] = receiver
-	s.workers = append(s.workers, keeper.Run, func(ctx context.Context) { intake.Follow(ctx, catchUpEvery, deliveryLog{client}) })
+	s.workers = append(s.workers, keeper.Run, func(ctx context.Context) { intake.Follow(ctx, s.catchUp, deliveryLog{client}) })
 	if s.ForwardURL == "" {
 		return nil
 	}
