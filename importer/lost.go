@@ -14,7 +14,7 @@ import (
 
 // OutcomeLost is the outcome that the checkpoint stores for a run that a LostCheckpointError aborted. The next run then does not send what
 // this one did not search for.
-const OutcomeLost Outcome = "lost"
+const OutcomeLost Outcome = checkpoint.OutcomeLost
 
 const (
 	maxFirstSearches   = 3   // transcripts of a first run that are searched for in Dixa
@@ -69,7 +69,7 @@ func (im *Importer) detectFirstRun(ctx context.Context) error {
 			im.pipeline.checkpointBehind.Store(true)
 			return nil
 		case r.Outcome == string(OutcomeLost):
-			return &LostCheckpointError{Source: im.s.Source, Run: r.ID}
+			return &LostCheckpointError{Source: im.s.Source, Run: r.ID, Command: r.Command}
 		case r.Command != "retry" && completed(r):
 			return nil
 		}

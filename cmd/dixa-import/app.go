@@ -78,6 +78,7 @@ func (p *program) app() *cli.App {
 			attributesCommand(p),
 			queuesCommand(p),
 			migrateCommand(p),
+			checkpointCommand(p),
 			eventsCommand(p),
 			serveCommand(p),
 			forgetCommand(p),

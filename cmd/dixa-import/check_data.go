@@ -48,7 +48,9 @@ func (f *preflight) database(ctx context.Context, databaseURL, name, baseURL, or
 			f.fail("database", err)
 		}
 	}()
-	err = store.CheckSchema(ctx)
+	if err = store.CheckMoved(ctx); err == nil {
+		err = store.CheckSchema(ctx)
+	}
 	var version *checkpoint.SchemaError
 	switch {
 	case connect.IsSQLite(databaseURL) && (errors.Is(err, checkpoint.ErrSchemaMissing) || errors.As(err, &version) && version.Have < version.Want):

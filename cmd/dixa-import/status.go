@@ -72,9 +72,13 @@ func (p *statusCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	problems, err := p.problems(ctx, store, totals, p.run)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	if moved := store.CheckMoved(ctx); moved != nil {
+		p.log.Warn(moved.Error())
+	}
+	switch {
 	case p.json:
 		return p.statusJSON(totals, runs, problems)
 	case p.run > 0:

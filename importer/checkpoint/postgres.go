@@ -193,6 +193,8 @@ func wrapPostgres(doing string, err error) error {
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
+		case pg.Code == refusedState:
+			return &MovedError{pg.Message}
 		case strings.HasPrefix(pg.Code, "22"): // its message quotes the value
 			return fmt.Errorf("%s checkpoint: Postgres refused a value (SQLSTATE %s)", doing, pg.Code)
 		case pg.Code == "42P01" || pg.Code == "3F000": // undefined_table, invalid_schema_name

@@ -252,6 +252,9 @@ func (s *sqliteStore) wrap(doing string, err error) error {
 		return nil
 	}
 	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		if text, refused := refusal(lite); refused {
+			return &MovedError{text}
+		}
 		switch lite.Code() & 0xff {
 		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:
 			return fmt.Errorf("%s checkpoint %s: %w (%w)", doing, s.path, ErrDiskFull, err)

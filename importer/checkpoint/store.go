@@ -73,4 +73,6 @@ type database interface {
 	runEnded(run int64)
 	// erase removes deleted data from the disk.
 	erase(ctx context.Context) error
+
+	copyable
 }

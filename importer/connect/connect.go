@@ -24,7 +24,8 @@ const (
 	Look                 // read, if there is a checkpoint
 )
 
-// Checkpoint opens the checkpoint. For writing, it migrates a SQLite database; Postgres must have been migrated. With Look, the store is
+// Checkpoint opens the checkpoint. For writing, it migrates a SQLite database; Postgres must have been migrated. One that was
+// moved is refused with a *checkpoint.MovedError, except for reading. With Look, the store is
 // nil if there is no SQLite file or no schema.
 func Checkpoint(ctx context.Context, url string, use Access) (*checkpoint.Store, error) {
 	if path, ok := SQLiteFile(url); ok && use == Look {
@@ -36,9 +37,14 @@ func Checkpoint(ctx context.Context, url string, use Access) (*checkpoint.Store,
 	if err != nil {
 		return nil, err
 	}
-	if IsSQLite(url) && (use == Create || use == Update) {
+	if use != Read {
+		err = store.CheckMoved(ctx)
+	}
+	switch {
+	case err != nil:
+	case IsSQLite(url) && (use == Create || use == Update):
 		_, _, err = store.Migrate(ctx)
-	} else {
+	default:
 		err = store.CheckSchema(ctx)
 	}
 	switch {

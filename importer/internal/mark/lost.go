@@ -1,6 +1,10 @@
 package mark
 
-import "fmt"
+import (
+	"fmt"
+
+	"dixa-import/importer/checkpoint"
+)
 
 // LostCheckpointError says that Dixa has imports of a source that this checkpoint does not know: another checkpoint made them.
 type LostCheckpointError struct {
@@ -10,11 +14,18 @@ type LostCheckpointError struct {
 	Conversation int64  // of Transcript
 	Later        bool   // runs of the source have finished in this checkpoint
 	Run          int64  // the run that found the evidence, 0: this one
+	Command      string // of Run
 }
 
 func (e *LostCheckpointError) Error() string {
 	seen := fmt.Sprintf("conversation %d in Dixa is already its transcript %s", e.Conversation, e.Transcript)
+	const reconcile = "run with --reconcile over the whole source, which looks in Dixa before every send; after that, runs go on as usual"
 	switch {
+	case e.Command == checkpoint.CommandBackup:
+		return fmt.Sprintf("this checkpoint is a restored backup, so Dixa may have more of source %s than it knows: set `database` to the one that the backup was made of, "+
+			"or if that is lost, %s", e.Source, reconcile)
+	case e.Command == checkpoint.CommandReclaim:
+		return fmt.Sprintf("this checkpoint was moved to another database and then reclaimed, so Dixa may have more of source %s than it knows: %s", e.Source, reconcile)
 	case e.Run != 0:
 		seen = fmt.Sprintf("run %d of source %s found that Dixa has more of it than this checkpoint knows", e.Run, e.Source)
 	case e.Mark != "":

@@ -127,6 +127,19 @@ func (c *File) DatabaseURL() (string, error) {
 	return cmp.Or(s, defaultDatabase), r.err()
 }
 
+// DatabaseOf returns the address of another checkpoint, given with a flag; variables in it are expanded as those of the key database are.
+func (c *File) DatabaseOf(flag, value string) (string, error) {
+	expanded, err := expand(value, c.lookup)
+	if err != nil {
+		return "", Usagef("--%s: %s", flag, err.Error())
+	}
+	address := connect.Address(expanded, connect.ForCheckpoint)
+	if err := connect.CheckAddress(address, connect.ForCheckpoint); err != nil {
+		return "", Usagef("--%s %s", flag, err.Error())
+	}
+	return address, nil
+}
+
 // Source is the section source: either Paths or Query is set.
 type Source struct {
 	Name     string
