@@ -24,14 +24,16 @@ func (s *sqliteStore) sameFile(other *sqliteStore) bool {
 	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
-// hold takes the lock of the file and keeps it until the store is closed.
+// hold takes the locks of the file and keeps them until the store is closed.
 func (s *sqliteStore) hold() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.acquire(); err != nil {
-		return err
+	for i, lock := range s.locks {
+		if err := s.acquire(lock); err != nil {
+			return err
+		}
+		s.runs[int64(-i)] = lock // no run has these numbers
 	}
-	s.runs[0] = true
 	return nil
 }
 

@@ -286,22 +286,27 @@ func TestACopyIsRefused(t *testing.T) {
 		ctx := t.Context()
 		populate(t, s, 100)
 		other := func() *Store { return open(t, "sqlite:"+filepath.Join(t.TempDir(), "other.db")) }
-		run := s.start(t)
-		to, reader := other(), open(t, s.url)
-		_, err := Copy(ctx, reader, to, CopyOptions{})
-		var inUse *InUseError
-		var busy *BusyError
-		if !errors.As(err, &inUse) && !errors.As(err, &busy) || inUse != nil && inUse.Run != run {
-			t.Errorf("with a run that is alive: %v", err)
-		}
-		if err := s.CheckMoved(ctx); err != nil {
-			t.Errorf("the refused copy has fenced the checkpoint: %v", err)
-		}
-		if err := s.FinishRun(ctx, run, "ok", Beat{}); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(reader.Close(), to.Close()); err != nil {
-			t.Fatal(err)
+		for _, command := range []string{"run", LiveCommand} {
+			run, err := s.StartRun(ctx, bot, command)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to, reader := other(), open(t, s.url)
+			_, err = Copy(ctx, reader, to, CopyOptions{})
+			var inUse *InUseError
+			var busy *BusyError
+			if !errors.As(err, &inUse) && !errors.As(err, &busy) || inUse != nil && inUse.Run != run {
+				t.Errorf("with a %s that is alive: %v", command, err)
+			}
+			if err := s.CheckMoved(ctx); err != nil {
+				t.Errorf("the refused copy has fenced the checkpoint: %v", err)
+			}
+			if err := s.FinishRun(ctx, run, "ok", Beat{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(reader.Close(), to.Close()); err != nil {
+				t.Fatal(err)
+			}
 		}
 
 		full := setup(t, "sqlite:"+filepath.Join(t.TempDir(), "full.db"))
