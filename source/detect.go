@@ -91,6 +91,10 @@ func detect(ctx context.Context, config JSONLConfig) (Detection, *RejectError, e
 	if len(matches) > 1 && matches[0].Format == Canonical && !closed { // what never ends is rather of another format
 		matches = append(matches[1:], matches[0])
 	}
+	if len(matches) == 0 && config.CSV == nil && s.namedTables() { // a table may be a header alone
+		config.CSV = &CSVConfig{}
+		return detect(ctx, config)
+	}
 	if len(matches) == 0 {
 		return Detection{CSV: config.CSV != nil, Reason: s.unknownReason(ctx, canonical, damage)}, damage, nil
 	}
@@ -177,10 +181,35 @@ func (s *JSONL) fits(ctx context.Context, p Preset) (m Match, err error) {
 	return m, err
 }
 
+// namedTables reports whether all files are called tables.
+func (s *JSONL) namedTables() bool {
+	return !slices.ContainsFunc(s.inputs, func(in input) bool {
+		name := strings.ToLower(in.path)
+		for _, packed := range []string{".gz", ".zst", ".bz2"} {
+			name = strings.TrimSuffix(name, packed)
+		}
+		return !strings.HasSuffix(name, ".csv") && !strings.HasSuffix(name, ".tsv")
+	})
+}
+
+// nothing says why there are no records.
+func (s *JSONL) nothing() string {
+	switch known, _ := s.tables.known(); {
+	case s.total == 0:
+		return "it is empty: check that the export succeeded"
+	case len(known) > 0:
+		return "it is a table without rows, with a header alone: check that the export succeeded"
+	}
+	return "there are no records in it: check that the export succeeded"
+}
+
 // unknownReason says why no format fits.
 func (s *JSONL) unknownReason(ctx context.Context, canonical Match, damage *RejectError) string {
 	if canonical.Records == 0 {
-		return "there are no records in it"
+		return s.nothing()
+	}
+	if text := s.listedBy(ctx); text != "" {
+		return text
 	}
 	if damage != nil {
 		return damage.Reason
@@ -215,6 +244,9 @@ func (s *JSONL) unknownReason(ctx context.Context, canonical Match, damage *Reje
 		if len(fields) > 12 {
 			text += ", …"
 		}
+	}
+	if of, chat := singleMessages(names); of != nil {
+		return text + oneMessageEach(of, chat)
 	}
 	if alike := Resembling(fields); len(alike) > 0 && (names["messages"] || names["closed_at"] || names["id"]) {
 		return text + "; if they are transcripts, rename " + strings.Join(alike, ", ")

@@ -142,7 +142,7 @@ func listed(paths [][]string) string {
 
 // lonely returns what is wrong with a file whose only content is an object that is not a transcript but has arrays of objects.
 func (f *framer) lonely(n int) *RejectError {
-	if f.handed || f.inside > 0 {
+	if f.handed || f.inside > 0 || f.shape != nil && f.shape.explains {
 		return nil
 	}
 	var a arrays

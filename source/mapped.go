@@ -315,6 +315,9 @@ func (m *mapRun) group(place Place, hash Hash, row any, data []byte) error {
 		return m.failed(place, hash, data, "group_by", err)
 	}
 	if key == nil {
+		if failure := m.recognized(place, data); failure != nil {
+			return m.rejected(place, hash, data, failure)
+		}
 		return m.rejected(place, hash, data, reject(RejectNotATranscript,
 			"the record does not belong to a group, as group_by yields null: correct source.format or source.group_by, or leave the record out"))
 	}
@@ -387,10 +390,7 @@ func (m *mapRun) saw(millis int64) {
 
 // transform makes transcripts of one record.
 func (m *mapRun) transform(place Place, hash Hash, value any, data []byte) error {
-	results, err := m.mapper.transform.Run(m.ctx, value, m.vars(place))
-	if err == nil {
-		err = m.leftOut(results)
-	}
+	results, err := m.run(value, place)
 	if err != nil {
 		return m.failed(place, hash, data, "the transform", err)
 	}

@@ -136,6 +136,9 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 					all[i].at = m.millis(by)
 				}
 				if all[i].at == noTime {
+					if failure := m.recognized(m.decode(row.Place), row.Data); failure != nil {
+						return m.heldBack(rows, i, failure)
+					}
 					return m.heldBack(rows, i, reject(RejectInvalidTime, "the record has no time by which its group could be sorted and cut: correct it, or source.sort_by"))
 				}
 			}
@@ -204,10 +207,7 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 		values[i], raw[i] = r.value, r.row
 	}
 	place, hash := m.decode(raw[0].Place), hashOf(raw)
-	results, err := m.mapper.transform.Run(m.ctx, values, m.vars(place))
-	if err == nil {
-		err = m.leftOut(results)
-	}
+	results, err := m.run(values, place)
 	if err != nil {
 		return m.failed(place, hash, lines(raw), "the transform", err)
 	}

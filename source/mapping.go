@@ -65,15 +65,17 @@ func ParseClosing(text string) (Closing, error) {
 
 // mapper is a Mapping that is ready to run.
 type mapper struct {
-	each      *jq.Program // takes a record apart before it is grouped; nil: it is one
-	transform *jq.Program
-	groupBy   *jq.Program
-	sortBy    *jq.Program
-	begins    *jq.Program // of the array of a group, yields true for each record with which a new session begins; nil: a pause alone tells
-	gap       time.Duration
-	closed    Closing
-	shape     shape
-	preset    bool // the transform is that of a format
+	each       *jq.Program // takes a record apart before it is grouped; nil: it is one
+	transform  *jq.Program
+	groupBy    *jq.Program
+	sortBy     *jq.Program
+	begins     *jq.Program // of the array of a group, yields true for each record with which a new session begins; nil: a pause alone tells
+	gap        time.Duration
+	closed     Closing
+	shape      shape
+	lists      *jq.Program // Preset.Lists; nil: the format has none, or the transform is not its own
+	preset     bool        // the transform is that of a format
+	joinsPages bool        // Preset.JoinsPages
 }
 
 // Check reports what is wrong with a mapping.
@@ -88,7 +90,7 @@ func (m Mapping) compile(limits jq.Limits) (*mapper, error) {
 		return nil, nil //nolint:nilnil // nothing to map is no error
 	}
 	out := &mapper{gap: m.SessionGap, closed: m.Closed}
-	program, each, begins := m.Transform, "", ""
+	program, each, begins, lists := m.Transform, "", "", ""
 	if m.Format != "" && m.Format != "canonical" {
 		f, ok := PresetNamed(m.Format)
 		if !ok {
@@ -97,11 +99,14 @@ func (m Mapping) compile(limits jq.Limits) (*mapper, error) {
 		out.preset = program == ""
 		program = cmp.Or(program, f.Program)
 		m.GroupBy, m.SortBy = cmp.Or(m.GroupBy, f.GroupBy), cmp.Or(m.SortBy, f.SortBy)
-		out.gap, out.shape = cmp.Or(out.gap, f.SessionGap), shape{marks: f.Marks, wholeArray: f.WholeArray}
+		out.gap, out.shape = cmp.Or(out.gap, f.SessionGap), shape{marks: f.Marks, wholeArray: f.WholeArray, explains: out.preset && f.Lists != ""}
 		if out.closed.Rule == "" {
 			out.closed = f.Closed
 		}
-		each, begins = f.Each, f.Begins
+		each, begins, out.joinsPages = f.Each, f.Begins, f.JoinsPages
+		if out.preset {
+			lists = f.Lists
+		}
 	}
 	if out.gap != 0 && (m.GroupBy == "" || m.SortBy == "") {
 		return nil, errors.New("session_gap needs group_by, and sort_by with the time of a record")
@@ -119,7 +124,7 @@ func (m Mapping) compile(limits jq.Limits) (*mapper, error) {
 	for _, p := range []struct {
 		name, text string
 		to         **jq.Program
-	}{{"group_by", m.GroupBy, &out.groupBy}, {"sort_by", m.SortBy, &out.sortBy}, {"each", each, &out.each}, {"begins", begins, &out.begins}} {
+	}{{"group_by", m.GroupBy, &out.groupBy}, {"sort_by", m.SortBy, &out.sortBy}, {"each", each, &out.each}, {"begins", begins, &out.begins}, {"lists", lists, &out.lists}} {
 		if p.text == "" {
 			continue
 		}

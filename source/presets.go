@@ -14,11 +14,15 @@ import (
 
 // Preset is a program that makes transcripts of what a product exports, with what has to be known to read that.
 type Preset struct {
-	Name    string
-	Title   string // what is exported, in a line
-	Record  string // what one record is
-	Notes   string // what to know before using it
-	Program string // jq; gets one record, or the array of one group
+	Name   string
+	Title  string // what is exported, in a line
+	Record string // what one record is
+	Export string // the endpoint or the export that has such records
+	// ExternalID and OtherIDs say which fields become the external id, and the e-mail address, phone number and name. "(*)" is of what counts only if neither
+	// another external id nor an address or number is known.
+	ExternalID, OtherIDs string
+	Notes                string // what to know before using it
+	Program              string // jq; gets one record, or the array of one group
 	// What follows is as in Mapping.
 	Each       string // jq that takes a record apart before it is grouped; "": it is one
 	GroupBy    string
@@ -29,6 +33,8 @@ type Preset struct {
 	Table      bool     // a record is a row of a table of values
 	WholeArray bool     // an array of objects without Marks is one record
 	Marks      []string // fields that every record has
+	JoinsPages bool     // the program puts the pages of a list together itself
+	Lists      string   // jq that yields why a record is none of the format, where the product's lists return such; else null
 	Detect     string   // jq that yields true for a record of the format; "": the marks are enough
 	Text       string   // the file itself, for people to copy
 	SQL        string   // a query for the tables that the product keeps in Postgres, "" if there is none
@@ -105,6 +111,12 @@ func parsePreset(name, text string) (Preset, error) {
 			f.Title = value
 		case "record":
 			f.Record = value
+		case "export":
+			f.Export = value
+		case "external_id":
+			f.ExternalID = value
+		case "other_ids":
+			f.OtherIDs = value
 		case "each":
 			f.Each = value
 		case "group_by":
@@ -121,6 +133,10 @@ func parsePreset(name, text string) (Preset, error) {
 			f.Table = value == "tables"
 		case "arrays":
 			f.WholeArray = value == "one record"
+		case "pages":
+			f.JoinsPages = value == "joined"
+		case "lists":
+			f.Lists = value
 		case "detect":
 			f.Detect = value
 		case "marks":

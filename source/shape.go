@@ -8,6 +8,7 @@ import (
 type shape struct {
 	marks      []string // fields that every record has; none: every object is a record
 	wholeArray bool     // an array of other objects is a record, too
+	explains   bool     // the format says itself what is wrong with an object without records
 }
 
 // has reports whether an object, which may be followed by others or be cut off, has all marks.

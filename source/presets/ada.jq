@@ -1,13 +1,17 @@
 # title: Ada, messages and conversations of the data export API
 # record: a row of the messages, or a row of the conversations; both may be mixed
+# export: the data export API: /data_api/v1.4/messages and, for the same days, /data_api/v1.4/conversations
+# external_id: a variable user_id, customer_id or external_id; else ada:<end_user_id or chatter_id> (*)
+# other_ids: variables email, phone_number, name
 # marks: _id date_created
 # detect: (has("message_data") and has("conversation_id") and has("sender")) or (has("chatter_id") and (has("is_engaged") or has("is_escalated") or has("metavariables")))
 # group_by: if has("message_data") or has("conversation_id") then .conversation_id else ._id end | known
 # sort_by: .date_created | totime
 # closed: idle 24h
-# Export the messages and, for the same days, the conversations: only these say who the customer is (end_user_id, and the variables email, phone_number and name,
-# if your bot sets variables with such names) and which chats are tests, which are left out.
-# Without them, the customer is the chatter_id, and what the bot stored in variables with such names while they chatted.
+# Export the messages and, for the same days, the conversations: only these say who the customer is (the variables user_id, email, phone_number and name, if your
+# bot sets variables with such names, and end_user_id) and which chats are tests, which are left out. A conversation in which somebody wrote, and of which there
+# are no messages, is refused.
+# Without the conversations, the customer is what the bot stored in such variables while they chatted, else the chatter_id.
 # Ada says nowhere that a conversation has ended, and changes date_updated later: one is closed, at its last message, if nobody wrote for 24 hours before the end of
 # the data. Write closed: file if the export holds nothing that still goes on.
 # Texts, pictures, buttons and lists, and what the customer chose of them are sent. Messages of all other types (greeting, meta, presence, ...) are counted, and not sent,
@@ -45,14 +49,15 @@ def in_variables($all; $names): [$all[] as $v | $names[] as $name | $v | to_entr
 | [.[] | select(is_message)] as $all
 | ($all | group_by(._id | known) | map(if (.[0]._id | known) == null then .[] else newest end) | sort_by((.date_created | totime), (._id | known))) as $rows
 | ($all | customers) as $customers
-| if $c.is_test_user == true then dropped("chat of a test user"), ($rows[] | dropped("message of a test user")) else
+| if $all == [] and $c.is_engaged == true then refuse("its messages are missing: export the messages of the same days as well")
+  elif $c.is_test_user == true then dropped("chat of a test user"), ($rows[] | dropped("message of a test user")) else
   [stored($rows), ($c.variables, $c.metavariables | json | if type == "object" then . else {} end)] as $variables
   | {id: (first($rows[].conversation_id, $c._id | known | values)),
      created_at: ($c.date_created | totime),
-     end_user: ({external_id: first(($c.end_user_id, $c.chatter_id, $rows[].chatter_id | person | values), null),
+     end_user: ({external_id: ([in_variables($variables; ["userid", "customerid", "externalid"])[] | person | values] | last),
        email: ([in_variables($variables; ["emailaddress", "email"])[] | email | values] | last),
        phone: ([in_variables($variables; ["phone", "phonenumber"])[] | phone | values] | last),
-       name: ([in_variables($variables; ["fullname", "name"])[] | person | values] | last)} | compact),
+       name: ([in_variables($variables; ["fullname", "name"])[] | person | values] | last)} | compact | given_id("ada:"; $c.end_user_id, $c.chatter_id, $rows[].chatter_id | person | values)),
      attributes: ({language: ($c.language | known), channel: ($c.platform | known), escalated: ($c.is_escalated | if type == "boolean" then . else null end),
        csat_score: ($c.csat | json | if type == "object" then .score else null end | if type == "number" then . else null end)} | compact),
      messages: [($rows[] | message_of($customers)), (range(($all | length) - ($rows | length)) | dropped("the same message again"))]}

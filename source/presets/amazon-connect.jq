@@ -1,5 +1,10 @@
 # title: Amazon Connect, chats
 # record: a contact: its file in S3, its Contact Lens file, or an answer of GetTranscript
+# export: the contact's chat file in S3 (/connect/…/ChatTranscripts), its Contact Lens file, or all pages of GetTranscript
+# external_id: none
+# pages: joined
+# other_ids: DisplayName, as an e-mail address, phone number or name
+# lists: if (has("InitiationMethod") or has("InitiationTimestamp")) and (has("Id") or has("ContactId")) and (has("Transcript") | not) then "it is the record of a contact without its Transcript, as searches and contact records have it: export the file of the chat from S3, or all pages of GetTranscript" else null end
 # marks: Transcript
 # detect: (.Transcript | type) == "array" and ([has("ContactId", "InitialContactId", "CustomerMetadata", "ContentMetadata", "ParticipantId"), (.Transcript[] | type == "object" and has("ParticipantId") and has("ContentType"))] | any)
 # group_by: if type != "object" then null else [.ContactId, (.CustomerMetadata | if type == "object" then .ContactId else null end), .InitialContactId, ((.Transcript | if type == "array" then .[] else null end) | if type == "object" then .ContactId else null end), ($file | split("/") | last // "" | [scan("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")] | first)] | map(known | values) | first end

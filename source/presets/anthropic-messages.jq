@@ -1,5 +1,8 @@
 # title: Anthropic messages, as an application stored them
 # record: an object with messages, or with the request and the response of a call
+# export: the messages of each chat in one object, as your application stored them
+# external_id: user_id and its like, in the record or its metadata
+# other_ids: email, phone, name and their like, there
 # detect: (turns | type == "array" and length > 0 and all(.[]; type == "object" and has("role") and has("content"))) and claudes
 # closed: file
 # Neither the conversation nor its messages have ids or times of their own: they are taken from what the application wrapped around them

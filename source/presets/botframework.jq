@@ -1,5 +1,8 @@
 # title: Microsoft Bot Framework, activities
 # record: an Activity, as a row, in an array, or within {"activities": […]}
+# export: activities, from .transcript files, Direct Line or a transcript store
+# external_id: aadObjectId of the user; else botframework:<from.id> (*)
+# other_ids: from.email, from.name; from.id on the channels of phones and e-mail
 # marks: type conversation from
 # detect: (.type | type) == "string" and (.conversation | type) == "object" and (.from | type) == "object" and ([has("channelId", "serviceUrl", "recipient", "timestamp")] | any)
 # each: (if type == "object" and (.activity | type) == "object" and has("type") == false then .activity else . end) | if type == "object" and .type != "message" and .timestamp == null and .localTimestamp == null then dropped("activity without a time") else . end
@@ -105,9 +108,9 @@ def sent($roles; $offers): (.type | known) as $type
 def messages($roles): [foreach .[] as $a ([]; if $a.type == "message" and ($a | who($roles)) == "bot" then ($a | {buttons: [buttons], fields: fields}) as $new | if $new == {buttons: [], fields: []} then . else . + [$new] end else . end; . as $offers | $a | sent($roles; $offers))];
 def phone_channel: .channelId | known // "" | ascii_downcase | test("sms|twilio|whatsapp|telephony|phone");
 def end_user($roles): [.[] | select((.type | IN("message", "conversationUpdate", "event", "invoke")) and (.from | object) != {} and who($roles) == "user")] as $all
-  | {external_id: ([$all[] | .from.aadObjectId | person | values] + [$all[] | .from.id | person | values] | first), name: ([$all[] | .from.name | person | values] | first),
+  | {external_id: ([$all[] | .from.aadObjectId | person | values] | first), name: ([$all[] | .from.name | person | values] | first),
      email: ([$all[] | .from.email, (if .channelId == "email" then .from.id else null end) | email | values] | first),
-     phone: ([$all[] | select(phone_channel) | .from.id | phone | values] | first)} | compact;
+     phone: ([$all[] | select(phone_channel) | .from.id | phone | values] | first)} | compact | given_id("botframework:"; $all[] | .from.id | person | values);
 def channel: [.[] | .channelId | known | values] | first;
 [.[] | if type == "object" and has("type") then . else foreign("it is no activity: it has no type") end]
 # what is there twice counts once

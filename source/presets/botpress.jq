@@ -1,5 +1,9 @@
 # title: Botpress Cloud conversations
 # record: a conversation joined with its messages and its users
+# export: GET /v1/chat/conversations, joined with all pages of /v1/chat/messages?conversationId= and with the users
+# external_id: a tag userId, customerId or externalId of the user or the conversation; else botpress:<userId> (*)
+# other_ids: tags email, phone, name; name of the user
+# lists: if has("integration") and has("channel") and has("id") and (has("messages") | not) then "it is a conversation without messages, as lists of conversations return it: join it with all pages of GET /v1/chat/messages?conversationId=" else null end
 # marks: messages
 # detect: (.messages | if type == "object" then .messages else . end) as $m | ($m | type) == "array" and ($m | any(type == "object" and has("payload") and (has("direction") or (has("conversationId") and has("userId"))))) or ($m == [] and (if (.conversation | type) == "object" then .conversation else . end | has("integration") and has("channel")))
 # closed: idle 24h
@@ -61,10 +65,8 @@ def one($titles): kind as $kind | (.createdAt | time) as $at | body as $body
 if type != "object" or (has("messages") | not) then foreign("it has no messages") else . end
 | . as $r
 | (if ($r.conversation | type) == "object" then $r.conversation else $r end) as $c
-| (if ($r.messages | json | type) == "object" then $r.messages | json else $r end) as $page
 | ($r.messages | list("messages")) as $list
 | if $list == null then refuse("its messages are no array: join the conversation with all its messages") else . end
-| if ($page.meta | object | .nextToken | known) != null then refuse("its messages have more pages: join the conversation with all its messages, and leave meta out") else . end
 | [$list[] | json | if type == "object" then . else refuse("one of its messages is not an object: correct the record") end] as $list
 | if [$list[] | .conversationId | known | values] | unique | length > 1 then refuse("its messages are of several conversations: make a record of each conversation") else . end
 | if $list != [] and all($list[]; .direction == null) then refuse("its messages do not say whether they are incoming or outgoing: export them through the runtime API") else . end
@@ -79,10 +81,10 @@ if type != "object" or (has("messages") | not) then foreign("it has no messages"
     | first(($users[] | select($user != null and (.id | known) == $user)), {}) as $customer
     | [($customer, $c) | tags] as $tags
     | {id: (($c.id | known) // ($r.conversationId | known) // first(($list[] | .conversationId | known | values), null)), created_at: ($c.createdAt | time),
-       end_user: ({external_id: (first(($customer, $c | .tags | object | .user_id, .userId, .customer_id, .customerId, .external_id, .externalId | person | values), null) // ($user | person)),
+       end_user: ({external_id: (first(($customer, $c | .tags | object | .user_id, .userId, .customer_id, .customerId, .external_id, .externalId | person | values), null)),
          email: first((($customer.email, ($tags[] | .email, .useremail)) | email | values), null),
          phone: first((($customer.phone, ($tags[] | .phone, .phonenumber, .userphone)) | phone | values), null),
-         name: first((($customer.name, ($tags[] | .name, .fullname, .username)) | person | values), null)} | compact),
+         name: first((($customer.name, ($tags[] | .name, .fullname, .username)) | person | values), null)} | compact | given_id("botpress:"; $user | person)),
        attributes: ({channel: (($c.integration | known) // ($c.channel | known))} | compact),
        messages: $messages}
     | compact

@@ -1,10 +1,15 @@
 # title: Chatwoot conversations with their messages
 # record: a conversation with its contact and the array of its messages, from the API or from SQL
+# export: GET /conversations/{id} joined with all pages of its /messages, or SQL
+# external_id: contact identifier; else chatwoot:<contact id> (*)
+# other_ids: contact email, phone_number, name (meta.sender)
+# lists: if has("inbox_id") and has("status") and (has("display_id") or has("can_reply") or has("contact_inbox")) and (has("messages") | not) then "it is a conversation without messages: join it with all pages of GET /conversations/{id}/messages" else null end
 # marks: messages status
 # detect: has("contact_identifier") or has("contact_inbox") or (has("last_activity_at") and (has("display_id") or has("inbox_id"))) or (.messages | json | if type == "object" then .payload else . end | type == "array" and any(type == "object" and has("message_type") and (has("content") or has("content_type"))))
 # closed: marker
 # From the API: put all messages of a conversation (all pages of /conversations/{id}/messages) into its field messages. The list of conversations
-# has only the latest message of each. Such a record is refused.
+# has only the latest message of each. Such a record is refused. One with a single message that is not the customer's first may be such a record, and is
+# refused, too: if that is all, add "complete": true to it.
 # From SQL: one row a conversation with display_id, status, created_at, contact_identifier, contact_email, contact_phone_number, contact_name,
 # and messages: an array of objects with id, content, message_type, content_type, private, sender_type, content_attributes, created_at.
 # Times without a zone are UTC, as in Chatwoot's database. Export one account at a time: display_id counts within an account.
@@ -74,8 +79,10 @@ if type != "object" or (has("messages") and has("status") | not) then foreign("i
 | if $status | IN("0", "1", "2", "3", "open", "resolved", "pending", "snoozed") then . else refuse("its status is none of open, resolved, pending and snoozed: correct the record") end
 | ($c.last_non_activity_message | object) as $latest
 | (($all | first | .created_at | seconds) as $first | ($c.created_at | seconds) as $began | $first != null and $began != null and $first - $began > 5) as $late
-| if $latest.id != null and ((any($all[]; .id == $latest.id) | not) or (($all | length) == 1 and ($late or ($all[0] | kind) != "incoming")) or (($all | length) == 20 and $late))
-    then refuse("some of its messages are missing, as lists have only the latest: join the conversation with all its messages; if it has no more, leave last_non_activity_message out") else . end
+# a conversation as the API has it, to which all messages have to be joined
+| ($latest.id != null or has("can_reply") or has("unread_count") or has("agent_last_seen_at") or has("contact_last_seen_at") or has("timestamp") or (.meta | object | has("sender"))) as $api
+| if .complete == true then . elif $latest.id != null and (any($all[]; .id == $latest.id) | not) or $api and (($all | length) == 1 and ($late or ($all[0] | kind) != "incoming") or ($all | length) == 20 and $late)
+    then refuse("messages are missing, as lists have only the latest: put all pages of GET /conversations/{id}/messages into the field messages, or complete: true if it has no more") else . end
 | [$all[] | one] as $messages
 | (($c.contact | object) | if . == {} then $c.meta | object | .sender // .contact | object else . end) as $contact
 | ([$messages[] | .created_at | values] | max) as $last
@@ -83,7 +90,8 @@ if type != "object" or (has("messages") and has("status") | not) then foreign("i
    closed_at: (if $status | IN("1", "resolved") then $last // ($c.created_at | utc) // (if $messages == [] then ($c.last_activity_at | utc) else null end) // refuse("it is resolved, but neither it nor its messages have a time: export created_at") else null end),
    end_user: ({external_id: (($contact.identifier // $c.contact_identifier) | person), email: (($contact.email // $c.contact_email // $c.email) | email),
      phone: (($contact.phone_number // $c.contact_phone_number // $c.phone_number) | phone),
-     name: (($contact.name // $c.contact_name // $c.name) | person | if . != null and test("^[a-z]+-[a-z]+-[0-9]{1,3}$") then null else . end)} | compact),
+     name: (($contact.name // $c.contact_name // $c.name) | person | if . != null and test("^[a-z]+-[a-z]+-[0-9]{1,3}$") then null else . end)} | compact
+     | given_id("chatwoot:"; ($contact.id // $c.contact_id // ($c.contact_inbox | object | .contact_id)) | person)),
    attributes: ({rating: ([$all[] | select(form == "input_csat") | details.submitted_values | object | .csat_survey_response | object | .rating | numbers] | last),
      channel: (($c.meta | object | .channel | known) // ($c.channel | known) | if . == null then null else ltrimstr("Channel::") end),
      labels: (($c.labels // $c.cached_label_list) | if type == "string" then (json | if type == "array" then . else null end) // split(",") else . end | if type == "array" then map(known | values) else [] end | if . == [] then null else . end)} | compact),

@@ -1,5 +1,9 @@
 # title: Microsoft Copilot Studio (Power Virtual Agents), the table conversationtranscript of Dataverse
 # record: a row of conversationtranscript, whose content is JSON with the activities
+# export: GET /api/data/v9.2/conversationtranscripts of Dataverse, with content
+# external_id: aadObjectId of the user; else copilot-studio:<from.id> (*)
+# other_ids: from.email, from.name; from.id on the channels of phones and e-mail
+# lists: if (has("conversationtranscriptid") or has("conversationstarttime")) and (has("content") | not) then "it is a row of conversationtranscript without its column content: export that column as well" else null end
 # marks: conversationtranscriptid content
 # closed: file
 # Export rows with at least conversationtranscriptid, conversationstarttime and content, as in GET /api/data/v9.2/conversationtranscripts: answers of that
@@ -92,9 +96,9 @@ def sent($roles; $offers): (.type | known) as $type
 def messages($roles): [foreach .[] as $a ([]; if $a.type == "message" and ($a | who($roles)) == "bot" then ($a | {buttons: [buttons], fields: fields}) as $new | if $new == {buttons: [], fields: []} then . else . + [$new] end else . end; . as $offers | $a | sent($roles; $offers))];
 def phone_channel: .channelId | known // "" | ascii_downcase | test("sms|twilio|whatsapp|telephony|phone");
 def end_user($roles): [.[] | select((.type | IN("message", "conversationUpdate", "event", "invoke")) and (.from | object) != {} and who($roles) == "user")] as $all
-  | {external_id: ([$all[] | .from.aadObjectId | person | values] + [$all[] | .from.id | person | values] | first), name: ([$all[] | .from.name | person | values] | first),
+  | {external_id: ([$all[] | .from.aadObjectId | person | values] | first), name: ([$all[] | .from.name | person | values] | first),
      email: ([$all[] | .from.email, (if .channelId == "email" then .from.id else null end) | email | values] | first),
-     phone: ([$all[] | select(phone_channel) | .from.id | phone | values] | first)} | compact;
+     phone: ([$all[] | select(phone_channel) | .from.id | phone | values] | first)} | compact | given_id("copilot-studio:"; $all[] | .from.id | person | values);
 def channel: [.[] | .channelId | known | values] | first;
 if type != "object" then foreign("it is no row of conversationtranscript") else with_entries(.key |= (ascii_downcase | gsub(" "; ""))) end
 | if has("content") then . else foreign("it has no content") end

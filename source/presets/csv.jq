@@ -1,5 +1,8 @@
 # title: tables of values: a row a message, or conversations and messages in two files
 # record: a row of a CSV or TSV file
+# export: a table with a row a message, or two: conversations and messages
+# external_id: external_id, customer_id, user_id and their like; else csv:<visitor_id, contact_id or chatter_id> (*)
+# other_ids: email, phone, name and their like
 # files: tables
 # detect: conversation != null and ((words != null and any(senders; true)) or (status != null and (ended != null or begun != null)))
 # group_by: conversation
@@ -59,9 +62,10 @@ def ended: column("closed_at"; field("closed_at"; "ended_at"; "end_time"; "resol
    created_at: ($conversations | firstof(begun)),
    closed_at: (if $status != "open" then $ended else null end),
    _open: ($status == "open"), _closed: ($status == "closed"),
-   end_user: ($about | {external_id: firstof(column("external_id"; field("external_id"; "end_user_external_id"; "customer_external_id"; "customer_id"; "end_user_id"; "visitor_id"; "contact_id"; "client_id"; "chatter_id"; "user_id")) | person),
+   end_user: ($about | {external_id: firstof(column("external_id"; field("external_id"; "end_user_external_id"; "customer_external_id"; "customer_id"; "end_user_id"; "client_id"; "user_id")) | person),
      email: firstof(column("email"; field("email"; "end_user_email"; "customer_email"; "user_email"; "visitor_email"; "contact_email"; "email_address")) | email),
      phone: firstof(column("phone"; field("phone"; "phone_number"; "end_user_phone"; "customer_phone"; "user_phone"; "mobile"; "msisdn"; "contact_phone"; "from")) | phone),
-     name: firstof(column("name"; field("name"; "end_user_name"; "customer_name"; "user_name"; "visitor_name"; "contact_name"; "full_name"; "sender_name"; "display_name")) | person)} | compact),
+     name: firstof(column("name"; field("name"; "end_user_name"; "customer_name"; "user_name"; "visitor_name"; "contact_name"; "full_name"; "sender_name"; "display_name")) | person)} | compact
+     | given_id("csv:"; $about | firstof(field("visitor_id"; "contact_id"; "chatter_id") | person))),
    messages: [$said[] | . as $row | message | timed($row)]}
 | compact

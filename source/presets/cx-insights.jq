@@ -1,5 +1,9 @@
 # title: Google CX Insights and Agent Assist, conversation data
 # record: a conversation with its entries, each in a file of its own
+# export: conversation data in JSON, a file each, as CX Insights and Agent Assist write it
+# external_id: none
+# other_ids: none: all customers are anonymous
+# lists: if (.name | type == "string" and test("^projects/[^/]+/locations/[^/]+/conversations/")) and (has("entries") | not) then "it is a conversation of the Insights API, and not conversation data: export the JSON files that were given to CX Insights" else null end
 # marks: entries
 # detect: (.entries | type == "array") and ([.entries[] | select(type == "object" and has("role") and (has("start_timestamp_usec") or has("startTimestampUsec")))] | length > 0)
 # closed: file

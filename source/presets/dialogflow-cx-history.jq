@@ -1,5 +1,9 @@
 # title: Dialogflow CX, conversation history
 # record: a conversation with its interactions, as the method get of conversations returns it
+# export: projects.locations.agents.conversations.get, of each conversation
+# external_id: user_id, external_id or customer_id in the parameters of your requests
+# other_ids: email, phone, name there; the caller of a phone gateway
+# lists: if (.name | type == "string" and test("^projects/[^/]+/locations/[^/]+/agents/[^/]+/conversations/")) and (has("interactions") | not) then "it has no interactions, as the list of conversations leaves them out: get each conversation" else null end
 # marks: name
 # detect: (.name | type == "string" and test("^projects/[^/]+/locations/[^/]+/agents/[^/]+/conversations/")) and (has("interactions") or has("startTime") or has("start_time"))
 # closed: idle 1h

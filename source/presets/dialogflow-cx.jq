@@ -1,5 +1,8 @@
 # title: Dialogflow CX, turns in BigQuery
 # record: a row of the table dialogflow_bigquery_export_data, which is one turn
+# export: the BigQuery table dialogflow_bigquery_export_data
+# external_id: user_id, external_id or customer_id in the parameters of your requests
+# other_ids: email, phone, name there; the caller of a phone gateway
 # marks: conversation_name turn_position
 # group_by: .conversation_name | known
 # sort_by: .request_time | if type == "string" and test("^[0-9][0-9 T.:-]+$") and test(":") then . + "Z" else . end | totime

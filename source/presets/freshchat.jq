@@ -1,5 +1,9 @@
 # title: Freshchat conversations with their messages and users
 # record: a conversation joined with its messages and users
+# export: GET /conversations/{id}, joined with all pages of its /messages and with /users/{id}
+# external_id: reference_id of the user; else freshchat:<user id> (*)
+# other_ids: email, phone, first_name and last_name of the user
+# lists: if (has("conversation_id") or has("id")) and has("channel_id") and has("status") and (has("messages") or has("message_parts") | not) then "it is a conversation without messages, as Freshchat returns it: join it with all pages of GET /conversations/{id}/messages" else null end
 # marks: messages
 # detect: (.messages | json | if type == "object" then .messages else . end | if type == "array" then map(objects) else [] end) as $m | ($m | any(has("message_parts") or (has("actor_type") and has("message_type")))) or ($m == [] and has("conversation_id") and (has("channel_id") or has("assigned_agent_id")))
 # closed: marker
@@ -53,11 +57,8 @@ def one: (.created_time | totime) as $at | (.message_type | if type == "string" 
 if type != "object" or (has("messages") | not) then foreign("it has no messages") else . end
 | . as $r
 | ($r + ($r.conversation | object)) as $c
-| (if ($r.messages | json | type) == "object" then $r.messages | json else $r end) as $page
 | ($r.messages | list("messages")) as $list
 | if $list == null then refuse("its messages are no array: join the conversation with all its messages") else . end
-| if ($page.link | json | type == "object" and (.rel == "next_page" or .rel == "next")) or ($page.pagination | object | .total_items | type == "number" and . > ($list | length))
-    then refuse("its messages have more pages: join the conversation with all its messages, and leave link and pagination out") else . end
 | ([$list[] | json | if type == "object" then . else refuse("one of its messages is not an object: correct the record") end] | ordered(.created_time | totime)) as $all
 | if [$all[] | .conversation_id | known | values] | unique | length > 1 then refuse("its messages belong to several conversations: join each conversation with its own") else . end
 | ($c.status | if type == "string" then ascii_downcase else "" end) as $status
@@ -70,8 +71,8 @@ if type != "object" or (has("messages") | not) then foreign("it has no messages"
 | ([$all[] | select(.meta_data | object | .isResolved == true) | .created_time | totime | values] | max) as $resolved
 | {id: (($c.conversation_id | known) // ($c.id | known) // ([$all[] | .conversation_id | known | values] | first)), created_at: ($c.created_time | totime),
    closed_at: (if $status != "resolved" then null else ([$resolved, $last] | map(values) | max) // ($c.created_time | totime) // (if $list == [] then "1970-01-01T00:00:00Z" else refuse("it is resolved, but neither it nor its messages have a time: export created_time") end) end),
-   end_user: ({external_id: (first($users[] | .reference_id | person | values) // first($users[] | .id | person | values) // ($customer | person)),
+   end_user: ({external_id: first(($users[] | .reference_id | person | values), null),
      email: first(($users[] | .email | email | values), null), phone: first(($users[] | .phone | phone | values), null),
-     name: first(($users[] | [.first_name, .last_name | person | values] | select(. != []) | join(" ")), null)} | compact),
+     name: first(($users[] | [.first_name, .last_name | person | values] | select(. != []) | join(" ")), null)} | compact | given_id("freshchat:"; ($users[] | .id | person | values), ($customer | person))),
    messages: $messages}
 | compact

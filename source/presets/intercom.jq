@@ -1,5 +1,9 @@
 # title: Intercom conversations, with Fin
 # record: a conversation with its conversation_parts, as GET /conversations/{id} returns it
+# export: GET /conversations/{id}, of each conversation
+# external_id: external_id of the contact; else intercom:<contact id> (*)
+# other_ids: email, phone, name of the contact or the author
+# lists: if (.type == "conversation" or (has("source") and has("state"))) and (has("contacts") or has("source") or has("state")) and (has("conversation_parts") | not) then "it is a conversation without its conversation_parts, as lists and searches of conversations return it: get each by itself with GET /conversations/{id}" else null end
 # marks: conversation_parts
 # detect: .type == "conversation" or has("source") or has("contacts") or has("state")
 # closed: marker
@@ -76,9 +80,9 @@ if type != "object" or (has("conversation_parts") | not) then foreign("it has no
    closed_at: (if $state != "closed" then null
      else ($c.statistics | object | .last_close_at | known | if . == "0" then null else totime end) // ([$parts[] | select(.part_type == "close") | .created_at | totime | values] | last) // $last // $created
        // refuse("it is closed, but neither it nor its messages have a time: correct the record") end),
-   end_user: ({external_id: (($contact.external_id | person) // ($old.user_id | person) // ($contact.id | person) // ($old.id | person) // ($author.id | person)),
+   end_user: ({external_id: (($contact.external_id | person) // ($old.user_id | person)),
      email: (($contact.email | email) // ($author.email | email) // ($old.email | email)), phone: (($contact.phone | phone) // ($old.phone | phone)),
-     name: (($contact.name | person) // ($author.name | person) // ($old.name | person))} | compact),
+     name: (($contact.name | person) // ($author.name | person) // ($old.name | person))} | compact | given_id("intercom:"; $contact.id, $old.id, $author.id | person | values)),
    attributes: ({rating: ($c.conversation_rating | object | .rating | scalar), ai_resolution: ($c.ai_agent | object | .resolution_state | scalar),
      ai_rating: ($c.ai_agent | object | .rating | scalar), channel: ($source.type | scalar),
      tags: ([$c.tags | list("tags") // [] | .[] | if type == "object" then .name else . end | known | values] | if . == [] then null else . end)} | compact),

@@ -1,5 +1,8 @@
 # title: LangChain's message history in Postgres
 # record: a row of the table: session_id, message, created_at
+# export: rows of the table of the message history
+# external_id: a column user_id and its like, joined in the query
+# other_ids: columns email, phone, name
 # marks: session_id message
 # detect: body | type == "object" and (.type // .role) != null
 # group_by: .session_id

@@ -1,5 +1,9 @@
 # title: Langfuse, traces or observations
 # record: a trace, or a row of the observations API v2 or of the blob storage export
+# export: GET /api/public/traces/{id}, GET /api/public/v2/observations with fields=core,basic,io,metadata, or the blob storage export
+# external_id: userId
+# other_ids: email, phone, name and their like in metadata
+# lists: if has("projectId") and has("createdAt") and (has("environment") or has("public")) and ([has("input", "traces", "traceId", "timestamp", "startTime")] | any | not) then "it is a session without its traces: export the traces" else null end
 # marks: input output
 # detect: type == "object" and has("input") and has("output") and (has("sessionId") or has("session_id")) and (has("timestamp") or has("startTime") or has("start_time")) and (has("traceId") or has("trace_id") or has("latency") or has("observations") or has("bookmarked") or has("environment"))
 # group_by: (.sessionId // .session_id | known) // (.traceId // .trace_id // .id | known)
@@ -97,6 +101,8 @@ if any(.[]; type != "object") then foreign("it is no object") else . end
 | ([$rows[] | select(observed | not) | select(filled | (.input | nothing | not) or (.output | nothing | not)) | {key: trace_id, value: true} | select(.key != null)] | from_entries) as $traces
 | [$rows[] | kept_from($traces; $last) | if has("drop") then . else filled | .asked = (.input | if nothing then null else asked end) end] as $all
 | [$all[] | select(has("drop") | not)] as $turns
+| if $turns != [] and all($turns[]; (.input | nothing) and (.output | nothing)) and any($turns[]; .observations | arrays | any(.[]; type == "string")) then
+    refuse("its traces have no input and output, and their observations only as ids, as lists of traces return them: get each with GET /api/public/traces/{id}, or export the observations") else . end
 | if $turns == [] then $all[] | dropped(.drop)
   else
     [$turns[] | .metadata | object] as $facts

@@ -1,5 +1,9 @@
 # title: LangGraph, the state of threads
 # record: a thread, or its state, with values.messages
+# export: GET /threads/{id} or /threads/{id}/state of the LangGraph server, with values
+# external_id: user_id and its like in metadata, values or values.user
+# other_ids: email, phone, name there
+# lists: if has("thread_id") and has("status") and (.values | type) != "object" then "it is a thread without values: get each with GET /threads/{id}, or search with select: values" else null end
 # marks: values
 # detect: .values.messages? | type == "array" and all(.[]; type == "object" and (.type | IN("human", "ai", "system", "tool", "remove", "AIMessageChunk", "HumanMessageChunk", "function", "chat")))
 # closed: idle 1h

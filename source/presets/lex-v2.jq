@@ -1,5 +1,8 @@
 # title: Amazon Lex V2, conversation logs
 # record: an entry of the log, as CloudWatch Logs has it or by itself
+# export: the conversation log in CloudWatch Logs (filter-log-events) or S3
+# external_id: session attribute user_id or customer_id; else sessionId (*)
+# other_ids: session attributes email, phone, name
 # marks: timestamp
 # detect: (if type == "object" and has("sessionId") == false then (.message // .["@message"]) | json else . end) | type == "object" and (.sessionId | type) == "string" and (.bot | type) == "object" and ([has("inputTranscript", "messages", "interpretations", "missedUtterance")] | any)
 # each: def entry: if type == "object" and has("sessionId") == false then . as $event | ((.message // .["@message"]) | json) as $e | if ($e | type) == "object" and ($e | has("sessionId")) then $e | .timestamp //= ($event.timestamp // $event["@timestamp"]) else . end else . end; if type == "object" and (.logEvents | type) == "array" then .logEvents[] else . end | entry
@@ -56,12 +59,12 @@ reduce .[] as $e ({seen: {}, all: [], twice: []}; ($e | [.requestId, .inputTrans
 | [$all[] | (.sessionState | object | .sessionAttributes | object), (.sessionAttributes | object) | to_entries[] | {key: (.key | plain_name), value: .value}] as $attributes
 | ($all[0].sessionId | known) as $session | channel($all) as $channel
 | {id: $session, created_at: ($all[0] | at),
-   end_user: ({external_id: (([attribute($attributes; "userid", "customerid", "externalid")[] | person | values] | last) // ($session | person)),
+   end_user: ({external_id: (([attribute($attributes; "userid", "customerid", "externalid")[] | person | values] | last)),
      email: ([attribute($attributes; "email", "useremail", "customeremail", "emailaddress")[] | email | values] | last),
      phone: (([attribute($attributes; "phone", "phonenumber", "userphone", "customerphone", "customerphonenumber")[] | phone | values] | last)
        // (if $channel != null and ($channel | test("twilio|sms"; "i")) then (([$all[] | .requestAttributes | object | .["x-amz-lex:user-id"] | phone | values] | last) // $session)
            | if . != null and test("^[0-9]{8,15}$") then "+" + . else . end | phone else null end)),
-     name: ([attribute($attributes; "name", "fullname", "customername")[] | person | values] | last)} | compact),
+     name: ([attribute($attributes; "name", "fullname", "customername")[] | person | values] | last)} | compact | given_id(""; $session | person)),
    attributes: ({channel: $channel, language: ([$all[] | .bot | object | .localeId | known | values] | last), bot: ([$all[] | .bot | object | .name | known | values] | last)} | compact),
    messages: ($twice + [foreach $all[] as $e ({}; .shown = .next // {} | .next = .shown + ($e | buttons); .shown as $shown | $e | at as $at
      | (.inputTranscript | said) as $input | (if $input == null then dropped("user without text") else {text: ($shown[$input] // $input)} | message("user"; $at) end),

@@ -1,5 +1,9 @@
 # title: OpenAI Assistants, threads with their messages
 # record: a thread with the list of its messages
+# export: GET /threads/{id} joined with all pages of its /messages
+# external_id: user_id in metadata of the thread
+# other_ids: email, phone, name in metadata
+# lists: if .object == "thread" and (has("messages") | not) then "it is a thread without messages: join it with all pages of GET /threads/{id}/messages" elif .object == "thread.run" then "it is a run, and not a thread: export threads with their messages" else null end
 # marks: messages
 # detect: list | length > 0 and all(.[]; type == "object") and any(.[]; .object == "thread.message" or (.content | type == "array" and any(.[]; type == "object" and (.text | type) == "object" and (.text | has("value")))))
 # closed: idle 1h
@@ -13,7 +17,6 @@ def words: .content | if type == "array" then [.[] | if type == "string" then . 
 def attached: [.content | arrays | .[] | objects | select(.type == "image_url") | file(.image_url | if type == "object" then .url else . end; null) | values];
 (if (.thread | type) == "object" then .thread else {} end) as $thread
 | if (.messages | type | IN("array", "object")) | not then foreign("it has no list of messages") else . end
-| if ((.messages | type) == "object" and .messages.has_more == true) or .has_more == true then refuse("the list of messages has more pages: export the thread with all of its messages") else . end
 | {id: (($thread.id // .thread_id // (.thread | if type == "string" then . else null end) // .id // list[0].thread_id) | known), created_at: (($thread.created_at // .created_at) | totime),
    _open: (ongoing or ($thread | ongoing) or any(list[]; .status == "in_progress")), closed_at: ((.closed_at // .ended_at) | totime),
    end_user: ((($thread.metadata // {}) | identity) + ((.metadata // {}) | identity)),

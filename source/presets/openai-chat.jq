@@ -1,5 +1,9 @@
 # title: OpenAI chat completions, as an application stored them
 # record: an object with messages, or the array of the messages alone
+# export: the messages of each chat in one object, as your application stored them
+# external_id: user_id, user and their like, in the record or its metadata
+# other_ids: email, phone, name and their like, there
+# lists: if .object == "chat.completion" and (has("messages") | not) then "it is an answer alone, without the messages of the customer: export the messages of each chat as your application keeps them" else null end
 # marks: messages
 # detect: wrapped | (.messages | type == "array" and length > 0 and all(.[]; type == "object" and (has("role") and (has("content") or has("tool_calls"))))) and (claudes | not)
 # arrays: one record

@@ -1,5 +1,9 @@
 # title: OpenAI conversations with their items (Conversations and Responses API)
 # record: a conversation with the list of its items
+# export: GET /conversations/{id} joined with all pages of its /items?order=asc
+# external_id: user_id in metadata of the conversation
+# other_ids: email, phone, name in metadata
+# lists: if .object == "conversation" and (has("items") | not) then "it is a conversation without items: join it with all pages of GET /conversations/{id}/items?order=asc" elif .object == "response" then "it is the response of one turn: export conversations with all their items" else null end
 # marks: items
 # detect: list | length > 0 and all(.[]; type == "object" and (.type | type) == "string") and any(.[]; .type == "message" and (.content | type) == "array")
 # closed: file
@@ -21,7 +25,6 @@ def item: if .type != "message" and .type != null then dropped(.type)
 def at($t): if has("_drop") then . else .created_at = $t | compact end;
 (if (.conversation | type) == "object" then .conversation else {} end) as $c
 | if (.items | type | IN("array", "object")) | not then foreign("it has no list of items") else . end
-| if ((.items | type) == "object" and .items.has_more == true) or .has_more == true then refuse("the list of items has more pages: export the conversation with all of its items") else . end
 | {id: (($c.id // (.conversation | if type == "string" then . else null end) // .conversation_id // .id) | known),
    created_at: (($c.created_at // .created_at) | totime), closed_at: ((.closed_at // .ended_at) | totime),
    _open: (ongoing or ($c | ongoing) or any(list[]; .status == "in_progress")),

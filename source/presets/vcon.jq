@@ -1,5 +1,8 @@
 # title: vCon, conversation containers of the IETF
 # record: a vCon, unsigned and unencrypted, of the syntaxes 0.0.1 to 0.4.0
+# export: vCons, unsigned and unencrypted
+# external_id: vcon:<uuid of the party> (*)
+# other_ids: mailto, tel, name of the party
 # detect: def container: type == "object" and (((.parties | type) == "array" and (has("dialog") or has("vcon") or has("uuid"))) or ((.payload | type) == "string" and (.signatures | type) == "array") or ((.ciphertext | type) == "string" and (.recipients | type) == "array")); container or (type == "object" and ([.[] | if type == "array" then .[0] else null end | select(container)] | length > 0))
 # each: if type == "object" and ([has("parties", "dialog", "group", "uuid", "vcon", "payload", "ciphertext")] | any | not) then [.[] | select(type == "array" and any(.[]; type == "object" and (has("parties") or has("payload") or has("ciphertext")))) | .[]] as $within | if $within == [] then . else $within[] end else . end
 # closed: file
@@ -63,7 +66,7 @@ if type != "object" then foreign("it is not an object") else . end
 | ([$speakers[] as $n | select($kinds[$n].kind == "user") | $parties[$n]] + [range($parties | length) as $n | select($kinds[$n].kind == "user") | $parties[$n]] | first // {}) as $customer
 | {id: (.uuid | known),
    created_at: (if any($dialogs[]; type == "object" and .type == "text" and .start != null) then null else .created_at | totime end),
-   end_user: ({external_id: ($customer.uuid | person), email: ($customer.mailto | email), phone: ($customer.tel | phone), name: ($customer.name | person)} | compact),
+   end_user: ({email: ($customer.mailto | email), phone: ($customer.tel | phone), name: ($customer.name | person)} | compact | given_id("vcon:"; $customer.uuid | person)),
    attributes: ({subject: (.subject | said)} | compact),
    messages: [$dialogs[] | if type != "object" then dropped("unknown dialog")
      elif (.type | type) != "string" then dropped("dialog without type")

@@ -1,5 +1,9 @@
 # title: Vercel AI SDK, chats with UI messages
 # record: a chat with its messages, each with parts
+# export: chats with their UI messages, from your database or its API
+# external_id: userId, or id of user
+# other_ids: email, phone, name in metadata or user
+# lists: if has("userId") and has("title") and has("visibility") and (has("messages") | not) then "it is a chat without messages: join it with its messages" else null end
 # marks: messages
 # detect: .messages | type == "array" and length > 0 and all(.[]; type == "object" and has("role")) and any(.[]; (.parts | type) == "array" and any(.parts[]; type == "object" and (.type | type) == "string"))
 # closed: idle 1h

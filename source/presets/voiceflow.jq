@@ -1,5 +1,9 @@
 # title: Voiceflow transcripts
 # record: a transcript with its logs, as GET /v1/transcript/{id} returns it
+# export: GET /v1/transcript/{id}, of each transcript
+# external_id: property user_id, customer_id or external_id; else sessionID (*)
+# other_ids: properties email, phone, name
+# lists: if has("sessionID") and (has("projectID") or has("environmentID") or has("_id") or has("createdAt")) and ([has("logs", "turns", "transcript")] | any | not) then "it is a transcript without its logs, as searches return it: get each with GET /v1/transcript/{id}" else null end
 # detect: (if (.transcripts | type) == "array" then .transcripts[0] else . end) | (if type == "object" and (.transcript | type) == "object" then .transcript else . end) | type == "object" and has("sessionID") and ([.logs, .turns, .transcript] | any(type == "array"))
 # each: if type == "object" and (.transcripts | type) == "array" then .transcripts[] else . end
 # closed: idle 24h
@@ -7,7 +11,7 @@
 # The turns of the retired API v2 are taken as well, if they are the field turns or transcript of the object with _id and sessionID.
 # A transcript is closed at endedAt. Without that it counts as closed if nobody wrote for a day before the end of the data.
 # The customer's e-mail address, phone number, name and id are taken from the properties email, phone, name and user_id and their like. Without
-# such an id it is the session's.
+# any of them but a name, the id is the session's.
 # A click shows as the label of its button. Buttons that follow a message of the bot become a part of it. Launches, events, and traces of the
 # kinds debug, flow, block, path, knowledgeBase and of your own kinds are dropped.
 def object: json | if type == "object" then . else {} end;
@@ -89,9 +93,9 @@ if type != "object" then foreign("it is no object with logs") else . end
 | (group_by(.n) | map(map(.message) | .[0] + (if length > 1 then {text: (map(.text) | lines)} else {} end))) as $messages
 | [$t.properties | list | .[] | objects | select((.name | type) == "string") | {name: (.name | plain_name), value: .value}] as $properties
 | {id: (($t.id // $t._id // $t.transcriptID) | known), created_at: ($t.createdAt | time), closed_at: ($t.endedAt | time),
-   end_user: ({external_id: (([property($properties; "userid", "customerid", "externalid")[] | person | values] | last) // ($t.sessionID | person)),
+   end_user: ({external_id: (([property($properties; "userid", "customerid", "externalid")[] | person | values] | last)),
      email: ([property($properties; "email", "useremail", "customeremail", "emailaddress")[] | email | values] | last),
      phone: ([property($properties; "phone", "phonenumber", "userphone", "customerphone")[] | phone | values] | last),
-     name: (([property($properties; "name", "fullname", "username", "customername")[] | person | values] | last) // ($t.user | object | .name | person))} | compact),
+     name: (([property($properties; "name", "fullname", "username", "customername")[] | person | values] | last) // ($t.user | object | .name | person))} | compact | given_id(""; $t.sessionID | person)),
    messages: ($messages + [$said[] | .message | select(has("_drop"))])}
 | compact

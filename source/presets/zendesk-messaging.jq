@@ -1,5 +1,9 @@
 # title: Zendesk messaging, Sunshine Conversations v2
 # record: a conversation joined with its messages and its user
+# export: GET /v2/apps/{app}/conversations/{id}, joined with all pages of its /messages and with /users/{id}
+# external_id: externalId of the user (userExternalId); else zendesk-messaging:<userId> (*)
+# other_ids: profile email, givenName, surname; identities email, phoneNumber
+# lists: if has("id") and (has("activeSwitchboardIntegration") or has("isDefault") or (.type | IN("personal", "sdkGroup"))) and (has("messages") | not) then "it is a conversation without messages, as lists of conversations return it: join it with all pages of GET /v2/apps/{app}/conversations/{id}/messages" else null end
 # marks: messages
 # detect: (.messages | json | if type == "object" then .messages else . end | if type == "array" then map(objects) else [] end) as $m | ($m | any(has("received") and has("author") and has("content"))) or ($m == [] and (if (.conversation | type) == "object" then .conversation else . end | has("activeSwitchboardIntegration") or has("isDefault") or (.type | IN("personal", "sdkGroup"))))
 # closed: idle 24h
@@ -49,6 +53,8 @@ def words($role; $titles): (if $role == "user" then null else buttons end) as $b
     else null end;
 def enclosed: [if .type | IN("image", "file") then {url: .mediaUrl, name: .altText} elif .type | IN("carousel", "list") then items | select(.mediaUrl != null) | {url: .mediaUrl, name: (.altText // .title)} else empty end]
   + [.htmlText | strings | scan("<img\\b[^>]*?\\ssrc\\s*=\\s*[\"']([^\"']+)[\"']"; "i") | {url: (first | gsub("&amp;"; "&"))}];
+# a participant has an id of its own beside the user's
+def user_id: .userId // (.user | object | .id) // .id | known;
 def one($titles): who as $role | origin as $origin | (.received | totime) as $at | body as $body
   | if activity != null then dropped(activity)
     elif .deleted | IN(true, "true") then dropped("deleted message")
@@ -62,27 +68,26 @@ def one($titles): who as $role | origin as $origin | (.received | totime) as $at
 if type != "object" or (has("messages") | not) then foreign("it has no messages") else . end
 | . as $r
 | ($r + ($r.conversation | object)) as $c
-| (if ($r.messages | json | type) == "object" then $r.messages | json else $r end) as $page
 | ($r.messages | list("messages")) as $list
 | if $list == null then refuse("its messages are no array: join the conversation with all its messages") else . end
-| if $page.meta | object | .hasMore | IN(true, "true") then refuse("its messages have more pages: join the conversation with all its messages, and leave meta out") else . end
 | ([$list[] | json | if type == "object" then . else refuse("one of its messages is not an object: correct the record") end] | ordered(.received | totime)) as $all
 | if any($all[]; author.type == "business") and all($all[] | select(author.type == "business" and activity == null); origin == null and who == null)
      and any($all[]; author.type == "business" and activity == null) then refuse("its messages do not say where they come from, so bots cannot be told from people: export their field source") else . end
 | ([$all[] | body | (., items) | .actions | list("actions") // [] | .[] | objects | select((.payload | type) == "string" and .text != null) | {(.payload): (.text | said)}] | add // {}) as $titles
 | [$all[] | one($titles)] as $messages
-| ([$all[] | select(author.type == "user") | author] | first // {}) as $author
-| ([$r.user, ($r.users | list("users") // [] | .[]), ($r.participants | list("participants") // [] | .[])] | map(json | objects | . + (.user | object))
-   | map(select((.id // .userId | known) | . == null or $author.userId == null or . == ($author.userId | known)))) as $users
+| ([$all[] | select(author.type == "user") | author] | first // {}) as $author | ($author | user_id) as $me
+| ([$r.user, $author.user, ($r.users | list("users") // [] | .[]), ($c.participants | list("participants") // [] | .[])] | map(json | objects | . + (.user | object))
+   | map(select(user_id | . == null or $me == null or . == $me))) as $users
 | ([$messages[] | .created_at | values] | max) as $last
 | ([$all[] | select(activity == "ticket:closed") | .received | totime | values] | max) as $closed
 | if $last == null and ($c.createdAt | totime) == null and any($messages[]; has("_drop") | not) then refuse("none of its messages has a time: export their field received") else . end
 | {id: (($r.conversation | object | .id | known) // ($r.id | known) // ($r.conversationId | known)), created_at: ($c.createdAt | totime),
    closed_at: (if $closed != null and ($last == null or $closed >= $last) then $closed else null end),
-   end_user: ({external_id: (first($users[] | .externalId // .userExternalId | person | values) // ($author.userExternalId | person) // first($users[] | .id // .userId | person | values) // ($author.userId | person)),
+   end_user: ({external_id: first(($users[] | .externalId, .userExternalId | person | values), ($author.userExternalId | person | values), null),
      email: first(($users[] | (.profile | object | .email), (.identities | list("identities") // [] | .[] | objects | select(.type == "email") | .value) | email | values), null),
      phone: first(($users[] | .identities | list("identities") // [] | .[] | objects | select(.type == "phoneNumber") | .value | phone | values), null),
-     name: (first($users[] | .profile | object | [.givenName, .surname | person | values] | select(. != []) | join(" ")) // ($author.displayName | person) | if . != null and test("^(Web|iOS|Android) User [0-9a-f]+$") then null else . end)} | compact),
+     name: (first($users[] | .profile | object | [.givenName, .surname | person | values] | select(. != []) | join(" ")) // ($author.displayName | person) | if . != null and test("^(Web|iOS|Android) User [0-9a-f]+$") then null else . end)} | compact
+     | given_id("zendesk-messaging:"; ($users[] | user_id | values), ($author | user_id))),
    attributes: ({language: first(($users[] | .profile | object | .locale | known | values), null), channel: ([$all[] | select(who == "user" and origin != "zd:surveys") | origin | values] | first)} | compact),
    messages: $messages}
 | compact
