@@ -21,11 +21,12 @@ const Canonical = "canonical"
 
 // Detection is what the records of a source look like.
 type Detection struct {
-	Format   string  // the name of a preset, Canonical, or "" if none fits
-	CSV      bool    // the files are tables of values
-	Encoding string  // the likely encoding of files that are not UTF-8, "" for UTF-8
-	Also     []Match // other formats that fit most records, the best first
-	Reason   string  // why none fits, or what to know of the one that does
+	Format   string   // the name of a preset, Canonical, or "" if none fits
+	CSV      bool     // the files are tables of values
+	Encoding string   // the likely encoding of files that are not UTF-8, "" for UTF-8
+	Also     []Match  // other formats that fit most records, the best first
+	Reason   string   // why none fits, or what to know of the one that does
+	Misfits  []Misfit // files that are of another format than Format
 }
 
 // Match is how well a format fits.
@@ -37,13 +38,45 @@ type Match struct {
 // Detect looks at the first records of files. It cannot read standard input or pipes, which can be read only once.
 func Detect(ctx context.Context, config JSONLConfig) (Detection, error) {
 	config.Logger = slog.New(slog.DiscardHandler)
+	d, err := detectEncoded(ctx, config)
+	if err != nil {
+		return d, err
+	}
+	if d.CSV {
+		config.CSV = &CSVConfig{}
+	}
+	config.Encoding = cmp.Or(config.Encoding, d.Encoding)
+	s, err := OpenJSONL(config)
+	if err != nil {
+		return d, err
+	}
+	if d.Format != "" {
+		d.Reason = joined(d.Reason, s.refusals(ctx, d.Format))
+	}
+	if len(s.inputs) < 2 {
+		return d, nil
+	}
+	if d.Misfits, err = s.misfits(ctx, config, d); err != nil {
+		return d, err
+	}
+	if d.Format == "" {
+		d.Reason, d.Misfits = cmp.Or(severalFormats(d.Misfits), d.Reason), nil
+	}
+	return d, nil
+}
+
+// joined puts two reasons together.
+func joined(a, b string) string { return strings.Trim(a+"; "+b, "; ") }
+
+// detectEncoded is Detect in UTF-8, or in the encoding that the files seem to have.
+func detectEncoded(ctx context.Context, config JSONLConfig) (Detection, error) {
 	d, damage, err := detect(ctx, config)
 	if damage != nil && damage.encoding != "" && config.Encoding == "" {
 		config.Encoding = damage.encoding
 		again, damage, err := detect(ctx, config)
 		again.Encoding = config.Encoding
 		if err == nil && damage == nil && again.Format != "" {
-			again.Reason = strings.TrimPrefix(again.Reason+"; "+"the files are in the encoding "+config.Encoding, "; ")
+			again.Reason = joined(again.Reason, "the files are in the encoding "+config.Encoding)
 			return again, nil
 		}
 	}
@@ -112,9 +145,14 @@ func marksOf(name string) []string {
 	return []string{"id", "messages", "closed_at"}
 }
 
+// of returns a copy of s for some of its files and another shape.
+func (s *JSONL) of(inputs []input, shape *shape) *JSONL {
+	return &JSONL{inputs: inputs, records: s.records, shape: shape, tables: s.tables, encoding: s.encoding, now: s.now, zone: s.zone, logger: s.logger}
+}
+
 // sample calls visit for the first records of a copy of s with another shape.
 func (s *JSONL) sample(ctx context.Context, shape *shape, visit func(f frame)) error {
-	sampled := &JSONL{inputs: s.inputs, records: s.records, shape: shape, tables: s.tables, encoding: s.encoding, now: s.now, zone: s.zone, logger: s.logger}
+	sampled := s.of(s.inputs, shape)
 	n := 0
 	for _, in := range sampled.inputs {
 		stopped, err := sampled.frames(ctx, in, new(atomic.Int64), s.logger, func(f frame) bool {
@@ -179,6 +217,39 @@ func (s *JSONL) fits(ctx context.Context, p Preset) (m Match, err error) {
 		}
 	})
 	return m, err
+}
+
+// refusals says why records of a format cannot be imported, if most cannot; "" where it takes more than one record to tell.
+func (s *JSONL) refusals(ctx context.Context, format string) string {
+	p, ok := PresetNamed(format)
+	if !ok || p.GroupBy != "" || p.Each != "" {
+		return ""
+	}
+	program, err := jq.Compile(p.Program, jq.Limits{})
+	if err != nil {
+		return ""
+	}
+	records, refused, reason := 0, 0, ""
+	_ = s.sample(ctx, &shape{marks: p.Marks, wholeArray: p.WholeArray}, func(f frame) {
+		value, err := jq.Parse(f.data)
+		if f.failure != nil || err != nil {
+			return
+		}
+		records++
+		if _, err = program.Run(ctx, value, jq.Vars{File: f.place.Path}); err == nil {
+			if e := cut(value); e != nil && !p.JoinsPages {
+				err = e
+			}
+		}
+		if e, ok := errors.AsType[*jq.Error](err); ok && strings.HasPrefix(e.Raised, jq.Refused) {
+			refused++
+			reason = cmp.Or(reason, transformFailed("", e).Reason)
+		}
+	})
+	if 2*refused <= records {
+		return ""
+	}
+	return fmt.Sprintf("%d of the first %d records cannot be imported: %s", refused, records, reason)
 }
 
 // namedTables reports whether all files are called tables.

@@ -215,12 +215,10 @@ func (m *mapRun) recognized(place Place, data []byte) *RejectError {
 	if m.mapper.lists == nil {
 		return nil
 	}
-	value, err := jq.Parse(data)
-	if err != nil {
-		return nil
-	}
-	if text := adviceOn(m.ctx, m.mapper.lists, value, m.vars(place)); text != "" {
-		return reject(RejectRefused, "%s", text)
+	if value, err := jq.Parse(data); err == nil {
+		if text := adviceOn(m.ctx, m.mapper.lists, value, m.vars(place)); text != "" {
+			return reject(RejectRefused, "%s", text)
+		}
 	}
 	return nil
 }

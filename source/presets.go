@@ -152,5 +152,10 @@ func parsePreset(name, text string) (Preset, error) {
 	return f, nil
 }
 
+// Identity says which fields become the external id of an end-user.
+func (p Preset) Identity() string {
+	return strings.Replace(p.ExternalID, "(*)", "if neither that nor an e-mail address or phone number is known", 1)
+}
+
 // PresetFunctions lists the helper functions that a program may use, with what they do.
 func PresetFunctions() string { return jq.Functions() }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -59,6 +60,7 @@ type detectedJSON struct {
 	Format string   `json:"format"` // "": none fits
 	Also   []string `json:"also"`
 	Reason string   `json:"reason,omitempty"`
+	Other  []string `json:"other,omitempty"` // files of a folder or a pattern that are of another format, each with what it is
 }
 
 // Run does the command.
@@ -113,6 +115,7 @@ func (p *formatsCmd) show(name string) error {
 
 func (p *formatsCmd) detect(ctx context.Context) error {
 	var out []detectedJSON
+	var unknown []string
 	for _, file := range p.args {
 		d, err := source.Detect(ctx, source.JSONLConfig{Paths: []string{file}})
 		if err != nil {
@@ -122,11 +125,28 @@ func (p *formatsCmd) detect(ctx context.Context) error {
 		for _, m := range d.Also {
 			found.Also = append(found.Also, m.Format)
 		}
+		for _, m := range d.Misfits {
+			found.Other = append(found.Other, m.String())
+		}
+		if d.Format == "" || len(d.Misfits) > 0 {
+			unknown = append(unknown, file)
+		}
 		out = append(out, found)
 	}
 	if p.json {
-		return p.stdout.JSON(out)
+		if err := p.stdout.JSON(out); err != nil {
+			return err
+		}
+	} else {
+		p.printDetected(out)
 	}
+	if len(unknown) > 0 {
+		return fmt.Errorf("no format fits %s as a whole: `dixa-import formats` lists the formats", strings.Join(unknown, ", "))
+	}
+	return nil
+}
+
+func (p *formatsCmd) printDetected(out []detectedJSON) {
 	for _, d := range out {
 		switch {
 		case d.Format == "":
@@ -136,6 +156,8 @@ func (p *formatsCmd) detect(ctx context.Context) error {
 		default:
 			p.stdout.Say(d.File+": ", d.Format)
 		}
+		for _, other := range d.Other {
+			p.stdout.Say("  ", "but "+other)
+		}
 	}
-	return nil
 }

@@ -80,6 +80,11 @@ func (p *initCmd) Run(ctx context.Context) error {
 		}
 		d.Format = p.format
 	}
+	if p.format == "" && len(d.Misfits) > 0 {
+		if s, d, err = p.without(ctx, d, ask); err != nil {
+			return err
+		}
+	}
 	if d.Format == "" {
 		return fmt.Errorf("the format of the files is not known: %s. `dixa-import formats` lists those that are; choose one with --format", d.Reason)
 	}
@@ -97,6 +102,9 @@ func (p *initCmd) Run(ctx context.Context) error {
 		if out, reasons, err = p.look(ctx, s, 3); err != nil {
 			return err
 		}
+	}
+	if n := out.Rejected[string(source.RejectRefused)] + out.Rejected[string(source.RejectNotATranscript)]; n > 0 && n == out.rejected() && out.Transcripts == 0 {
+		return fmt.Errorf("none of the records is a transcript in the format %s, so no configuration is written: %s", d.Format, strings.Join(reasons[:min(len(reasons), 2)], "; "))
 	}
 	text := configText(s, d, out)
 	if err := writeNew(p.configPath, text); err != nil {
@@ -116,11 +124,36 @@ func (p *initCmd) Run(ctx context.Context) error {
 		p.stdout.Line("")
 		p.stdout.Say("", "Times in the files have no zone. They are read as "+s.TimeZone.String()+": correct source.time_zone if that is wrong.")
 	}
+	if f, ok := source.PresetNamed(d.Format); ok {
+		p.stdout.Line("")
+		p.stdout.Say("", "External id of the end-users: "+f.Identity()+". The key end_users.match decides what they are looked up by.")
+	}
 	p.stdout.Line("\nNext: put the API token of the bot user into the variable DIXA_API_TOKEN, then see what a run would do:\n")
 	for _, command := range []string{p.commandLine("check"), p.commandLine("run --dry-run"), p.commandLine("run --limit 10"), p.commandLine("run")} {
 		p.stdout.Command("  ", command)
 	}
 	return nil
+}
+
+// without asks whether to go on without the files that are of another format. Where there is nobody to ask, that is an error.
+func (p *initCmd) without(ctx context.Context, d source.Detection, ask func(question, def string) string) (config.Source, source.Detection, error) {
+	var none config.Source
+	answer := ask(mixed(d).Error()+"\nGo on without these? (yes or no)", "no")
+	if !strings.HasPrefix(strings.ToLower(answer), "y") {
+		return none, d, mixed(d)
+	}
+	paths, err := source.Files(p.files, d.CSV)
+	if err != nil {
+		return none, d, err
+	}
+	paths = slices.DeleteFunc(paths, func(path string) bool {
+		return slices.ContainsFunc(d.Misfits, func(m source.Misfit) bool { return m.Path == path })
+	})
+	s, d, err := sourceOf(ctx, paths)
+	if err == nil && len(d.Misfits) > 0 {
+		err = mixed(d)
+	}
+	return s, d, err
 }
 
 // asker returns a function that asks on a terminal; without one, it returns the default.

@@ -153,6 +153,9 @@ func (p *previewCmd) source(ctx context.Context) (config.Source, error) {
 		if err == nil && d.Format == "" {
 			err = fmt.Errorf("the format of the files is not known: %s. Name one with --format; `dixa-import formats` lists them", d.Reason)
 		}
+		if err == nil && len(d.Misfits) > 0 {
+			err = mixed(d)
+		}
 		if err == nil && !p.json {
 			p.stdout.Printf("Format: %s\n\n", d.Format)
 		}
@@ -204,6 +207,23 @@ func sourceOf(ctx context.Context, files []string) (config.Source, source.Detect
 		s.CSV = &source.CSVConfig{}
 	}
 	return s, d, err
+}
+
+// mixed says which files are of another format than the others.
+func mixed(d source.Detection) error {
+	var text strings.Builder
+	for _, m := range d.Misfits {
+		text.WriteString("\n  " + m.String())
+	}
+	return fmt.Errorf("the files are not all of the format %s: leave these out, or read each format by itself, as a source of its own%s", d.Format, text.String())
+}
+
+// rejected returns how many records are rejected.
+func (out *previewJSON) rejected() (n int64) {
+	for _, of := range out.Rejected {
+		n += of
+	}
+	return n
 }
 
 // maxDistinct is how many values of an attribute are counted.
@@ -341,11 +361,7 @@ func (p *program) printPreview(out previewJSON, reasons []string, values bool) {
 	for _, reason := range reasons {
 		p.stdout.Say("", reason)
 	}
-	rejected := int64(0)
-	for _, n := range out.Rejected {
-		rejected += n
-	}
-	if more := rejected - int64(len(reasons)); more > 0 && len(reasons) > 0 {
+	if more := out.rejected() - int64(len(reasons)); more > 0 && len(reasons) > 0 {
 		p.stdout.Printf("and %s more\n", term.Thousands(more))
 	}
 }
