@@ -87,6 +87,12 @@ func TestDoubtWithoutSourceRecord(t *testing.T) {
 		w.mustRun(importer.OutcomeIncomplete, w.jsonl(path), nil)
 		w.wantRow("t-1", checkpoint.Failed, "source_missing")
 		w.wantRow("t-2", checkpoint.Complete, "")
+		// Another run without it leaves it alone, and one to which the source gives it again sends it.
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+		w.wantRow("t-1", checkpoint.Failed, "source_missing")
+		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", chat("t-1", nil), chat("t-2", nil))), nil)
+		w.wantRow("t-1", checkpoint.Complete, "")
+		w.wantOnce("t-1")
 	}
 }
 

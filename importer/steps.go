@@ -74,8 +74,8 @@ const (
 	codeEndUserGone     = "end_user_gone"     // the end-user of a transcript in doubt is gone from Dixa
 	codeLookFailed      = "look_failed"       // the searches in Dixa failed
 	codeAmbiguous       = "ambiguous"         // a conversation may be this transcript or another one
-	codeSourceMissing   = "source_missing"    // the source no longer has the record
-	codeAttributes      = "attributes_unset"  // the attributes could not be set
+	codeSourceMissing   = rules.CodeSourceMissing
+	codeAttributes      = "attributes_unset" // the attributes could not be set
 
 	codeQueueUnknown     = "queue_unknown"     // the queue of the hand-over does not exist
 	codeQueueUnavailable = "queue_unavailable" // nobody is available in the queue

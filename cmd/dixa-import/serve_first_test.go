@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -40,13 +38,7 @@ func TestLiveGoesFirst(t *testing.T) {
 			s.stop()
 			s.edit("rate: 0", "rate: 8")
 			s.start()
-			var chats strings.Builder
-			for i := range 20000 {
-				chats.WriteString(liveChat(fmt.Sprint("old-", i), `,"closed_at":"2026-11-19T09:00:00Z"`) + "\n")
-			}
-			if err := os.WriteFile(filepath.Join(filepath.Dir(s.config), "c.jsonl"), []byte(chats.String()), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			s.writeChats(20000)
 			ctx, stop := context.WithCancel(t.Context())
 			backfill, log := make(chan error, 1), &lockedBuffer{}
 			go func() {

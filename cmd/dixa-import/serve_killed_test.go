@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -27,32 +27,60 @@ var (
 	livePosts = flag.Int("live.posts", 40, "how many transcripts it posts, for each kill ten at least")
 )
 
-// killable is `dixa-import serve` in a process of its own.
+// killable is a dixa-import in a process of its own, which starts again when it has ended or was killed.
 type killable struct {
-	cmd *exec.Cmd
-	log bytes.Buffer
+	args  []string
+	mu    sync.Mutex
+	cmd   *exec.Cmd
+	ended bool
+	done  chan struct{}
 }
 
-func serveProcess(t *testing.T, config string) *killable {
-	t.Helper()
-	k := &killable{cmd: exec.Command("dixa-import", "--config", config, "serve")} //nolint:noctx // it is killed below
-	k.cmd.Stdout, k.cmd.Stderr = io.Discard, &k.log
-	if err := k.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+// processOf starts a process, again and again.
+func processOf(args ...string) *killable {
+	k := &killable{args: args, done: make(chan struct{})}
+	go func() {
+		defer close(k.done)
+		for {
+			k.mu.Lock()
+			if k.ended {
+				k.mu.Unlock()
+				return
+			}
+			k.cmd = exec.Command("dixa-import", k.args...) //nolint:noctx // kill ends it
+			err := k.cmd.Start()
+			k.mu.Unlock()
+			if err != nil {
+				return
+			}
+			_ = k.cmd.Wait()
+			time.Sleep(100 * time.Millisecond) // a run that has nothing to do would take the whole processor
+		}
+	}()
 	return k
 }
 
 func (k *killable) kill() {
-	_ = k.cmd.Process.Kill()
-	_ = k.cmd.Wait()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cmd != nil && k.cmd.Process != nil {
+		_ = k.cmd.Process.Kill()
+	}
 }
 
-// TestServeKilled kills the server again and again while bots post chats for hand-over, each until it gets a final answer, and while a run works on the same
-// checkpoint. Dixa must have each chat once, transferred once.
+func (k *killable) end() {
+	k.mu.Lock()
+	k.ended = true
+	k.mu.Unlock()
+	k.kill()
+	<-k.done
+}
+
+// TestServeKilled kills servers and runs again and again, while bots post chats for hand-over, each until it gets a final answer. Dixa must have each chat
+// once, and what was posted transferred once. There are two servers and two runs on Postgres, and one of each on SQLite.
 func TestServeKilled(t *testing.T) {
 	t.Parallel()
-	for _, database := range []string{"sqlite", "postgres"} {
+	for database, instances := range map[string]int{"sqlite": 1, "postgres": 2} {
 		if database == "postgres" && testing.Short() { // a killed process keeps its claims for half a minute
 			continue
 		}
@@ -73,21 +101,28 @@ func TestServeKilled(t *testing.T) {
 			s.stop()
 			s.edit("rate: 0", "rate: 0, timeout: 1s")
 			posts := max(*livePosts, 10**liveKills)
-			var settled atomic.Int64
+			plain := 2 * posts
+			s.writeChats(plain)
+			addresses := []string{s.address, freeAddress(t)}[:instances]
+			var processes []*killable
+			for _, address := range addresses {
+				config := s.config + address
+				s.copyConfig(config, address)
+				processes = append(processes, processOf("--config", config, "serve"), processOf("--config", config, "run"))
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 			defer cancel()
-			var senders sync.WaitGroup
+			var settled atomic.Int64
 			next := make(chan int)
+			var senders sync.WaitGroup
 			for range 8 {
 				senders.Go(func() {
 					for i := range next {
-						s.until(ctx, fmt.Sprint("t-", i), &settled)
+						s.until(ctx, addresses, fmt.Sprint("t-", i), &settled)
 					}
 				})
 			}
-			feeding := make(chan struct{})
-			go func() {
-				defer close(feeding)
+			senders.Go(func() {
 				defer close(next)
 				for i := range posts {
 					select {
@@ -96,46 +131,63 @@ func TestServeKilled(t *testing.T) {
 						return
 					}
 				}
-			}()
-			server := serveProcess(t, s.config)
+			})
 			for kills := 1; kills <= *liveKills; kills++ {
-				mark := int64(posts * kills / (*liveKills + 1))
-				for settled.Load() < mark && ctx.Err() == nil {
-					time.Sleep(time.Millisecond) // the answers are the signal; nothing else tells of them
+				for settled.Load() < int64(posts*kills/(*liveKills+1)) && ctx.Err() == nil {
+					time.Sleep(time.Millisecond) // nothing else tells of the answers
 				}
 				time.Sleep(rand.N(30 * time.Millisecond)) // a random moment to be killed at
-				server.kill()
-				server = serveProcess(t, s.config)
+				processes[2*rand.N(instances)].kill()
+				processes[2*rand.N(instances)+1].kill()
 			}
-			<-feeding
 			senders.Wait()
-			log := server.log.String()
-			server.kill()
-			if ctx.Err() != nil {
-				t.Fatalf("%d of %d are settled after all this time\n%s", settled.Load(), posts, log)
+			for len(dixa.Conversations()) < posts+plain && ctx.Err() == nil && !t.Failed() {
+				time.Sleep(10 * time.Millisecond)
+			}
+			for _, process := range processes {
+				process.end()
+			}
+			if ctx.Err() != nil || t.Failed() {
+				t.Fatalf("%d of %d are settled after all this time, and Dixa has %d conversations", settled.Load(), posts, len(dixa.Conversations()))
 			}
 			dixa.SetFaults(nil)
 			list := dixa.Conversations()
-			if len(list) != posts || len(dixa.Duplicates()) > 0 {
-				t.Errorf("%d conversations for %d chats, %d twice", len(list), posts, len(dixa.Duplicates()))
+			if len(list) != posts+plain || len(dixa.Duplicates()) > 0 {
+				t.Errorf("%d conversations for %d chats, %d twice", len(list), posts+plain, len(dixa.Duplicates()))
 			}
 			for _, c := range list {
-				if c.Transfers != 1 || c.QueueID == "" || !c.ClosedAt.IsZero() {
+				want := 0
+				if strings.HasPrefix(c.ExternalID, "bot/t-") {
+					want = 1
+				}
+				if c.Transfers != want || c.ClosedAt.IsZero() != (want == 1) {
 					t.Errorf("%s was transferred %d times", c.ExternalID, c.Transfers)
 				}
 			}
 			if n := dixa.ViolationCount(); n > 0 {
 				t.Errorf("%d violations of the contract: %v", n, dixa.Violations())
 			}
-			t.Logf("%d posts, %d kills", posts, *liveKills)
+			t.Logf("%d posts beside %d chats of a file, %d kills of a server and of a run", posts, plain, *liveKills)
 		})
 	}
 }
 
+// copyConfig writes the configuration with another address to serve at.
+func (s *served) copyConfig(path, address string) {
+	s.Helper()
+	text, err := os.ReadFile(s.config)
+	if err == nil {
+		err = os.WriteFile(path, []byte(strings.Replace(string(text), s.address, address, 1)), 0o600)
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
 // until posts a chat until the answer is final.
-func (s *served) until(ctx context.Context, id string, settled *atomic.Int64) {
+func (s *served) until(ctx context.Context, addresses []string, id string, settled *atomic.Int64) {
 	for ctx.Err() == nil {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.address+"/transcripts", strings.NewReader(liveChat(id, `,"handover":true`)))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addresses[rand.N(len(addresses))]+"/transcripts", strings.NewReader(liveChat(id, `,"handover":true`)))
 		if err != nil {
 			s.Error(err)
 			return

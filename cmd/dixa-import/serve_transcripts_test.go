@@ -159,6 +159,18 @@ func liveChat(id, more string) string {
 	return fmt.Sprintf(`{"id":%q,"end_user":{"external_id":"c-%s"},"messages":[{"role":"user","text":"A human, please","created_at":"2026-11-19T08:00:00Z"}]%s}`, id, id, more)
 }
 
+// writeChats writes closed chats into the file that the source reads.
+func (s *served) writeChats(n int) {
+	s.Helper()
+	var chats strings.Builder
+	for i := range n {
+		chats.WriteString(liveChat(fmt.Sprint("old-", i), `,"closed_at":"2026-11-19T09:00:00Z"`) + "\n")
+	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(s.config), "c.jsonl"), []byte(chats.String()), 0o600); err != nil {
+		s.Fatal(err)
+	}
+}
+
 // TestPostTranscripts posts transcripts of every kind, repeatedly and from several senders at once.
 func TestPostTranscripts(t *testing.T) {
 	t.Parallel()

@@ -17,6 +17,8 @@ const (
 	CodeEmpty     = "empty"
 	CodeDropped   = "dropped"
 	CodeCorrected = "corrected" // the record was imported under another id
+	// CodeSourceMissing is that of a transcript that could not be sent again, because the source no longer had it.
+	CodeSourceMissing = "source_missing"
 )
 
 // Verdict is what to do with a record.
@@ -119,8 +121,10 @@ func (p Policy) Settled(rec *source.Record, row *checkpoint.Row) bool {
 		return false
 	}
 	switch row.Status {
-	case checkpoint.Complete, checkpoint.Partial, checkpoint.Failed, checkpoint.InDoubt:
+	case checkpoint.Complete, checkpoint.Partial, checkpoint.InDoubt:
 		return true
+	case checkpoint.Failed:
+		return row.ErrorCode != CodeSourceMissing // here it is
 	case checkpoint.Rejected, checkpoint.Skipped:
 		return p.sameVerdict(rec, row)
 	}
