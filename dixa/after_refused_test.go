@@ -94,7 +94,7 @@ func TestAfterRefused(t *testing.T) {
 			s.api.AgentCloses(s.id, humanAgent)
 			return s.c.TransferToQueue(ctx, s.id, supportQueue, nil)
 		},
-		"an open conversation is reopened": func(ctx context.Context, s *stage) error { return s.c.ReopenConversation(ctx, s.id) },
+		"an open conversation is reopened": func(ctx context.Context, s *stage) error { return s.c.ReopenConversation(ctx, s.id, nil) },
 		"names an event that is not known": func(ctx context.Context, s *stage) error {
 			_, _, err := s.c.CreateWebhook(ctx, NewWebhook{Name: "bot", URL: secretURL, Events: []string{"ConversationEnded"}})
 			return err
@@ -137,7 +137,7 @@ func TestAfterWording(t *testing.T) {
 		call    func(ctx context.Context, c *Client) error
 	}{
 		{400, "Invalid value for: path parameter conversationId", ReasonConversationID, func(ctx context.Context, c *Client) error { return c.TransferToQueue(ctx, 7, "q", nil) }},
-		{400, "Invalid value for: path parameter conversationId", ReasonConversationID, func(ctx context.Context, c *Client) error { return c.ReopenConversation(ctx, 7) }},
+		{400, "Invalid value for: path parameter conversationId", ReasonConversationID, func(ctx context.Context, c *Client) error { return c.ReopenConversation(ctx, 7, nil) }},
 		{409, "no supported channels", ReasonChannelUnsupported, func(ctx context.Context, c *Client) error {
 			_, err := c.QueueAvailability(ctx, "q")
 			return err

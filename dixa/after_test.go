@@ -125,7 +125,7 @@ var afters = []after{
 		return s.c.TransferToQueue(ctx, id, supportQueue, nil)
 	}, effects: func(s *stage) int { return s.conversation().Transfers }},
 	{op: sandbox.Reopen, empty: true, prepare: func(s *stage) { s.api.AgentCloses(s.id, humanAgent) }, call: func(ctx context.Context, s *stage, id int64) error {
-		return s.c.ReopenConversation(ctx, id)
+		return s.c.ReopenConversation(ctx, id, nil)
 	}, effects: func(s *stage) int { return s.conversation().Transfers }},
 	{op: sandbox.ListTags, repeated: true, noID: true, call: func(ctx context.Context, s *stage, _ int64) error {
 		got, err := s.c.ListTags(ctx)

@@ -17,6 +17,7 @@ type Conversation struct {
 	Channel          string            `json:"channel"`
 	State            string            `json:"state"` // Open, Pending, AwaitingPending or Closed
 	Direction        Direction         `json:"direction"`
+	StateUpdatedAt   Time              `json:"stateUpdatedAt"` // the zero time if Dixa does not say it
 	CreatedAt        Time              `json:"createdAt"`
 	RequesterID      string            `json:"requesterId"`
 	Assignment       *Assignment       `json:"assignment"` // nil: nobody's

@@ -73,9 +73,10 @@ type transferBody struct {
 
 func (transferBody) private() private { return nil }
 
-// ReopenConversation puts a closed conversation back into the queue that it was in, or into the default queue.
-func (c *Client) ReopenConversation(ctx context.Context, conversationID int64) error {
-	return change(ctx, c, OpReopen, http.MethodPut, conversationPath(conversationID)+"/reopen", reopenBody{}, nil)
+// ReopenConversation puts a closed conversation back into the queue that it was in, or into the default queue. It is not repeated by itself: what an
+// open conversation would suffer is not documented. For before, see ImportConversation.
+func (c *Client) ReopenConversation(ctx context.Context, conversationID int64, before Before) error {
+	return change(ctx, c, OpReopen, http.MethodPut, conversationPath(conversationID)+"/reopen", reopenBody{}, before)
 }
 
 type reopenBody struct{}

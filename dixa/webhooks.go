@@ -18,6 +18,8 @@ type Webhook struct {
 	Enabled bool                     `json:"enabled"`
 	Events  []string                 `json:"subscribedEvents"`
 	Filters map[string]WebhookFilter `json:"filters"` // by what they are about: Conversation
+
+	CreatedAt Time `json:"createdAt"` // the zero time if Dixa does not say it
 }
 
 // Format writes the subscription without its address, whatever the verb.

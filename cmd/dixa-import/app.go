@@ -81,6 +81,8 @@ func (p *program) app() *cli.App {
 			checkpointCommand(p),
 			eventsCommand(p),
 			serveCommand(p),
+			webhooksCommand(p),
+			reopenCommand(p),
 			forgetCommand(p),
 			demoCommand(p),
 			sandboxCommand(p),

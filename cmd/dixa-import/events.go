@@ -53,7 +53,7 @@ func eventsCommand(p *program) *cli.Command {
 			}
 			var err error
 			if c.IsSet("since") {
-				e.since, err = parseSince(c.String("since"))
+				e.since, err = parseTime("since", c.String("since"))
 			}
 			return e, err
 		}),

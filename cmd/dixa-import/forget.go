@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -88,7 +86,8 @@ func (p *forgetCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	if !p.yes {
-		if sure, err := p.confirm(ctx, len(endUsers), len(theirs)); err != nil || !sure {
+		question := fmt.Sprintf("Forget %s with %s in the checkpoint?", term.Plural(int64(len(endUsers)), "end-user"), term.Plural(int64(len(theirs)), "transcript"))
+		if sure, err := p.confirm(ctx, question, "Nothing was removed."); err != nil || !sure {
 			return err
 		}
 	}
@@ -118,37 +117,6 @@ func unfinished(theirs []checkpoint.OfPerson) error {
 	return fmt.Errorf("%s of this person %s not finished, so nothing was removed: let `dixa-import run` finish them, or settle them with "+
 		"`dixa-import retry`, and forget the person then (%s)", term.Plural(int64(len(ids)), "transcript"),
 		map[bool]string{true: "is", false: "are"}[len(ids) == 1], term.Some(ids))
-}
-
-// confirm asks whether to go on. Where nobody can answer, --yes is needed.
-func (p *forgetCmd) confirm(ctx context.Context, endUsers, transcripts int) (bool, error) {
-	if !term.IsTerminal(p.stdin) {
-		return false, config.Usagef("standard input is not a terminal, so there is no one to confirm: pass --yes")
-	}
-	return p.asked(ctx, fmt.Sprintf("Forget %s with %s in the checkpoint? Type yes: ",
-		term.Plural(int64(endUsers), "end-user"), term.Plural(int64(transcripts), "transcript")))
-}
-
-// asked puts a question and reports whether the answer is yes.
-func (p *forgetCmd) asked(ctx context.Context, question string) (bool, error) {
-	if _, err := fmt.Fprint(p.console, question); err != nil {
-		return false, err
-	}
-	answers := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(p.stdin).ReadString('\n')
-		answers <- line
-	}()
-	select {
-	case <-ctx.Done():
-		return false, ctx.Err()
-	case line := <-answers:
-		if strings.TrimSpace(line) == "yes" {
-			return true, nil
-		}
-	}
-	p.stdout.Line("Nothing was removed.")
-	return false, nil
 }
 
 const conversationsShown = 50

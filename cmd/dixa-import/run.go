@@ -61,7 +61,7 @@ func (p *program) readRun(c *cli.Context) (command, error) {
 	r := &runCmd{limit: c.Int64("limit"), full: c.Bool("full"), reconcile: c.Bool("reconcile"), rebind: c.Bool("rebind"), dryRun: c.Bool("dry-run"), show: c.Int("show"), showValues: c.Bool("show-values")}
 	var err error
 	if c.IsSet("since") {
-		if r.since, err = parseSince(c.String("since")); err != nil {
+		if r.since, err = parseTime("since", c.String("since")); err != nil {
 			return nil, err
 		}
 	}
@@ -100,12 +100,12 @@ func (p *runCmd) open(ctx context.Context) (*job, error) {
 	return j, nil
 }
 
-// parseSince reads a time with a zone or a date, which begins at midnight UTC.
-func parseSince(s string) (time.Time, error) {
+// parseTime reads the value of a flag: a time with a zone or a date, which begins at midnight UTC.
+func parseTime(flag, s string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, config.Usagef("--since must be a date such as 2026-11-19 or a time with a zone such as 2026-11-19T08:00:00Z")
+	return time.Time{}, config.Usagef("--%s must be a date such as 2026-11-19 or a time with a zone such as 2026-11-19T08:00:00Z", flag)
 }

@@ -60,13 +60,14 @@ func TestMain(m *testing.M) {
 //	forbid OPERATION [STATUS]                 forbids an operation, or allows it again with the status 0
 //	conversation VARIABLE ID                  sets a variable to the conversation of a transcript
 //	dixa CONVERSATIONS END-USERS              says how many there must be (_: any number of end-users), marks aside, each transcript once, and no violation of the contract
+//	agent DOES ID [TEXT]                      lets an agent take, reply in or close the conversation of a transcript, and waits for the deliveries
 //	imports N                                 waits for so many imports to arrive
 //	transcripts FILE N [FIRST]                writes N transcripts
 //	jsonkeys SECTION [OTHER...]               holds the JSON of the last command against a section of JSON.md, and those that it refers to
 //	sql STATEMENT                             runs SQL in the database POSTGRES_URL
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"exits": cmdExits, "interrupted": cmdInterrupted, "sandbox": cmdSandbox, "dixa": cmdDixa, "imports": cmdImports,
-	"faults": cmdFaults, "forbid": cmdForbid, "conversation": cmdConversation, "transcripts": cmdTranscripts, "sql": cmdSQL, "jsonkeys": cmdJSONKeys,
+	"faults": cmdFaults, "forbid": cmdForbid, "conversation": cmdConversation, "transcripts": cmdTranscripts, "sql": cmdSQL, "jsonkeys": cmdJSONKeys, "agent": cmdAgent,
 }
 
 func TestScripts(t *testing.T) {
@@ -161,6 +162,7 @@ func cmdSandbox(ts *testscript.TestScript, _ bool, args []string) {
 	d.Server = sandbox.New(options)
 	server := httptest.NewServer(d.Server)
 	ts.Defer(server.Close)
+	ts.Defer(d.Close)
 	inScript(ts, d)
 	ts.Setenv("SANDBOX_URL", server.URL)
 	ts.Setenv("DIXA_API_TOKEN", d.Token())
@@ -224,13 +226,37 @@ func cmdForbid(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdConversation(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[0], strconv.FormatInt(conversationOf(ts, args[1]), 10))
+}
+
+func conversationOf(ts *testscript.TestScript, transcript string) int64 {
 	for _, c := range inScript(ts, nil).Conversations() {
-		if strings.HasSuffix(c.ExternalID, "/"+args[1]) {
-			ts.Setenv(args[0], strconv.FormatInt(c.ID, 10))
-			return
+		if strings.HasSuffix(c.ExternalID, "/"+transcript) {
+			return c.ID
 		}
 	}
-	ts.Fatalf("%s has no conversation", args[1])
+	ts.Fatalf("%s has no conversation", transcript)
+	return 0
+}
+
+func cmdAgent(ts *testscript.TestScript, _ bool, args []string) {
+	const agent = "11111111-2222-4333-8444-555555555555"
+	d, id := inScript(ts, nil), conversationOf(ts, args[1])
+	done := false
+	switch args[0] {
+	case "takes":
+		done = d.AgentTakes(id, agent)
+	case "replies":
+		done = d.AgentReplies(id, agent, args[2]) != ""
+	case "closes":
+		done = d.AgentCloses(id, agent)
+	}
+	if !done {
+		ts.Fatalf("the conversation of %s is not open", args[1])
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	ts.Check(d.Settled(ctx))
 }
 
 func cmdInterrupted(ts *testscript.TestScript, _ bool, args []string) {

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"iter"
 	"net/http"
 	"slices"
 	"sync"
@@ -13,7 +11,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"dixa-import/cmd/dixa-import/internal/config"
-	"dixa-import/dixa"
 	"dixa-import/importer/checkpoint"
 	"dixa-import/importer/connect"
 	"dixa-import/importer/live"
@@ -64,7 +61,8 @@ func (p *serveCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	if len(settings.WebhookSecrets) == 0 && settings.Token == "" {
-		return errors.New("there is nothing to serve: set serve.token to take in transcripts, or serve.webhook_secrets to take in Dixa's webhooks")
+		return errors.New("there is nothing to serve: set serve.token to take in transcripts, or serve.webhook_secrets to take in Dixa's webhooks. " +
+			"`dixa-import webhooks create --url URL` creates the webhook subscription, and prints its secret as often as it is called")
 	}
 	use := connect.Update
 	if settings.Token != "" {
@@ -111,32 +109,27 @@ func (s *serving) close() {
 
 // takeEvents adds what takes in Dixa's webhooks, and forwards the events.
 func (s *serving) takeEvents(ctx context.Context) error {
-	name := s.how.config.Source
-	organisation, err := s.store.Binding(ctx, name)
+	b, err := s.bind(ctx, s.store, s.how.api, s.how.config.Source)
 	if err != nil {
 		return err
 	}
-	if organisation == (checkpoint.Binding{}) {
-		return fmt.Errorf("the checkpoint has no source %s yet: import something with `dixa-import run` first, which ties the source to its organisation", name)
-	}
-	client, err := s.newClient(s.how.api, askAttempts, 1, s.sharedLimiter(s.store, s.how.api))
-	if err != nil {
-		return err
-	}
-	s.closers = append(s.closers, client.Close)
+	s.closers = append(s.closers, b.client.Close)
 	stored := live.NewSignal()
-	intake := live.NewIntake(live.IntakeConfig{Store: s.store, Organisation: organisation, Source: name, AgentID: s.how.config.AgentID, Forward: s.ForwardURL != "", Stored: stored, Logger: s.log})
+	intake, err := s.newIntake(b, s.Serve, stored)
+	if err != nil {
+		return err
+	}
 	receiver, err := live.NewReceiver(intake, live.ReceiverConfig{Secrets: s.WebhookSecrets, Logger: s.log})
 	if err != nil {
 		return err
 	}
 	keeper := live.NewKeeper(live.KeeperConfig{Store: s.store, Keep: s.Keep, Attached: stored, Logger: s.log})
 	s.handlers["/webhooks/dixa"] = receiver
-	s.workers = append(s.workers, keeper.Run, func(ctx context.Context) { intake.Follow(ctx, s.catchUp, deliveryLog{client}) })
+	s.workers = append(s.workers, keeper.Run, func(ctx context.Context) { intake.Follow(ctx, s.catchUp, deliveryLog{client: b.client}) })
 	if s.ForwardURL == "" {
 		return nil
 	}
-	forwarder, err := live.NewForwarder(live.ForwarderConfig{Store: s.store, Organisation: organisation, Source: name, URL: s.ForwardURL, Secret: s.ForwardSecret, Stored: stored, Logger: s.log})
+	forwarder, err := live.NewForwarder(live.ForwarderConfig{Store: s.store, Organisation: b.organisation, Source: b.source, URL: s.ForwardURL, Secret: s.ForwardSecret, Stored: stored, Logger: s.log})
 	if err != nil {
 		return err
 	}
@@ -167,33 +160,4 @@ func (s *serving) serve(ctx context.Context) error {
 		running.Go(func() { work(working) })
 	}
 	return server.Serve(ctx)
-}
-
-// deliveryLog reads what Dixa logged of its deliveries to all subscriptions of the organisation. What is not about an imported conversation is
-// not kept.
-type deliveryLog struct{ client *dixa.Client }
-
-// Payloads implements live.DeliveryLog.
-func (l deliveryLog) Payloads(ctx context.Context) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		hooks, err := l.client.ListWebhooks(ctx)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		for _, hook := range hooks {
-			for _, event := range hook.Events {
-				deliveries, err := l.client.ListDeliveries(ctx, hook.ID, event)
-				if err != nil {
-					yield(nil, err)
-					return
-				}
-				for _, d := range deliveries {
-					if !yield(d.Payload, nil) {
-						return
-					}
-				}
-			}
-		}
-	}
 }

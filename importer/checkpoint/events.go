@@ -93,14 +93,15 @@ var (
 			order by t.source, t.conversation_id limit 1) as h on true
 		where h.source is not null or coalesce($8::timestamptz, {in $9}) >= {in $19}
 		on conflict (event_id) do nothing returning coalesce(transcript_id, '')`)
-	// An event that is not newer than a known closing changes nothing, so a conversation that was reopened stays open when an old event
-	// arrives late.
+	// An event that is not newer than a known closing or reopening changes nothing, so a conversation that was reopened stays open when an
+	// old event arrives late.
 	applyEffect = both(`update dixa_import.transcripts as t set
 			handover_state = case when not ` + handedOver + ` then null when $2::text = 'closed' or handover_state = 'closed' then 'closed' else 'assigned' end,
 			agent_closed_at = case when $2::text = 'closed' then $3::timestamptz else agent_closed_at end,
 			closed_by = case when $2::text = 'closed' then nullif($4::text, '') else closed_by end
 		where (source, transcript_id) = (select e.source, e.transcript_id from dixa_import.events e where e.event_id = $1::text)
 			and (agent_closed_at is null or agent_closed_at < $3::timestamptz)
+			and (reopened_at is null or reopened_at < $3::timestamptz)
 			and (` + handedOver + ` or $2::text = 'closed' and $4::text <> '')`)
 	clearEffect = both(`update dixa_import.events set effect = null where event_id = $1::text and transcript_id is not null`)
 

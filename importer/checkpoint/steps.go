@@ -15,6 +15,7 @@ const (
 	StepNotes    StepName = "notes"
 	StepTransfer StepName = "transfer"
 	StepLink     StepName = "link"
+	StepReopen   StepName = "reopen" // of a conversation that was handed over, as often as a person asks for it
 )
 
 // StepState is how far a step is.
