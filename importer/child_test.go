@@ -34,6 +34,7 @@ type childSpec struct {
 	Workers, MaxAttempts    int
 	Attributes              []string // with the same name in the transcripts and in Dixa
 	Tags                    []string
+	Grown                   importer.Grown
 	Retry                   *importer.Selection
 	Halt                    *halt
 }
@@ -110,7 +111,7 @@ func (spec childSpec) run() (importer.Summary, error) {
 	im, err := importer.New(importer.Config{
 		Empty:  importer.EmptyReject, // so that some records are rejected
 		Source: testSource, Reader: reader, Store: halting, API: haltingAPI{client, halting}, BaseURL: spec.API,
-		AgentID: sandbox.DefaultAgentID, Region: "DK", Attributes: mappings(spec.Attributes), Tags: spec.Tags, Workers: spec.Workers, MaxAttempts: spec.MaxAttempts,
+		AgentID: sandbox.DefaultAgentID, Region: "DK", Attributes: mappings(spec.Attributes), Tags: spec.Tags, Grown: spec.Grown, Workers: spec.Workers, MaxAttempts: spec.MaxAttempts,
 		RequestTimeout: spec.Timeout, Settle: spec.Settle, SendWindow: spec.Window, Retry: spec.Retry,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
@@ -218,6 +219,11 @@ func (s *haltingStore) Write(ctx context.Context, source string, run int64, chan
 	}
 	s.do(func() { results, err = s.Store.Write(ctx, source, run, changes) }, kinds...)
 	return results, err
+}
+
+func (s *haltingStore) SaveStep(ctx context.Context, source string, run int64, c checkpoint.StepChange) (saved bool, err error) {
+	s.do(func() { saved, err = s.Store.SaveStep(ctx, source, run, c) }, "step:"+string(c.Step.State))
+	return saved, err
 }
 
 func (s *haltingStore) ClearRejected(ctx context.Context, source string, run int64, file string) (err error) {

@@ -8,8 +8,8 @@ import (
 
 // addClaim adds a record to the claims of the batch. An exempt one, which is not imported (rejected, open, empty), does not count towards
 // the limit.
-func (s *triage) addClaim(it *item, known, exempt bool) error {
-	key := it.rec.Key()
+func (s *triage) addClaim(c pendingClaim, exempt bool) error {
+	it, key := c.it, c.rec.Key()
 	if _, ours := s.requested[key]; ours { // such as an open chat and its closed version in one batch
 		s.postpone(it)
 		return nil
@@ -23,13 +23,13 @@ func (s *triage) addClaim(it *item, known, exempt bool) error {
 		}
 		s.started++
 	}
-	row := s.known.Rows[key]
-	if !known {
-		row = checkpoint.Row{ID: key, Claim: -1}
+	var known bool
+	if c.row, known = s.known.Rows[key]; !known {
+		c.row = checkpoint.Row{ID: key, Claim: -1}
 	}
 	it.kept = true
-	s.requested[key] = it.rec.Hash.String()
-	s.claims = append(s.claims, pendingClaim{it, row})
+	s.requested[key] = c.rec.Hash.String()
+	s.claims = append(s.claims, c)
 	return nil
 }
 
@@ -53,8 +53,8 @@ func (s *triage) flush() error {
 	s.claims = s.claims[:0]
 	requests := make([]checkpoint.ClaimRequest, len(claims))
 	for i, c := range claims {
-		rec := c.it.rec
-		requests[i] = checkpoint.ClaimRequest{ID: rec.Key(), Seen: c.row.Claim, SeenAt: c.row.UpdatedAt, ContentHash: rec.Hash.String(), ClosedAt: rec.ClosedAt}
+		rec := c.rec
+		requests[i] = checkpoint.ClaimRequest{ID: rec.Key(), Seen: c.row.Claim, SeenAt: c.row.UpdatedAt, ContentHash: rec.Hash.String(), ClosedAt: rec.ClosedAt, Sent: c.sent}
 		if rec.ID == "" {
 			requests[i].File = rec.Place.Path
 		}
@@ -73,7 +73,7 @@ func (s *triage) flush() error {
 			s.im.pipeline.backlog.add(c.it)
 			continue
 		}
-		t := newTask(requests[i].ID, c.it.rec, rows[i])
+		t := newTask(requests[i].ID, c.rec, rows[i])
 		t.held = c.it.held
 		tasks = append(tasks, t)
 	}

@@ -122,7 +122,7 @@ func (p *pipeline) findOriginal(ctx context.Context, rec *source.Record) (key st
 
 // settleReplaced records which transcript a record continues as. It returns false if another run or task claimed the record first.
 func (p *pipeline) settleReplaced(original checkpoint.Row, id string) (bool, error) {
-	request := checkpoint.ClaimRequest{ID: original.ID, Seen: original.Claim, SeenAt: original.UpdatedAt, ContentHash: original.ContentHash, ClosedAt: original.ClosedAt}
+	request := checkpoint.ClaimRequest{ID: original.ID, Seen: original.Claim, SeenAt: original.UpdatedAt, ContentHash: original.ContentHash, ClosedAt: original.ClosedAt, Sent: original.Sent}
 	rows, err := p.claim([]checkpoint.ClaimRequest{request})
 	if err != nil {
 		return false, err

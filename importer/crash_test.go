@@ -5,6 +5,7 @@ package importer_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -22,6 +23,7 @@ type crash struct {
 	opts    sandbox.Options
 	arrange func(w *world, path string) // prepares the world
 	retry   *importer.Selection         // of the child
+	grown   importer.Grown              // of the child and the next run
 	repair  func(*world)                // changes the world before the next run
 	outcome importer.Outcome            // of the next run; default ok
 	want    func(w *world, after bool)  // default: wantFamily
@@ -202,6 +204,45 @@ var crashes = []crash{
 		}},
 }
 
+// twice are two chats that go on.
+func twice(messages int) []string {
+	return []string{longChat("t-1", messages, fields{"attributes": fields{"order_number": "1234"}}), longChat("t-2", messages, fields{"end_user": nil})}
+}
+
+// growing are crashes of a run that imports the messages which two chats have got since their import.
+var growing = func() (list []crash) {
+	want := always(func(w *world) {
+		for _, id := range []string{"t-1", "t-2"} {
+			w.wantPart(id, 1, 1, 2)
+			w.wantPart(id, 2, 3, 5)
+			w.wantWhole(id+"#2", checkpoint.Complete)
+		}
+		if c := w.wantOnce("t-1#2"); c.Attributes[sandbox.OrderNumberID] != "1234" {
+			w.Errorf("attributes are %v", c.Attributes)
+		}
+		w.wantTotals(4, 2)
+	})
+	grown := crash{calls: []string{"Claim", "write:send", "import", "write:found", "step:sending", "step:done", "write:finish"}, lines: twice(5), grown: importer.GrownFollowUp, want: want,
+		arrange: func(w *world, _ string) {
+			w.mustRun(importer.OutcomeOK, w.jsonl(w.file("before.jsonl", twice(2)...)), withNumbers)
+		}}
+	// The import of the first is in doubt when it goes on: one run finishes it and claims the new messages.
+	doubtful := grown
+	doubtful.calls = []string{"Claim", "write:found", "write:finish", "write:send", "step:done"}
+	doubtful.arrange = func(w *world, _ string) {
+		w.mustRun(importer.OutcomeOK, w.jsonl(w.file("other.jsonl", twice(2)[1])), withNumbers)
+		leaveSending(w, w.file("before.jsonl", twice(2)[0]), true)
+	}
+	// So are the new messages.
+	lost := grown
+	lost.calls = []string{"write:not_found", "write:send"}
+	lost.arrange = func(w *world, path string) {
+		grown.arrange(w, path)
+		leaveSendingWith(w, path, false, withFollowUps)
+	}
+	return []crash{grown, doubtful, lost}
+}()
+
 // numbered are attributes with the same name in the transcripts and in Dixa.
 var numbered = []string{"order_number", "contact_reason"}
 
@@ -218,7 +259,7 @@ func TestKillAtEveryWrite(t *testing.T) {
 		store string
 	}
 	var moments []moment
-	for _, c := range crashes {
+	for _, c := range append(slices.Clone(crashes), growing...) {
 		for _, call := range c.calls {
 			for _, store := range stores {
 				for _, after := range []bool{false, true} {
@@ -237,13 +278,15 @@ func TestKillAtEveryWrite(t *testing.T) {
 		if m.arrange != nil {
 			m.arrange(w, path)
 		}
-		c := w.spawn(path, func(spec *childSpec) { spec.Halt, spec.Attributes, spec.Retry = &m.halt, numbered, m.retry })
+		c := w.spawn(path, func(spec *childSpec) {
+			spec.Halt, spec.Attributes, spec.Retry, spec.Grown = &m.halt, numbered, m.retry, m.grown
+		})
 		c.mustDie()
 		w.expireChild(c)
 		if m.repair != nil {
 			m.repair(w)
 		}
-		s, err := w.run(w.jsonl(path), withNumbers)
+		s, err := w.run(w.jsonl(path), func(c *importer.Config) { withNumbers(c); c.Grown = m.grown })
 		if want := max(m.outcome, importer.OutcomeOK); err != nil || s.Outcome != want && m.outcome != "any" {
 			t.Errorf("the next run ended as %q, %v; counts %+v", s.Outcome, err, s.Counts)
 		}

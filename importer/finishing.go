@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -180,7 +181,7 @@ func (p *pipeline) addNotes(ctx context.Context, t *task) error {
 		missing[i] = dixa.NewNote{Message: n.Text, AgentID: p.s.AgentID, CreatedAt: dixa.At(n.At)}
 	}
 	var refused []string
-	err := p.doOnce(ctx, t, delicate{name: checkpoint.StepNotes,
+	err := p.doOnce(ctx, t, delicate{name: checkpoint.StepNotes, detail: strconv.Itoa(t.notesBefore + len(missing)),
 		send: func(ctx context.Context, before dixa.Before) (string, error) {
 			answers, err := p.s.API.CreateNotes(ctx, conversation, missing, before)
 			refused = slices.DeleteFunc(answers, func(reason string) bool { return reason == "" })

@@ -1,6 +1,8 @@
 package importer
 
 import (
+	"context"
+	"iter"
 	"time"
 
 	"dixa-import/dixa"
@@ -21,6 +23,8 @@ type (
 	Anonymous = session.Anonymous
 	// Empty says what happens to chats without a message to send.
 	Empty = session.Empty
+	// Grown says what happens to new messages of chats that went on after their import.
+	Grown = session.Grown
 	// Failures limits how many transcripts may fail before a run stops.
 	Failures = session.Failures
 	// Selection selects the transcripts of a retry.
@@ -48,6 +52,8 @@ const (
 	UnavailableWait  = session.UnavailableWait
 	UnavailableSkip  = session.UnavailableSkip
 	EmptyReject      = session.EmptyReject
+	GrownReport      = session.GrownReport
+	GrownFollowUp    = session.GrownFollowUp
 
 	Undecided = session.Undecided
 	Resend    = session.Resend
@@ -61,6 +67,12 @@ type (
 	// DatabaseError means that the checkpoint database failed or was unavailable for too long.
 	DatabaseError = session.DatabaseError
 )
+
+// FetchRecords yields the records of rows, as source.Reader.Fetch does. The record of a row that is about the new messages of a chat is that part of
+// the chat's record.
+func FetchRecords(ctx context.Context, from source.Reader, rows []checkpoint.Row) iter.Seq2[*source.Record, error] {
+	return session.Fetch(ctx, from, rows)
+}
 
 // Outcome is how a run ended.
 type Outcome = session.Outcome
@@ -80,6 +92,7 @@ type Summary struct {
 	Counts     checkpoint.Counts
 	Duplicates int64 // transcripts that have two conversations in Dixa
 	Changed    int64 // transcripts imported earlier whose content has changed since; part of Counts.AlreadyDone
+	Grown      int64 // chats that went on after their import, whose new messages are not in Dixa; most are part of Changed
 	Throttled  int64 // 429 responses
 	Duration   time.Duration
 	Rests      []dixa.Rest // operations of Dixa that kept failing while others succeeded, and what was left undone because of that

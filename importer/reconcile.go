@@ -159,6 +159,9 @@ func (p *pipeline) handleNotFound(t *task) (step, error) {
 	}
 	p.tally.warnSampled(logCause{event: "whose import did not arrive"})("the import did not arrive: sending again", "transcript", t.key, "attempts", t.row.Attempts)
 	t.partial = nil
+	if t.current != nil {
+		t.transcript, t.current = t.current, nil
+	}
 	c := t.change(checkpoint.NotFound)
 	c.ContentHash = t.rec.Hash.String()
 	if _, err := p.record(t, c); err != nil {

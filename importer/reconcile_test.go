@@ -25,8 +25,13 @@ func lostAnswer(after bool) sandbox.Fault {
 // leaveSending performs a run that is stopped after its import took effect (or did not), before it gets the answer.
 func leaveSending(w *world, path string, after bool) {
 	w.Helper()
+	leaveSendingWith(w, path, after, nil)
+}
+
+func leaveSendingWith(w *world, path string, after bool, change func(*importer.Config)) {
+	w.Helper()
 	w.api.SetFaults([]sandbox.Fault{lostAnswer(after)})
-	s := w.mustRunStopping(w.jsonl(path))
+	s := w.mustRunStopping(w.jsonl(path), change)
 	if s.Counts.Pending == 0 {
 		w.Fatalf("nothing was left to the next run: %+v", s.Counts)
 	}
@@ -35,11 +40,16 @@ func leaveSending(w *world, path string, after bool) {
 }
 
 // mustRunStopping performs a run that is stopped when its first import arrives.
-func (w *world) mustRunStopping(reader source.Reader) importer.Summary {
+func (w *world) mustRunStopping(reader source.Reader, change func(*importer.Config)) importer.Summary {
 	w.Helper()
 	store := w.open()
 	defer func() { _ = store.Close() }()
-	im := w.importer(reader, func(c *importer.Config) { c.Store = store })
+	im := w.importer(reader, func(c *importer.Config) {
+		c.Store = store
+		if change != nil {
+			change(c)
+		}
+	})
 	w.onOperation(func(op sandbox.Operation) {
 		if op == sandbox.Import {
 			im.Stop("test")

@@ -9,6 +9,7 @@ import (
 	"dixa-import/importer/checkpoint"
 	"dixa-import/importer/internal/reading"
 	"dixa-import/importer/internal/rules"
+	"dixa-import/importer/internal/session"
 	"dixa-import/source"
 )
 
@@ -61,9 +62,9 @@ func (im *Importer) fetchAndClaim(ctx context.Context, rows []checkpoint.Row, re
 	if len(rows) == 0 {
 		return nil
 	}
-	keys, wanted := make([]string, len(rows)), make(map[string]checkpoint.Row, len(rows))
-	for i, row := range rows {
-		keys[i], wanted[row.ID] = row.ID, row
+	wanted := make(map[string]checkpoint.Row, len(rows))
+	for _, row := range rows {
+		wanted[row.ID] = row
 	}
 	var batch []fetchedClaim
 	start := func() error {
@@ -94,7 +95,7 @@ func (im *Importer) fetchAndClaim(ctx context.Context, rows []checkpoint.Row, re
 		}
 		return start()
 	}
-	for rec, err := range im.s.Reader.Fetch(im.s.Starting, keys) {
+	for rec, err := range session.Fetch(im.s.Starting, im.s.Reader, rows) {
 		if err == nil {
 			if row, ok := rowOf(wanted, rec); ok {
 				err = take(row, rec)

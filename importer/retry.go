@@ -163,7 +163,7 @@ func (im *Importer) countUntouched(row checkpoint.Row) {
 
 // retryClaim returns the request to claim a row, and whether the retry can work on it.
 func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
-	request := checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim, SeenAt: row.UpdatedAt, ContentHash: row.ContentHash, ClosedAt: row.ClosedAt}
+	request := checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim, SeenAt: row.UpdatedAt, ContentHash: row.ContentHash, ClosedAt: row.ClosedAt, Sent: row.Sent}
 	if rec != nil {
 		request.ContentHash, request.ClosedAt = rec.Hash.String(), rec.ClosedAt
 		if rec.ID == "" {

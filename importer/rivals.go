@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"dixa-import/importer/checkpoint"
 	"dixa-import/importer/internal/rules"
+	"dixa-import/importer/internal/session"
 	"dixa-import/importer/internal/shape"
 	"dixa-import/source"
 )
@@ -46,7 +46,7 @@ func (d *doubtful) get(key string) (sent *source.Transcript, is bool) {
 
 // hasSentVersion reports whether the task's transcript is the version that was sent, or no version was sent.
 func (t *task) hasSentVersion() bool {
-	return t.transcript != nil && (t.row.Status != checkpoint.Sending || rules.SameHash(t.row.ContentHash, t.rec.Hash))
+	return t.transcript != nil && (t.row.Status != checkpoint.Sending || rules.SameHash(t.row.ContentHash, t.rec.Hash) || t.current != nil)
 }
 
 // rivalStatuses are the statuses of transcripts that may have a conversation which the checkpoint does not have.
@@ -59,7 +59,7 @@ func (l *searcher) rivalReason(ctx context.Context, t *task, conversation int64)
 	if err != nil {
 		return "", err
 	}
-	unknown := map[string]checkpoint.Row{}
+	unknown, left := map[string]checkpoint.Row{}, []checkpoint.Row{}
 	for _, row := range rows {
 		sent, doubt := l.inDoubt.get(row.ID)
 		switch {
@@ -67,18 +67,13 @@ func (l *searcher) rivalReason(ctx context.Context, t *task, conversation int64)
 			doubt && (sent == nil || l.sameContent(sent, t)):
 			return rivalText(conversation, row.ID), nil
 		case !doubt:
-			unknown[row.ID] = row
+			unknown[row.ID], left = row, append(left, row)
 		}
 	}
 	if len(unknown) == 0 {
 		return "", nil
 	}
-	var keys []string
-	for key := range unknown {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	for rec, err := range l.s.Reader.Fetch(ctx, keys) {
+	for rec, err := range session.Fetch(ctx, l.s.Reader, left) {
 		if errors.Is(err, source.ErrCannotReread) {
 			break
 		}
@@ -86,13 +81,18 @@ func (l *searcher) rivalReason(ctx context.Context, t *task, conversation int64)
 			return "", fmt.Errorf("read the source: %w", err)
 		}
 		row, ok := unknown[rec.Key()]
-		if other, err := rec.Transcript(); ok && err == nil && rules.SameHash(row.ContentHash, rec.Hash) && !l.sameContent(other, t) {
+		other, err := rec.Transcript()
+		if !ok || err != nil {
+			continue
+		}
+		sent, is := rules.SentVersion(other, row)
+		if (is || rules.SameHash(row.ContentHash, rec.Hash)) && !l.sameContent(sent, t) {
 			delete(unknown, row.ID)
 		}
 	}
-	for _, key := range keys {
-		if _, left := unknown[key]; left {
-			return rivalText(conversation, key), nil
+	for _, row := range left {
+		if _, is := unknown[row.ID]; is {
+			return rivalText(conversation, row.ID), nil
 		}
 	}
 	return "", nil

@@ -155,7 +155,7 @@ func (im *Importer) phases() []func(context.Context) error {
 func (im *Importer) finish(ctx context.Context) (Summary, error) {
 	p := im.pipeline
 	cause := context.Cause(im.s.Starting)
-	s := Summary{Run: im.s.RunID, Counts: p.counts(), Duplicates: im.tally.duplicates.Load(), Changed: im.tally.changed.Load(),
+	s := Summary{Run: im.s.RunID, Counts: p.counts(), Duplicates: im.tally.duplicates.Load(), Changed: im.tally.changed.Load(), Grown: im.tally.grown.Load(),
 		Throttled: im.s.API.Stats().Throttled, Duration: time.Since(p.started)}
 	s.Causes, s.Problems = im.tally.causesCopy()
 	s.Skipped = im.tally.skipsCopy()

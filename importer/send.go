@@ -9,6 +9,7 @@ import (
 
 	"dixa-import/dixa"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/rules"
 	"dixa-import/importer/internal/session"
 	"dixa-import/importer/internal/shape"
 )
@@ -90,7 +91,7 @@ func (p *pipeline) recordSending(t *task, previous error) (notAfter time.Time, e
 		}
 		c := t.change(event)
 		c.ErrorCode, c.Error, c.Reason, c.SendFor = "", "", "", t.window
-		c.ContentHash, c.ClosedAt = t.rec.Hash.String(), t.transcript.ClosedAt
+		c.ContentHash, c.ClosedAt, c.Sent = t.rec.Hash.String(), t.transcript.ClosedAt, rules.SentWith(t.row, t.transcript)
 		if !again {
 			c.Attempts++
 		}

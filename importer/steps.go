@@ -96,6 +96,11 @@ func (p *pipeline) decode(t *task) {
 		return
 	}
 	t.transcript = transcript
+	if t.row.Status == checkpoint.Sending || t.row.Status == checkpoint.Imported {
+		if sent, is := rules.SentVersion(transcript, t.row); is && sent != transcript {
+			t.transcript, t.current = sent, transcript
+		}
+	}
 	if t.row.Status == checkpoint.Pending {
 		t.user.Person = p.matcher.Person(transcript)
 		p.tally.addIgnored(t.user.Person.Ignored)
@@ -111,6 +116,9 @@ func (p *pipeline) validate(_ context.Context, t *task) (step, error) {
 		if _, err := t.rec.Transcript(); err != nil && !errors.As(err, &rejected) {
 			return stepEnd, err
 		}
+	}
+	if err := p.leaveOutSent(t); err != nil {
+		return stepEnd, err
 	}
 	switch {
 	case t.row.Status == checkpoint.Imported:

@@ -34,6 +34,8 @@ type storm struct {
 	*world
 	path                        string
 	tags                        []string
+	grown                       importer.Grown
+	onDeath                     func()
 	transcripts, persons, slots int
 	cluster                     *pgtest.Server // nil: SQLite
 	over                        context.Context
@@ -152,7 +154,7 @@ func (s *storm) killLoop(random *rand.Rand) {
 	for s.over.Err() == nil {
 		c := s.spawn(s.path, func(spec *childSpec) {
 			spec.Timeout, spec.Settle, spec.Window, spec.Workers, spec.MaxAttempts = stormTimeout, stormSettle, stormWindow, 4, 1000
-			spec.Attributes, spec.Tags = numbered, s.tags
+			spec.Attributes, spec.Tags, spec.Grown = numbered, s.tags, s.grown
 		})
 		s.letRun(c, random)
 		if random.IntN(6) == 0 && s.freeze(c, random) {
@@ -163,6 +165,9 @@ func (s *storm) killLoop(random *rand.Rand) {
 		s.expireLease(c.run.Load())
 		if c.status.Signaled() {
 			kills := s.kills.Add(1)
+			if s.onDeath != nil {
+				s.onDeath()
+			}
 			if !done {
 				s.working.Add(1)
 			}

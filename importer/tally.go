@@ -17,7 +17,7 @@ type tally struct {
 
 	read, imported, partial, failed, rejected, skipped atomic.Int64
 	alreadyDone, duplicate, inDoubt, pending           atomic.Int64
-	duplicates, changed                                atomic.Int64
+	duplicates, changed, grown                         atomic.Int64
 	failedBefore                                       atomic.Int64 // of failed: transcripts that failed in an earlier run that did not complete
 
 	endMu sync.Mutex // held while the outcome of a transcript is logged
@@ -99,6 +99,12 @@ func (n *tally) addCause(code string) {
 		n.causes = map[string]int64{}
 	}
 	n.causes[code]++
+}
+
+// noteGrown counts a chat that went on after its import, and whose new messages are not imported.
+func (n *tally) noteGrown(transcript string) {
+	n.grown.Add(1)
+	n.warnSampled(logCause{event: "went on after their import"})("the chat went on after its import, and its new messages are not imported", "transcript", transcript)
 }
 
 // addSkip counts a skipped record by its code.

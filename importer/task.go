@@ -19,6 +19,7 @@ type task struct {
 	key        string
 	rec        *source.Record     // nil if the source no longer has it
 	transcript *source.Transcript // nil until decoded, or if the record is open or invalid
+	current    *source.Transcript // not nil: the record has grown, and transcript is what was sent of it
 	held       reading.Hold
 	claim      int64          // the claim number; every change of the task carries it
 	row        checkpoint.Row // as stored; EndUserID and Attempts may be newer, and are written with the next change
@@ -30,6 +31,7 @@ type task struct {
 	window             time.Duration                           // how long the import request may take to leave: Config.SendWindow or longer
 	due                time.Time                               // the earliest time to reconcile
 	steps              map[checkpoint.StepName]checkpoint.Step // what is recorded of what follows the import; nil: nothing
+	notesBefore        int                                     // notes of the record that earlier messages of the chat have got
 	attempts           int                                     // requests of these steps that had to be sent again
 	notHandedOver      bool                                    // nobody was available, so it is imported closed
 	decision           Decision                                // what a person decided about the transcript
@@ -51,7 +53,7 @@ func newTask(key string, rec *source.Record, row checkpoint.Row) *task {
 // change returns a change with the given event and the rest of the task's row.
 func (t *task) change(e checkpoint.Event) checkpoint.Change {
 	return checkpoint.Change{ID: t.key, Claim: t.claim, Event: e, ConversationID: t.row.ConversationID, EndUserID: t.row.EndUserID,
-		Attempts: t.row.Attempts, ErrorCode: t.row.ErrorCode, Error: t.row.Error, Reason: t.row.Reason, ContentHash: t.row.ContentHash, ClosedAt: t.row.ClosedAt}
+		Attempts: t.row.Attempts, ErrorCode: t.row.ErrorCode, Error: t.row.Error, Reason: t.row.Reason, ContentHash: t.row.ContentHash, ClosedAt: t.row.ClosedAt, Sent: t.row.Sent}
 }
 
 // errLostClaim means that another run took over the transcript.
@@ -115,15 +117,17 @@ func (p *pipeline) launch(ctx context.Context, t *task) {
 	t.slot.enter(p.aheadSlots, false)
 	p.inFlight.Add(1)
 	p.tasks.Go(func() {
-		defer func() {
-			p.users.LeaveLines(&t.user)
-			t.releaseSlot()
-			t.held.Release()
-			<-p.openSlots
-			p.inFlight.Add(-1)
-			p.refusals.taskEnded()
-		}()
 		p.runSteps(ctx, t)
+		next := p.nextPart(t)
+		p.users.LeaveLines(&t.user)
+		t.releaseSlot()
+		t.held.Release()
+		<-p.openSlots
+		if next != nil {
+			p.start(ctx, next)
+		}
+		p.inFlight.Add(-1)
+		p.refusals.taskEnded()
 	})
 }
 

@@ -38,5 +38,5 @@ func (s *stepTimes) list() []checkpoint.StepTime {
 
 // beat returns the progress that the heartbeat stores in the checkpoint.
 func (im *Importer) beat() checkpoint.Beat {
-	return checkpoint.Beat{Counts: im.pipeline.counts(), Throttled: im.s.API.Stats().Throttled, Steps: im.pipeline.times.list()}
+	return checkpoint.Beat{Counts: im.pipeline.counts(), Throttled: im.s.API.Stats().Throttled, Changed: im.tally.changed.Load(), Grown: im.tally.grown.Load(), Steps: im.pipeline.times.list()}
 }

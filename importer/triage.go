@@ -88,25 +88,25 @@ type triage struct {
 	ctx       context.Context // for the tasks that it starts
 	known     rules.Known     // rows of the records in the batch
 	claims    []pendingClaim
-	touched   []string          // keys of settled records that ClearRejected must keep
-	requested map[string]string // content hashes of the batch's claims, by key
-	started   int64             // transcripts started, for the limit
+	touched   []string               // keys of settled records that ClearRejected must keep
+	requested map[string]string      // content hashes of the batch's claims, by key
+	parts     map[string]source.Hash // content hashes of the grown records whose new messages the run has claimed, by id
+	started   int64                  // transcripts started, for the limit
 	// waiting holds, by id, the content hash of the first closed record if it is in the backlog: the row of the id may be that of an open
 	// or empty one.
 	waiting map[string]source.Hash
 }
 
 func newTriage(ctx context.Context, im *Importer) *triage {
-	return &triage{im: im, ctx: ctx, known: rules.Known{Policy: im.pipeline.policy(), Lookup: func(keys ...string) (map[string]checkpoint.Row, error) {
-		rows, err := im.s.Lookup(im.s.Starting, keys...)
-		return rows, im.s.StoppedOr(err)
-	}}}
+	return &triage{im: im, ctx: ctx, known: im.pipeline.known()}
 }
 
 // pendingClaim is a record that will be claimed.
 type pendingClaim struct {
-	it  *item
-	row checkpoint.Row // Claim -1: not in the checkpoint
+	it   *item
+	rec  *source.Record // that of the item, or a part of it
+	sent string         // of a part
+	row  checkpoint.Row // Claim -1: not in the checkpoint
 }
 
 // decideBatch decides one batch. After an error, records that were counted before go back to the backlog.
@@ -184,7 +184,8 @@ func (s *triage) decide(it *item) error {
 		if !ours {
 			first = row.ContentHash
 		}
-		return known || ours, rules.SameHash(first, rec.Hash)
+		part, grown := s.parts[rec.ID]
+		return known || ours, rules.SameHash(first, rec.Hash) || grown && part == rec.Hash
 	})
 	switch verdict {
 	case rules.StillOpen:
@@ -192,9 +193,9 @@ func (s *triage) decide(it *item) error {
 	case rules.IsDuplicate:
 		t.duplicate.Add(1)
 	case rules.IDConflict:
-		return s.decideRepeated(it)
+		return s.decideRepeated(it, rules.WhyConflict(rec, row))
 	case rules.IsEmpty:
-		return s.decideEmpty(it, known)
+		return s.decideEmpty(it)
 	case rules.IsSkipped:
 		t.addSkip(cmp.Or(row.ErrorCode, s.known.Rows[rec.Original.Key].ErrorCode))
 	case rules.IsDone:
@@ -203,14 +204,48 @@ func (s *triage) decide(it *item) error {
 	case rules.IsClaimed:
 		s.postpone(it)
 	case rules.IsChanged:
-		t.alreadyDone.Add(1)
-		t.changed.Add(1)
+		return s.decideChanged(it)
 	case rules.LeftInDoubt:
 		t.alreadyDone.Add(1)
 	case rules.NotCorrected:
 		s.im.countUncorrected(rec)
 	default:
-		return s.addClaim(it, known, verdict == rules.ToReject)
+		return s.addClaim(pendingClaim{it: it, rec: rec}, verdict == rules.ToReject)
+	}
+	return nil
+}
+
+// decideChanged decides about a record that was imported earlier and has changed since: new messages are a transcript of their own.
+func (s *triage) decideChanged(it *item) error {
+	t := s.im.tally
+	verdict, part, from, conflict := s.known.Policy.JudgeChanged(it.rec, s.known.Rows)
+	var row checkpoint.Row
+	if part != nil {
+		row = s.known.Rows[part.ID]
+	}
+	switch verdict {
+	case rules.IDConflict:
+		return s.decideRepeated(it, conflict)
+	case rules.IsSkipped:
+		t.addSkip(row.ErrorCode)
+	case rules.IsDone:
+		s.im.countDone(part, &row)
+	case rules.IsClaimed:
+		s.postpone(it)
+	case rules.LeftInDoubt:
+		t.alreadyDone.Add(1)
+	case rules.ToImport:
+		if s.parts == nil {
+			s.parts = map[string]source.Hash{}
+		}
+		s.parts[it.rec.ID] = it.rec.Hash
+		return s.addClaim(pendingClaim{it: it, rec: part, sent: from}, false)
+	default:
+		t.alreadyDone.Add(1)
+		t.changed.Add(1)
+		if part != nil {
+			t.noteGrown(it.rec.ID)
+		}
 	}
 	return nil
 }
@@ -235,22 +270,22 @@ func (s *triage) decideOpen(it *item, row checkpoint.Row, known bool) error {
 		s.im.tally.addSkip(rules.CodeOpen)
 		return nil
 	}
-	return s.addClaim(it, known, true)
+	return s.addClaim(pendingClaim{it: it, rec: it.rec}, true)
 }
 
 // decideEmpty claims an empty chat so that it is recorded, unless this run has read a chat with the same id that is not empty: that one
 // counts.
-func (s *triage) decideEmpty(it *item, known bool) error {
+func (s *triage) decideEmpty(it *item) error {
 	if _, ours := s.requested[it.rec.Key()]; ours || s.im.seen.Has(it.rec.ID) {
 		s.im.tally.addSkip(rules.CodeEmpty)
 		return nil
 	}
-	return s.addClaim(it, known, true)
+	return s.addClaim(pendingClaim{it: it, rec: it.rec}, true)
 }
 
-// decideRepeated rejects a second closed record with the same id and different content: the first one counts.
-func (s *triage) decideRepeated(it *item) error {
-	it.rec.Reject(rules.ErrDuplicateID())
+// decideRepeated rejects a closed record whose id is that of other content, which counts.
+func (s *triage) decideRepeated(it *item, why *source.RejectError) error {
+	it.rec.Reject(why)
 	if err := s.known.Look(it.rec); err != nil {
 		it.counted = true // it is counted, so an error returns it to the backlog
 		return err
@@ -267,7 +302,7 @@ func (s *triage) decideRepeated(it *item) error {
 	case rules.IsClaimed:
 		s.im.pipeline.backlog.add(it)
 	default:
-		return s.addClaim(it, known, true)
+		return s.addClaim(pendingClaim{it: it, rec: it.rec}, true)
 	}
 	return nil
 }

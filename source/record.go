@@ -25,7 +25,8 @@ type Record struct {
 	// Original names the record that this one corrects, if it says so. Transcript sets it.
 	Original Original
 
-	byContent bool // the place alone does not identify the record
+	whole     *Record // of a Part
+	byContent bool    // the place alone does not identify the record
 	raw       []byte
 	row       *row // of a Postgres row: raw is built from it on demand
 	decoded   *Transcript

@@ -52,6 +52,7 @@ type Transcript struct {
 	Notes      []Note
 	Handover   *Handover // not nil: the chat is handed over to a person, so its conversation stays open
 	FollowUpOf string    // the id of the transcript that this one continues; "" for none
+	PartOf     string    // of a Part: the id of the whole transcript; otherwise ""
 	// Unknown names the fields of the record that this project does not know, as paths such as "messages.mood", sorted, each once.
 	Unknown []string
 	// Redacted counts what a Redactor replaced, by kind; nil if nothing was.

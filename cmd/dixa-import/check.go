@@ -117,14 +117,14 @@ func (f *preflight) all(ctx context.Context) {
 		return
 	}
 	api, apiErr := file.Dixa()
-	empty, emptyErr := file.Empty()
+	transcripts, transcriptsErr := file.Transcripts()
 	users, usersErr := file.EndUsers()
 	attributes, attributesErr := file.Attributes()
 	finishing, finishingErr := file.Finishing()
 	imports, importsErr := file.Importing()
 	src, srcErr := file.Source()
 	database, databaseErr := file.DatabaseURL()
-	if err := errors.Join(apiErr, emptyErr, usersErr, attributesErr, finishingErr, importsErr, srcErr, databaseErr); err != nil {
+	if err := errors.Join(apiErr, transcriptsErr, usersErr, attributesErr, finishingErr, importsErr, srcErr, databaseErr); err != nil {
 		f.fail("config", err)
 	} else {
 		f.add("config", stateOK, "%s, source %s, end-users by %s", file.Path, src.Name, term.List(users.Match))
@@ -137,6 +137,6 @@ func (f *preflight) all(ctx context.Context) {
 		f.checkMark(src.Name)
 	}
 	if srcErr == nil {
-		f.source(ctx, src, empty, users, imports.DatabasePatience)
+		f.source(ctx, src, transcripts.Empty, users, imports.DatabasePatience)
 	}
 }

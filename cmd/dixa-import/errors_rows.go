@@ -17,6 +17,7 @@ import (
 	"dixa-import/cmd/dixa-import/internal/advice"
 	"dixa-import/cmd/dixa-import/internal/config"
 	"dixa-import/cmd/dixa-import/internal/term"
+	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
 	"dixa-import/source"
 )
@@ -186,11 +187,10 @@ type leftOut struct {
 func writeRecords(ctx context.Context, out *bufio.Writer, reader source.Reader, rows []checkpoint.Row,
 	partial map[string][]checkpoint.PartialError) (left leftOut, err error) {
 	byID := make(map[string]checkpoint.Row, len(rows))
-	keys := make([]string, len(rows))
-	for i, r := range rows {
-		byID[r.ID], keys[i] = r, r.ID
+	for _, r := range rows {
+		byID[r.ID] = r
 	}
-	for rec, err := range reader.Fetch(ctx, keys) {
+	for rec, err := range importer.FetchRecords(ctx, reader, rows) {
 		if err != nil {
 			return left, fmt.Errorf("read the source: %w", err)
 		}
@@ -215,6 +215,9 @@ func writeRecords(ctx context.Context, out *bufio.Writer, reader source.Reader, 
 			continue
 		}
 		reason := recordError{TranscriptID: r.ID, Status: r.Status, Code: r.ErrorCode, Reason: r.Error, Place: place}
+		if rec.Whole() != rec { // the record of the chat is corrected, and what follows its import is imported again
+			reason.TranscriptID = rec.Whole().Key()
+		}
 		if known := key == place || key == source.ContentKey(place, hash); known && rec.ID != place {
 			reason.ContentHash = hash
 		}

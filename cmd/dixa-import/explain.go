@@ -66,10 +66,13 @@ type explanationJSON struct {
 	// Request is the body of the import, Attributes what is set afterwards, by the names of the configuration.
 	Request    *dixa.ConversationImport       `json:"request"`
 	Attributes map[string]dixa.AttributeValue `json:"attributes"`
-	Next       plan.Next                      `json:"next"`
-	Advice     string                         `json:"advice,omitempty"`
-	Commands   []string                       `json:"commands"`
-	Dixa       *dixa.Conversation             `json:"dixa,omitempty"`
+	// FollowUp is the id of the latest messages that the chat got after its import, FollowUps what the checkpoint knows of such messages.
+	FollowUp  string             `json:"follow_up,omitempty"`
+	FollowUps []transcriptJSON   `json:"follow_ups,omitempty"`
+	Next      plan.Next          `json:"next"`
+	Advice    string             `json:"advice,omitempty"`
+	Commands  []string           `json:"commands"`
+	Dixa      *dixa.Conversation `json:"dixa,omitempty"`
 }
 
 // foundJSON is a record of the source.
@@ -94,7 +97,7 @@ func (p *explainCmd) Run(ctx context.Context) (err error) {
 	file.Override(config.Overrides{JSONL: p.jsonl})
 	url, databaseErr := file.DatabaseURL()
 	src, sourceErr := file.Source()
-	empty, emptyErr := file.Empty()
+	transcripts, transcriptsErr := file.Transcripts()
 	users, usersErr := file.EndUsers()
 	attributes, attributesErr := file.Attributes()
 	imports, importsErr := file.Importing()
@@ -102,7 +105,7 @@ func (p *explainCmd) Run(ctx context.Context) (err error) {
 	if !p.online {
 		apiErr = nil // what is sent can be shown without a token
 	}
-	if err := errors.Join(databaseErr, sourceErr, emptyErr, usersErr, attributesErr, importsErr, apiErr); err != nil {
+	if err := errors.Join(databaseErr, sourceErr, transcriptsErr, usersErr, attributesErr, importsErr, apiErr); err != nil {
 		return err
 	}
 	store, err := connect.Checkpoint(ctx, url, connect.Read)
@@ -111,7 +114,7 @@ func (p *explainCmd) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	config := importer.Config{Source: src.Name, Store: store, AgentID: "<bot user>", Match: users.Match, Region: users.Region,
-		Empty: empty, Anonymous: users.Anonymous, AnonymousName: users.AnonymousName, Ignore: users.Ignore, Attributes: attributes}
+		Empty: transcripts.Empty, Grown: transcripts.Grown, Anonymous: users.Anonymous, AnonymousName: users.AnonymousName, Ignore: users.Ignore, Attributes: attributes}
 	if agent, err := api.BotUser(); err == nil {
 		config.AgentID = agent
 	}
@@ -190,6 +193,10 @@ func (p *explainCmd) explanation(name, id, url string, e plan.Explanation) expla
 			r.Unknown = append(r.Unknown, e.Transcript.Unknown...)
 		}
 		out.Record = r
+	}
+	out.FollowUp = e.FollowUp
+	for _, part := range e.FollowUps {
+		out.FollowUps = append(out.FollowUps, newTranscriptJSON(name, part, nil))
 	}
 	out.Commands = advice.CommandsFor(p.commandLine, row, e, found.GoesOn)
 	return out
@@ -295,6 +302,16 @@ func (p *explainCmd) explainRecord(out explanationJSON, e plan.Explanation) {
 		content = "changed since the version in the checkpoint"
 	}
 	p.detail("content", content+" ("+out.Record.ContentHash[:12]+")")
+	for _, part := range out.FollowUps {
+		p.detail("went on", fmt.Sprintf("as %s: %s", part.TranscriptID, part.Status))
+	}
+	if n := len(out.FollowUps); out.FollowUp != "" && (n == 0 || out.FollowUps[n-1].TranscriptID != out.FollowUp) {
+		text := "new messages would be " + out.FollowUp
+		if out.Next != plan.NextFollowsUp {
+			text += ": set `transcripts.grown: follow_up` to import them"
+		}
+		p.detail("went on", text)
+	}
 	if out.Record.RejectCode != "" {
 		p.detail("rejected", string(out.Record.RejectCode)+": "+out.Record.Reason)
 	}

@@ -219,12 +219,12 @@ func (p *program) importSettings(file *config.File) (s importSettings, err error
 	var apiErr, databaseErr, importsErr error
 	s.api, apiErr = file.Dixa()
 	s.database, databaseErr = file.DatabaseURL()
-	empty, emptyErr := file.Empty()
+	transcripts, transcriptsErr := file.Transcripts()
 	users, usersErr := file.EndUsers()
 	attributes, attributesErr := file.Attributes()
 	finishing, finishingErr := file.Finishing()
 	s.imports, importsErr = file.Importing()
-	if err := errors.Join(apiErr, databaseErr, emptyErr, usersErr, attributesErr, finishingErr, importsErr); err != nil {
+	if err := errors.Join(apiErr, databaseErr, transcriptsErr, usersErr, attributesErr, finishingErr, importsErr); err != nil {
 		return s, err
 	}
 	agent, err := s.api.BotUser()
@@ -233,7 +233,7 @@ func (p *program) importSettings(file *config.File) (s importSettings, err error
 	}
 	s.config = importer.Config{
 		BaseURL: s.api.BaseURL, AgentID: agent, Match: users.Match, Region: users.Region,
-		Empty: empty, Anonymous: users.Anonymous, AnonymousName: users.AnonymousName, Ignore: users.Ignore, Preload: users.Preload, Mark: s.api.Mark, Attributes: attributes,
+		Empty: transcripts.Empty, Grown: transcripts.Grown, Anonymous: users.Anonymous, AnonymousName: users.AnonymousName, Ignore: users.Ignore, Preload: users.Preload, Mark: s.api.Mark, Attributes: attributes,
 		Tags: finishing.Tags, CreateTags: finishing.CreateTags, Handover: finishing.Handover, Workers: s.imports.Workers, Rate: s.api.Rate,
 		RequestTimeout: s.api.Timeout, MaxAttempts: s.imports.MaxAttempts, MaxFailures: s.imports.MaxFailures, Settle: s.imports.Settle,
 		DatabasePatience: s.imports.DatabasePatience, Logger: p.log,

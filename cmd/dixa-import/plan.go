@@ -96,6 +96,7 @@ type planJSON struct {
 	Counts             checkpoint.Counts           `json:"counts"`
 	Work               plan.Work                   `json:"work"`
 	Changed            int64                       `json:"changed"`
+	Grown              int64                       `json:"grown"`
 	FailedBefore       int64                       `json:"failed_before"`
 	RejectedBefore     int64                       `json:"rejected_before"`
 	InDoubtBefore      int64                       `json:"in_doubt_before"`
@@ -127,7 +128,7 @@ func (r planReport) json() planJSON {
 		values = listOf(r.Values)
 	}
 	return planJSON{
-		Counts: r.Counts, Work: r.Work, Changed: r.Changed, FailedBefore: r.FailedBefore, RejectedBefore: r.RejectedBefore,
+		Counts: r.Counts, Work: r.Work, Changed: r.Changed, Grown: r.Grown, FailedBefore: r.FailedBefore, RejectedBefore: r.RejectedBefore,
 		InDoubtBefore: r.InDoubt, Open: r.Open, Empty: r.Empty, Rejections: listOf(r.Rejections), EndUsers: r.People,
 		IdentifiersIgnored: r.IgnoredIdentifiers, IdentifiersShared: listOf(r.Shared), RequestsBy: r.Requests, Directory: r.Directory, Mark: r.markJSON(),
 		Refused: listOf(r.Refused), Values: values, Redacted: r.Redacted, Dropped: r.Dropped, Ignored: listOf(r.Ignored), Unmapped: listOf(r.Unmapped), Requests: r.Counts.Requests,

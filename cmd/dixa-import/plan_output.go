@@ -50,14 +50,16 @@ func (p *runCmd) printPlanCounts(r planReport) {
 		}
 	}
 	t.Row("read", term.Thousands(c.Read), "")
-	add("new", r.Work.New, "")
+	add("new", r.Work.New-r.Work.FollowUps, "")
+	add("went on", r.Work.FollowUps, "after they were imported: the new messages become conversations of their own")
 	add("left over", r.Work.Pending, "an earlier run did not get to them")
 	add("closed now", r.Work.Closed, "they were open, empty, or anonymous")
 	add("corrected", r.Work.Corrected, "they failed or were rejected, and have changed since")
 	add("may be there", r.Work.Sending, "an earlier run got no clear answer: they are looked up in Dixa first")
 	add("to be finished", r.Work.Attributes, "imported, but their attributes are not set yet")
 	add("already done", c.AlreadyDone-r.Changed-r.FailedBefore-r.RejectedBefore-r.InDoubt, "")
-	add("changed", r.Changed, "since they were imported, and Dixa cannot update them")
+	add("changed", r.Changed-r.Grown, "since they were imported, and Dixa cannot update them")
+	add("went on", r.Grown, "after they were imported: `transcripts.grown: follow_up` imports the new messages")
 	add("failed before", r.FailedBefore, "and the same since: `"+p.commandLine("errors")+"` says why")
 	add("rejected before", r.RejectedBefore, "and the same since: `"+p.commandLine("errors")+"` says why")
 	add("in doubt", r.InDoubt, "a person has to decide: `"+p.commandLine("errors")+"`")

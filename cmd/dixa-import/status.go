@@ -139,7 +139,11 @@ func (p *statusCmd) printRun(r checkpoint.Run) {
 		took = r.FinishedAt.Sub(r.StartedAt)
 	}
 	p.stdout.Printf("Run %d of %s: %s (%s), started %s\n\n", r.ID, r.Source, report.RunOutcome(r), r.Command, r.StartedAt.UTC().Format(report.TimeLayout))
-	report.PrintCounts(p.stdout, r.Counts, nil, 0, r.Throttled, took)
+	report.PrintCounts(p.stdout, r.Counts, nil, r.Changed, r.Throttled, took)
+	if text := advice.GrownText(r.Grown); text != "" {
+		p.stdout.Line("")
+		p.stdout.Say("", text)
+	}
 	p.stdout.Line("")
 }
 

@@ -36,7 +36,7 @@ type record struct {
 // newRecord returns the record that a first claim creates.
 func newRecord(run int64, req ClaimRequest) *record {
 	return &record{
-		Row: Row{ID: req.ID, Status: Pending, ContentHash: req.ContentHash, ClosedAt: req.ClosedAt, RunID: run,
+		Row: Row{ID: req.ID, Status: Pending, ContentHash: req.ContentHash, ClosedAt: req.ClosedAt, Sent: req.Sent, RunID: run,
 			Claim: 1, ClaimedBy: run},
 		file: req.File, fresh: true, dirty: true,
 	}
@@ -69,7 +69,7 @@ func (r *record) claim(run int64, req ClaimRequest, alive map[int64]bool) bool {
 		return true // keep the data of the request or the conversation
 	}
 	r.ErrorCode, r.Error, r.Reason = "", "", ""
-	r.ContentHash, r.ClosedAt, r.file = req.ContentHash, req.ClosedAt, req.File
+	r.ContentHash, r.ClosedAt, r.Sent, r.file = req.ContentHash, req.ClosedAt, req.Sent, req.File
 	r.clearSend()
 	r.partial, r.partialDirty = nil, true
 	return true
@@ -115,7 +115,7 @@ func (r *record) apply(run int64, c Change, holders map[int64]string) Result {
 	}
 	switch {
 	case c.Event == Send || c.Event == SendAgain:
-		r.send, r.SendIn = setSend, c.SendFor
+		r.send, r.SendIn, r.Sent = setSend, c.SendFor, c.Sent
 	case r.Status != Sending:
 		r.clearSend()
 	}

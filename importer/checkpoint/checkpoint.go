@@ -19,7 +19,8 @@ type Row struct {
 	Reason         string // what a refusal concerns, in one word such as attachment; "" if unknown
 	ContentHash    string // hexadecimal SHA-256 of the version that was sent, or else of the last one worked on
 	ClosedAt       time.Time
-	RunID          int64 // the run that last worked on it
+	Sent           string // which messages of the record were sent, in the form of the engine; "" if unknown
+	RunID          int64  // the run that last worked on it
 	ImportedAt     time.Time
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
@@ -43,6 +44,8 @@ type ClaimRequest struct {
 	// ContentHash and ClosedAt are recorded unless the transcript is already Sending or Imported.
 	ContentHash string
 	ClosedAt    time.Time
+	// Sent is recorded like ContentHash: for a transcript that continues another, the messages before it.
+	Sent string
 	// File is the configured path of a record that is identified by its place, for ClearRejected; otherwise "".
 	File string
 	// As is the status that the claim sets, which ClaimedAs must allow; otherwise the claim fails. "" means the default, which
@@ -66,6 +69,8 @@ type Change struct {
 	Reason         string
 	ContentHash    string
 	ClosedAt       time.Time
+	// Sent is recorded by Send and SendAgain, and ignored otherwise.
+	Sent string
 	// SendFor is, for Send and SendAgain, how far ahead of the database's clock send_before is set.
 	SendFor time.Duration
 	// PartialErrors replace the recorded ones, unless nil. Recorded duplicates always stay, because another process may have found them.
@@ -140,13 +145,17 @@ type Run struct {
 	Outcome    string
 	Counts     Counts
 	Throttled  int64
-	Alive      bool // its lease has not expired
+	Changed    int64 // transcripts that were imported from another version of their record; part of Counts.AlreadyDone
+	Grown      int64 // chats that went on after their import, whose new messages were not imported
+	Alive      bool  // its lease has not expired
 }
 
 // Beat is the progress of a run. All figures are totals since its start, so a Beat may be repeated.
 type Beat struct {
 	Counts    Counts
 	Throttled int64      // 429 answers
+	Changed   int64      // as in Run
+	Grown     int64      // as in Run
 	Steps     []StepTime // steps that are missing here stay as they are
 	NoSample  bool       // nothing has changed since the last one, so no sample is recorded
 }

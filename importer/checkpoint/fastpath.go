@@ -20,7 +20,7 @@ func (u fastPathChange) conversation() int64 {
 // row returns the row with this status: the one after the change, or, for a Found with its Finish, the one between the two.
 func (u fastPathChange) row(run int64, status Status) Row {
 	row := Row{ID: u.ID, Status: status, ConversationID: u.conversation(), EndUserID: u.EndUserID, Attempts: u.Attempts, ContentHash: u.ContentHash,
-		ClosedAt: u.ClosedAt, RunID: run, Claim: u.Claim}
+		ClosedAt: u.ClosedAt, Sent: u.Sent, RunID: run, Claim: u.Claim}
 	if status != Complete {
 		row.ClaimedBy = run
 	}

@@ -11,20 +11,20 @@ import (
 const LiveCommand = "serve"
 
 // runCounts are the columns of runs that a Beat sets, in the order of its values.
-const runCounts = `read, imported, partial, failed, rejected, skipped, already_done, duplicate, in_doubt, pending, requests, throttled`
+const runCounts = `read, imported, partial, failed, rejected, skipped, already_done, duplicate, in_doubt, pending, requests, throttled, changed, grown`
 
 // values returns the figures of a Beat in the order of runCounts.
 func (b Beat) values() []any {
 	c := b.Counts
 	return []any{c.Read, c.Imported, c.Partial, c.Failed, c.Rejected, c.Skipped, c.AlreadyDone, c.Duplicate, c.InDoubt, c.Pending,
-		c.Requests, b.Throttled}
+		c.Requests, b.Throttled, b.Changed, b.Grown}
 }
 
 // fields returns pointers to the figures of a run in the order of runCounts.
 func (r *Run) fields() []any {
 	c := &r.Counts
 	return []any{&c.Read, &c.Imported, &c.Partial, &c.Failed, &c.Rejected, &c.Skipped, &c.AlreadyDone, &c.Duplicate, &c.InDoubt,
-		&c.Pending, &c.Requests, &r.Throttled}
+		&c.Pending, &c.Requests, &r.Throttled, &r.Changed, &r.Grown}
 }
 
 // sampleCounts are the columns that run_samples and runs have in common.
@@ -60,7 +60,7 @@ func fromMillis(ms float64) time.Duration {
 const (
 	setCounts = `read = $3::bigint, imported = $4::bigint, partial = $5::bigint, failed = $6::bigint, rejected = $7::bigint,
 		skipped = $8::bigint, already_done = $9::bigint, duplicate = $10::bigint, in_doubt = $11::bigint, pending = $12::bigint,
-		requests = $13::bigint, throttled = $14::bigint`
+		requests = $13::bigint, throttled = $14::bigint, changed = $15::bigint, grown = $16::bigint`
 	runColumns = `select id, source, command, {at started_at}, {at finished_at}, coalesce(outcome, ''),
 		finished_at is null and lease_until > {in $1}, ` + runCounts + ` from dixa_import.runs`
 )
@@ -68,7 +68,7 @@ const (
 var (
 	renewRun  = both(`update dixa_import.runs set lease_until = {in $2}, ` + setCounts + ` where id = $1::bigint and finished_at is null`)
 	finishRun = both(`update dixa_import.runs set lease_until = case when lease_until < {in $2} then lease_until else {in $2} end, ` + setCounts + `,
-		finished_at = coalesce(finished_at, {in $2}), outcome = $15::text where id = $1::bigint`)
+		finished_at = coalesce(finished_at, {in $2}), outcome = $17::text where id = $1::bigint`)
 	saveSample = both(`insert into dixa_import.run_samples (run_id, at, ` + sampleCounts + `)
 		select id, coalesce(finished_at, {in $2}), ` + sampleCounts + ` from dixa_import.runs where id = $1::bigint
 		on conflict (run_id, at) do update set imported = excluded.imported, partial = excluded.partial, failed = excluded.failed,

@@ -110,7 +110,7 @@ func (s *sqliteStore) Write(ctx context.Context, source string, run int64, chang
 // Each statement sets only the columns that change: for each one that is set, SQLite rewrites the indexes with it.
 const (
 	sqliteSend = `update transcripts set status = 'sending', run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null, reason = null,
-		content_hash = ?7, closed_at = ?8, send_before = ?9, updated_at = ?10
+		content_hash = ?7, closed_at = ?8, send_before = ?9, updated_at = ?10, sent_messages = nullif(?11, '')
 		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'pending'`
 	sqliteFound = `update transcripts set status = ?11, conversation_id = ?9, claimed_by = case when ?11 <> 'complete' then ?4 end,
 		run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null, reason = null, content_hash = ?7, closed_at = ?8, send_before = null,
@@ -130,7 +130,7 @@ func sqliteApplyFastPath(tx sqliteTx, source string, run int64, c fastPathChange
 	now := sqliteTime(tx.now)
 	switch c.from {
 	case Pending:
-		return tx.exec(sqliteSend, append(args, sqliteTime(tx.now.Add(c.SendFor)), now)...)
+		return tx.exec(sqliteSend, append(args, sqliteTime(tx.now.Add(c.SendFor)), now, c.Sent)...)
 	case Sending:
 		return tx.exec(sqliteFound, append(args, c.ConversationID, now, c.to)...)
 	default:

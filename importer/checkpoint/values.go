@@ -91,6 +91,7 @@ func checkChanges(changes []Change, precision time.Duration) ([]Change, error) {
 			return nil, fmt.Errorf("transcript %q was found without a conversation id", c.ID)
 		}
 		c.ID, c.EndUserID, c.ContentHash = clean(c.ID), clean(c.EndUserID), clean(c.ContentHash)
+		c.Sent = clean(c.Sent)
 		c.ErrorCode, c.Error, c.Reason = clean(c.ErrorCode), clean(c.Error), clean(c.Reason)
 		if c.PartialErrors != nil {
 			c.PartialErrors = slices.Clone(c.PartialErrors)
@@ -108,7 +109,7 @@ func checkChanges(changes []Change, precision time.Duration) ([]Change, error) {
 func cleanRequests(requests []ClaimRequest, precision time.Duration) ([]ClaimRequest, []string) {
 	cleaned, ids := make([]ClaimRequest, len(requests)), make([]string, len(requests))
 	for i, r := range requests {
-		r.ID, r.ContentHash, r.File = clean(r.ID), clean(r.ContentHash), clean(r.File)
+		r.ID, r.ContentHash, r.File, r.Sent = clean(r.ID), clean(r.ContentHash), clean(r.File), clean(r.Sent)
 		r.ClosedAt = storableTime(r.ClosedAt, precision)
 		cleaned[i], ids[i] = r, r.ID
 	}

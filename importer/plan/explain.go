@@ -25,6 +25,7 @@ const (
 	NextSkips      Next = "skips"      // skips it: open, empty, or anonymous by configuration
 	NextIgnores    Next = "ignores"    // leaves it as it is
 	NextWaits      Next = "waits"      // leaves it to the run that is working on it
+	NextFollowsUp  Next = "follows_up" // imports the messages that the chat got after its import
 )
 
 // Explanation is everything that the checkpoint and the source have about one transcript, and what the next run does with it.
@@ -38,6 +39,9 @@ type Explanation struct {
 	Transcript *source.Transcript  // nil if there is no record, or it is rejected or an empty chat
 	Empty      bool                // an empty chat, which is skipped
 	Changed    bool                // the record is not the version in the checkpoint
+	// FollowUp is the id of the latest new messages if the chat went on after its import, otherwise "". FollowUps are those that the checkpoint knows.
+	FollowUp  string
+	FollowUps []checkpoint.Row
 
 	Next Next
 	// Request is the body of the import request, nil without a closed transcript. The requester is the recorded end-user, or
@@ -66,7 +70,9 @@ func Explain(ctx context.Context, cfg session.Config, id string) (Explanation, e
 			return e, fmt.Errorf("read the checkpoint: %w", err)
 		}
 	}
-	if e.Record, err = find(ctx, cfg.Reader, id); err != nil {
+	asked := e.Row
+	asked.ID = id
+	if e.Record, err = find(ctx, cfg.Reader, asked); err != nil {
 		return e, fmt.Errorf("read the source: %w", err)
 	}
 	if !e.Known && e.Record == nil {
@@ -87,19 +93,54 @@ func Explain(ctx context.Context, cfg session.Config, id string) (Explanation, e
 		e.Rejected, e.Empty = nil, true
 	}
 	e.Next = nextOf(e, policy)
+	if e.Next == NextIgnores && e.Changed && e.Record.Whole() == e.Record {
+		if err := e.follow(ctx, cfg, policy); err != nil {
+			return e, err
+		}
+	}
+	if e.Changed && e.Transcript != nil && !e.Transcript.ClosedAt.IsZero() {
+		e.Transcript, _ = rules.SentVersion(e.Transcript, e.Row)
+	}
 	if e.Transcript != nil && !e.Transcript.ClosedAt.IsZero() {
 		e.addRequest(cfg)
 	}
 	return e, nil
 }
 
-// find returns the record with this key, including that of an open chat; nil if there is none.
-func find(ctx context.Context, from source.Reader, key string) (*source.Record, error) {
+// follow finds the new messages of a chat that went on after its import.
+func (e *Explanation) follow(ctx context.Context, cfg session.Config, policy rules.Policy) error {
+	known := rules.Known{Policy: policy, Lookup: func(keys ...string) (map[string]checkpoint.Row, error) {
+		return cfg.Store.Lookup(ctx, cfg.Source, 0, keys)
+	}}
+	if err := known.Load([]*source.Record{e.Record}); err != nil {
+		return fmt.Errorf("read the checkpoint: %w", err)
+	}
+	verdict, part, _, conflict := policy.JudgeChanged(e.Record, known.Rows)
+	switch {
+	case conflict != nil:
+		e.Rejected, e.Next = conflict, NextRejects
+	case part != nil:
+		e.FollowUp = part.ID
+		if verdict == rules.ToImport {
+			e.Next = NextFollowsUp
+		}
+	}
+	for n := 2; ; n++ {
+		row, ok := known.Rows[source.PartID(e.Row.ID, n)]
+		if !ok || !rules.IsPart(row) {
+			return nil
+		}
+		e.FollowUps = append(e.FollowUps, row)
+	}
+}
+
+// find returns the record of a row, including that of an open chat; nil if there is none.
+func find(ctx context.Context, from source.Reader, row checkpoint.Row) (*source.Record, error) {
 	if from == nil {
 		return nil, nil
 	}
 	var found *source.Record
-	for rec, err := range from.Fetch(ctx, []string{key}) {
+	for rec, err := range session.Fetch(ctx, from, []checkpoint.Row{row}) {
 		if err != nil {
 			return nil, err
 		}

@@ -33,6 +33,7 @@ type Plan struct {
 	Work   Work
 	// Changed, FailedBefore, RejectedBefore and InDoubt are parts of Counts.AlreadyDone.
 	Changed            int64 // imported earlier, and changed since
+	Grown              int64 // part of Changed: only new messages were added, and the configuration does not import them
 	FailedBefore       int64 // failed earlier, and unchanged: for `retry`
 	RejectedBefore     int64
 	InDoubt            int64
@@ -62,6 +63,7 @@ type Plan struct {
 // Work counts the transcripts to work on by their state in the checkpoint.
 type Work struct {
 	New        int64 `json:"new"`        // not in the checkpoint
+	FollowUps  int64 `json:"follow_ups"` // part of New: the new messages of chats that went on after their import
 	Pending    int64 `json:"pending"`    // an earlier run did not get to it
 	Closed     int64 `json:"closed"`     // it was open, or skipped as anonymous
 	Corrected  int64 `json:"mended"`     // it failed or was rejected, and the record has changed

@@ -78,7 +78,7 @@ func (p *Planner) decideOne(rec *source.Record) (*toImport, error) {
 	case rules.IsDuplicate:
 		c.Duplicate++
 	case rules.IDConflict:
-		return nil, p.repeated(rec)
+		return nil, p.repeated(rec, rules.WhyConflict(rec, row))
 	case rules.IsEmpty:
 		p.plan.Empty++
 		c.Skipped++
@@ -96,8 +96,7 @@ func (p *Planner) decideOne(rec *source.Record) (*toImport, error) {
 	case rules.IsClaimed:
 		c.Pending++
 	case rules.IsChanged:
-		c.AlreadyDone++
-		p.plan.Changed++
+		return p.decideChanged(rec)
 	case rules.LeftInDoubt:
 		c.AlreadyDone++
 		p.plan.InDoubt++
@@ -108,6 +107,45 @@ func (p *Planner) decideOne(rec *source.Record) (*toImport, error) {
 		return nil, p.reject(rec)
 	default:
 		return p.countWork(rec, row, known)
+	}
+	return nil, nil
+}
+
+// decideChanged counts a record that was imported earlier and has changed since, and returns its new messages if a run would import them.
+func (p *Planner) decideChanged(rec *source.Record) (*toImport, error) {
+	c := &p.plan.Counts
+	verdict, part, _, conflict := p.known.Policy.JudgeChanged(rec, p.known.Rows)
+	var row checkpoint.Row
+	var known bool
+	if part != nil {
+		row, known = p.known.Rows[part.ID]
+		p.seen.Add(part.ID)
+	}
+	switch verdict {
+	case rules.IDConflict:
+		return nil, p.repeated(rec, conflict)
+	case rules.IsSkipped:
+		c.Skipped++
+	case rules.IsDone:
+		c.AlreadyDone++
+		p.countSettled(row)
+	case rules.IsClaimed:
+		c.Pending++
+	case rules.LeftInDoubt:
+		c.AlreadyDone++
+		p.plan.InDoubt++
+	case rules.ToImport:
+		p.contents.Add(rec.ID + "\x00" + string(rec.Hash[:]))
+		if !known {
+			p.plan.Work.FollowUps++
+		}
+		return p.countWork(part, row, known)
+	default:
+		c.AlreadyDone++
+		p.plan.Changed++
+		if part != nil {
+			p.plan.Grown++
+		}
 	}
 	return nil, nil
 }
@@ -123,9 +161,9 @@ func (p *Planner) countSettled(row checkpoint.Row) {
 	}
 }
 
-// repeated decides about the second closed record of an id, whose key is its place.
-func (p *Planner) repeated(rec *source.Record) error {
-	rec.Reject(rules.ErrDuplicateID())
+// repeated decides about a closed record whose id is that of other content: its key is its place.
+func (p *Planner) repeated(rec *source.Record, why *source.RejectError) error {
+	rec.Reject(why)
 	if err := p.known.Look(rec); err != nil {
 		return err
 	}

@@ -179,11 +179,11 @@ func (v *Verifier) eachExcerptPage(use func([]checkpoint.Row) error) error {
 // sendPage sends the comparisons of a page to the workers, each as soon as its record was read: the records of a whole page may not fit
 // into memory.
 func (v *Verifier) sendPage(rows []checkpoint.Row, work chan<- *comparison, order chan<- []*comparison) (err error) {
-	keys, left := make([]string, len(rows)), make(map[string]*comparison, len(rows))
+	left := make(map[string]*comparison, len(rows))
 	page := make([]*comparison, len(rows))
 	for i, row := range rows {
 		page[i] = &comparison{row: row, done: make(chan struct{})}
-		keys[i], left[row.ID] = row.ID, page[i]
+		left[row.ID] = page[i]
 	}
 	select {
 	case order <- page:
@@ -208,7 +208,7 @@ func (v *Verifier) sendPage(rows []checkpoint.Row, work chan<- *comparison, orde
 		}
 	}
 	if !v.opts.DoublesOnly {
-		if err := v.fetch(keys, left, begin); err != nil {
+		if err := v.fetch(rows, left, begin); err != nil {
 			return err
 		}
 	}
@@ -223,8 +223,8 @@ func (v *Verifier) sendPage(rows []checkpoint.Row, work chan<- *comparison, orde
 }
 
 // fetch begins the comparisons whose records the source still has.
-func (v *Verifier) fetch(keys []string, left map[string]*comparison, begin func(*comparison) error) error {
-	for rec, err := range v.s.Reader.Fetch(v.s.Starting, keys) {
+func (v *Verifier) fetch(rows []checkpoint.Row, left map[string]*comparison, begin func(*comparison) error) error {
+	for rec, err := range session.Fetch(v.s.Starting, v.s.Reader, rows) {
 		switch {
 		case errors.Is(err, source.ErrCannotReread):
 			return errors.New("standard input cannot be read by id: name the files themselves for a comparison")

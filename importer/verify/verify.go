@@ -310,6 +310,10 @@ func (v *Verifier) compareOne(c *comparison) ([]Difference, error) {
 	}
 	t, err := c.rec.Transcript()
 	changed := c.rec.Hash.String() != c.row.ContentHash
+	current := t
+	if changed && err == nil && !t.ClosedAt.IsZero() {
+		t, _ = rules.SentVersion(t, c.row)
+	}
 	switch {
 	case changed && c.rec.Original.Key != "" && c.rec.Original.Key != c.row.ID:
 		if is, err := v.isCorrection(c); err != nil || !is { // the row of this id is that of another transcript
@@ -342,7 +346,9 @@ func (v *Verifier) compareOne(c *comparison) ([]Difference, error) {
 		return []Difference{{Kind: DiffContentChanged, Detail: "the record has changed since its import, and could not be imported now"}}, nil
 	}
 	found := v.s.Bot().Compare(t, c.row.EndUserID, conversation, messages)
-	found = append(found, v.s.Custom.Compare(t, conversation.CustomAttributes)...)
+	if t == current { // else the record has grown, and has the attributes of its latest messages
+		found = append(found, v.s.Custom.Compare(t, conversation.CustomAttributes)...)
+	}
 	for i := range found {
 		if changed { // nothing shows whether Dixa or the record has changed
 			found[i].Detail += "; the record has changed since its import"

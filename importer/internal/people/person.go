@@ -1,6 +1,7 @@
 package people
 
 import (
+	"cmp"
 	"net/mail"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func (m *Matcher) Person(t *source.Transcript) Person {
 	}
 	if len(p.IDs) == 0 {
 		p.Anonymous = true
-		p.IDs = []checkpoint.Identifier{{Kind: checkpoint.ExternalID, Value: m.cfg.Source + "/" + t.ID}}
+		p.IDs = []checkpoint.Identifier{{Kind: checkpoint.ExternalID, Value: m.cfg.Source + "/" + cmp.Or(t.PartOf, t.ID)}}
 		if p.Name == "" {
 			p.Name = m.cfg.AnonymousName
 		}

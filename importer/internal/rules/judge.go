@@ -43,6 +43,7 @@ const (
 // Policy is the part of the configuration that decides about records, and the run that asks.
 type Policy struct {
 	RejectEmpty bool  // empty chats are rejected, not skipped
+	FollowUp    bool  // new messages of a record that has grown are imported
 	Excerpt     bool  // the reader holds only some of the source's records
 	Run         int64 // 0: none
 	// SkipsPerson reports whether a transcript is skipped because of its end-user. nil: none is.
@@ -66,6 +67,9 @@ func (p Policy) Judge(rec *source.Record, rows map[string]checkpoint.Row, repeat
 		if bad = err != nil; !bad && transcript.ClosedAt.IsZero() {
 			return StillOpen
 		}
+		if known && IsPart(row) && rec.Whole() == rec {
+			return IDConflict
+		}
 		if rec.Original.Key != "" && rec.Original.Key != rec.ID {
 			if v, ok := p.judgeCorrection(rec, row, rows[rec.Original.Key], bad); ok {
 				return v
@@ -73,7 +77,7 @@ func (p Policy) Judge(rec *source.Record, rows map[string]checkpoint.Row, repeat
 		}
 	}
 	if rec.ID != "" && !empty && (!settled || row.ErrorCode != CodeOpen) { // several open or empty chats may have the same id
-		if seen, same := repeated(); seen && same {
+		if seen, same := repeated(); seen && (same || sameAsPart(rec, rows)) {
 			return IsDuplicate
 		} else if seen {
 			return IDConflict
@@ -170,6 +174,14 @@ func (p Policy) JudgeRepeated(rec *source.Record, row checkpoint.Row, known bool
 		return IsClaimed
 	}
 	return ToReject
+}
+
+// WhyConflict returns why a record is rejected about which Judge says IDConflict. row is the row of its id.
+func WhyConflict(rec *source.Record, row checkpoint.Row) *source.RejectError {
+	if IsPart(row) {
+		return errTakenByPart(rec.ID)
+	}
+	return ErrDuplicateID()
 }
 
 // ErrDuplicateID returns why the second closed record of an id is rejected.

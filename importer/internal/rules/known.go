@@ -33,7 +33,41 @@ func (k *Known) Load(batch []*source.Record) error {
 			moved = append(moved, rec)
 		}
 	}
-	return k.Look(moved...)
+	if err := k.Look(moved...); err != nil {
+		return err
+	}
+	return k.lookForParts(batch)
+}
+
+// lookForParts adds the rows of the new messages of records that may have grown since their import.
+func (k *Known) lookForParts(batch []*source.Record) error {
+	changed := map[string]*source.Record{} // by the id of the last part that is known
+	for _, rec := range batch {
+		if rec.ID != "" && k.changed(rec.ID, rec) {
+			changed[rec.ID] = rec
+		}
+	}
+	for n := 2; len(changed) > 0; n++ {
+		parts, ids := map[string]*source.Record{}, make([]string, 0, len(changed))
+		for _, rec := range changed {
+			id := source.PartID(rec.ID, n)
+			parts[id], ids = rec, append(ids, id)
+		}
+		rows, err := k.Lookup(ids...)
+		if err != nil {
+			return err
+		}
+		maps.Copy(k.Rows, rows)
+		maps.DeleteFunc(parts, func(id string, rec *source.Record) bool { return !k.changed(id, rec) })
+		changed = parts
+	}
+	return nil
+}
+
+// changed reports whether the transcript of an id was imported from another version of the record.
+func (k *Known) changed(id string, rec *source.Record) bool {
+	row := k.Rows[id]
+	return (row.Status == checkpoint.Complete || row.Status == checkpoint.Partial) && !SameHash(row.ContentHash, rec.Hash)
 }
 
 // Look adds the rows of records, and chooses their keys.

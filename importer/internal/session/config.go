@@ -72,6 +72,7 @@ type Config struct {
 	AnonymousName string                      // of an end-user without any identifier whose record gives no name; default DefaultAnonymousName
 	Mark          bool                        // leave a mark in Dixa that names the checkpoint, and send only while it names this one
 	Empty         Empty                       // default EmptySkip
+	Grown         Grown                       // default GrownReport
 	Preload       bool                        // list all end-users of Dixa once instead of looking people up one by one
 	Attributes    []shape.Mapping
 	Tags          []string // names of tags that every conversation gets
@@ -128,6 +129,15 @@ type Empty string
 const (
 	EmptySkip   Empty = "skip"   // they are counted
 	EmptyReject Empty = "reject" // they are rejected as no_messages
+)
+
+// Grown decides what happens to new messages of chats that went on after their import.
+type Grown string
+
+// The choices for chats that went on.
+const (
+	GrownReport   Grown = "report"    // they are counted as changed
+	GrownFollowUp Grown = "follow_up" // their new messages are imported as a conversation of their own
 )
 
 // Handover says where chats go that are handed over to a person.
@@ -189,6 +199,9 @@ func (c Config) WithDefaults() Config {
 	if c.Empty == "" {
 		c.Empty = EmptySkip
 	}
+	if c.Grown == "" {
+		c.Grown = GrownReport
+	}
 	if c.MaxAttempts == 0 {
 		c.MaxAttempts = 5
 	}
@@ -210,7 +223,7 @@ func (c Config) Bot() shape.Bot { return shape.Bot{Source: c.Source, AgentID: c.
 // Policy returns the rules by which a command judges records. run is the id of the run, 0 if the command is not a run. anonymous reports
 // whether a transcript has no usable identifier of its end-user.
 func (c Config) Policy(run int64, anonymous func(*source.Transcript) bool) rules.Policy {
-	p := rules.Policy{RejectEmpty: c.Empty == EmptyReject, Excerpt: c.Excerpt, Run: run}
+	p := rules.Policy{RejectEmpty: c.Empty == EmptyReject, FollowUp: c.Grown == GrownFollowUp, Excerpt: c.Excerpt, Run: run}
 	if c.Anonymous == AnonymousSkip {
 		p.SkipsPerson = anonymous
 	}
@@ -232,6 +245,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("importer: Anonymous is %q, want create or skip", c.Anonymous)
 	case c.Empty != EmptySkip && c.Empty != EmptyReject:
 		return fmt.Errorf("importer: Empty is %q, want skip or reject", c.Empty)
+	case c.Grown != GrownReport && c.Grown != GrownFollowUp:
+		return fmt.Errorf("importer: Grown is %q, want report or follow_up", c.Grown)
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ var NextTexts = map[plan.Next]string{
 	plan.NextSkips:      "the next run skips it",
 	plan.NextIgnores:    "the next run does nothing with it",
 	plan.NextWaits:      "a run is working on it",
+	plan.NextFollowsUp:  "the next run imports the messages that the chat got after its import, as a conversation of their own",
 }
 
 // Difference returns what a difference may come from, and what can be done.
@@ -68,6 +69,15 @@ var Difference = map[verify.DifferenceKind]string{
 var MostlyTexts = map[string]string{
 	"open":  "nearly all have no closed_at, so none of them is imported: if these chats are over, add it",
 	"empty": "nearly all have no message with text or an attachment: check that this is right",
+}
+
+// GrownText returns how many chats went on after their import without their new messages being imported, and what to do; "" if there are none.
+func GrownText(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return term.Plural(n, "chat") + " went on after the import, and the new messages are not in Dixa: set `transcripts.grown: follow_up` and run again " +
+		"(`run --full` with a Postgres source) to import them as conversations of their own."
 }
 
 // IgnoredText returns how many values of end-users' identifiers are not used, and why; "" if there are none.

@@ -50,6 +50,7 @@ type sections struct {
 	} `yaml:"source"`
 	Transcripts struct {
 		Empty setting `yaml:"empty"`
+		Grown setting `yaml:"grown"`
 	} `yaml:"transcripts"`
 	EndUsers struct {
 		Match         []setting `yaml:"match"`

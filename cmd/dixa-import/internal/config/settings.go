@@ -358,15 +358,25 @@ func cause(err error) error {
 	return err
 }
 
-// Empty is the key transcripts.empty.
-func (c *File) Empty() (importer.Empty, error) {
+// Transcripts is what happens to transcripts that are not simply imported.
+type Transcripts struct {
+	Empty importer.Empty
+	Grown importer.Grown
+}
+
+// Transcripts reads the keys of transcripts.
+func (c *File) Transcripts() (Transcripts, error) {
 	r := &reader{c: c}
-	s := c.raw.Transcripts.Empty
-	empty := importer.Empty(r.text(s, "transcripts.empty", string(importer.EmptySkip)))
-	if empty != importer.EmptySkip && empty != importer.EmptyReject {
-		r.fail(s, "transcripts.empty", "must be skip or reject")
+	raw := c.raw.Transcripts
+	t := Transcripts{importer.Empty(r.text(raw.Empty, "transcripts.empty", string(importer.EmptySkip))),
+		importer.Grown(r.text(raw.Grown, "transcripts.grown", string(importer.GrownReport)))}
+	if t.Empty != importer.EmptySkip && t.Empty != importer.EmptyReject {
+		r.fail(raw.Empty, "transcripts.empty", "must be skip or reject")
 	}
-	return empty, r.err()
+	if t.Grown != importer.GrownReport && t.Grown != importer.GrownFollowUp {
+		r.fail(raw.Grown, "transcripts.grown", "must be report or follow_up")
+	}
+	return t, r.err()
 }
 
 // Finishing is what follows every import.

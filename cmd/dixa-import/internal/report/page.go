@@ -160,6 +160,8 @@ func reportFigures(run checkpoint.Run, took time.Duration) []countFigure {
 	add("pending", c.Pending, "warn", "left to the next run")
 	add("skipped", c.Skipped, "", "open, empty, or anonymous")
 	add("already done", c.AlreadyDone, "", "")
+	add("changed", run.Changed, "", "already done, but the record has changed since")
+	add("went on", run.Grown, "warn", "after the import: transcripts.grown: follow_up imports the new messages")
 	add("duplicate", c.Duplicate, "", "repeated in the source")
 	figures = append(figures, countFigure{Name: "requests", Value: term.Thousands(c.Requests), Note: perTranscript(c)})
 	add("answers 429", run.Throttled, "warn", "over the rate limit")

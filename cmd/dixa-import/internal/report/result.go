@@ -88,6 +88,7 @@ type SummaryJSON struct {
 	Counts       checkpoint.Counts           `json:"counts"`
 	Skipped      map[string]int64            `json:"skipped"` // by error code
 	Changed      int64                       `json:"changed"`
+	Grown        int64                       `json:"grown"`
 	TwiceInDixa  int64                       `json:"twice_in_dixa"`
 	Causes       map[string]int64            `json:"causes"`
 	Problems     []importer.Problem          `json:"problems"`
@@ -106,7 +107,7 @@ type SummaryJSON struct {
 // JSON returns what --json prints.
 func (r Result) JSON() SummaryJSON {
 	SortTotals(r.Totals)
-	out := SummaryJSON{Run: r.Run, Outcome: r.Outcome, ExitCode: r.Exit, Reason: r.Reason, Counts: r.Counts, Skipped: r.Skipped, Changed: r.Changed,
+	out := SummaryJSON{Run: r.Run, Outcome: r.Outcome, ExitCode: r.Exit, Reason: r.Reason, Counts: r.Counts, Skipped: r.Skipped, Changed: r.Changed, Grown: r.Grown,
 		TwiceInDixa: r.Duplicates, Causes: r.Causes, Problems: r.Problems, Ignored: r.Ignored, Redacted: r.Redacted, Dropped: r.Dropped, Throttled: r.Throttled, Seconds: r.Duration.Seconds(), Watermark: r.Watermark,
 		Totals: r.Totals, Imported: r.Canary.list(r.ConversationURL)}
 	for _, rest := range r.Rests {

@@ -27,7 +27,7 @@ func (r Result) Print(out *term.Output) {
 		out.Line("")
 		out.Say("", fmt.Sprintf("%s in Dixa twice: the partial errors list both conversations.", term.AreOf(r.Duplicates, "transcript")))
 	}
-	for _, text := range []string{advice.IgnoredText(r.Ignored), advice.RedactedText(r.Redacted), advice.DroppedText(r.Dropped)} {
+	for _, text := range []string{advice.GrownText(r.Grown), advice.IgnoredText(r.Ignored), advice.RedactedText(r.Redacted), advice.DroppedText(r.Dropped)} {
 		if text != "" {
 			out.Line("")
 			out.Say("", text)
