@@ -37,6 +37,7 @@ func (s *serving) takeTranscripts(ctx context.Context) error {
 	var importing atomic.Bool
 	c := s.how.config
 	c.API, c.Reader, c.Command, c.Live, c.Preload, c.MaxFailures = client, source.Redacted(feed, s.Redact), checkpoint.LiveCommand, true, false, importer.Failures{}
+	c.Grown = importer.GrownReport // a chat that was posted with other content gets the answer that it needs another id
 	c.OnStarted = func() {
 		if !importing.Swap(true) {
 			select {
