@@ -149,7 +149,17 @@ var errLongRow = errors.New("a row is longer than 16 MiB, so a quotation mark is
 type rowLimit struct {
 	r    io.Reader
 	left int
-	cr   bool // lines end with a carriage return alone
+	cr   bool   // lines end with a carriage return alone
+	kept []byte // what was read
+	from int64  // where kept begins
+}
+
+// passed returns what was read up to an offset, and forgets it.
+func (l *rowLimit) passed(offset int64) []byte {
+	n := offset - l.from
+	row := l.kept[:n]
+	l.kept, l.from = l.kept[n:], offset
+	return row
 }
 
 func (l *rowLimit) Read(p []byte) (int, error) {
@@ -165,6 +175,7 @@ func (l *rowLimit) Read(p []byte) (int, error) {
 			}
 		}
 	}
+	l.kept = append(l.kept, p[:n]...)
 	return n, err
 }
 
@@ -179,8 +190,7 @@ func (r *reader) table(path string, packed *bufio.Reader) error {
 	sample = bytes.Clone(sample)
 	if supposed {
 		if failure := fileEncoding(sample); failure != nil {
-			failure.Reason = strings.ReplaceAll(failure.Reason, "source.jsonl.", "source.csv.")
-			return r.refuse(path, failure, sample)
+			return r.refuse(path, ofTable(failure), sample)
 		}
 	}
 	if begin := bytes.TrimLeft(sample, " \t\r\n"); len(begin) > 0 && (begin[0] == '{' || begin[0] == '[') {
@@ -211,34 +221,25 @@ func (r *reader) table(path string, packed *bufio.Reader) error {
 		return &damaged{Place{Path: path, Line: before + 1}, csvError(err), sample}
 	}
 	names := r.tables.names(header)
+	limit.passed(rows.InputOffset())
 	for {
 		limit.left = maxLine
 		row, err := rows.Read()
+		raw := limit.passed(rows.InputOffset())
 		if errors.Is(err, io.EOF) {
 			return r.end(path)
 		}
-		place := Place{Path: path}
-		var failure *RejectError
-		if parse, ok := errors.AsType[*csv.ParseError](err); ok {
-			place.Line = int64(parse.StartLine) + before
-			if errors.Is(err, errLongRow) {
-				return &damaged{place, errLongRow, sample}
-			}
-			failure = reject(RejectInvalidJSON, "the row cannot be read: %s", csvError(err))
-		} else if err != nil {
-			return &damaged{Place{Path: path, Line: before + 1}, err, sample}
-		} else {
-			line, _ := rows.FieldPos(0)
-			place.Line = int64(line) + before
+		f, err := r.row(path, names, row, raw, rows, err, before)
+		if err != nil {
+			return &damaged{f.place, err, sample}
 		}
-		f := frame{place: place, failure: failure}
-		if failure == nil {
-			if f.data, f.failure = object(names, row); f.data == nil {
-				continue // an empty line
+		if f.failure == nil || f.failure.Code == RejectInvalidField {
+			if failure := watch.row(raw); failure != nil {
+				return r.report(f.place, ofTable(failure), sample)
 			}
-			if f.failure == nil {
-				f.failure = watch.record([]byte(strings.Join(row, "\n")))
-			}
+		}
+		if f.data == nil && f.failure == nil {
+			continue // an empty line
 		}
 		if err := r.emit(f); err != nil {
 			return err
@@ -249,26 +250,60 @@ func (r *reader) table(path string, packed *bufio.Reader) error {
 	}
 }
 
-// object writes a row as a JSON object, nil if all of it is empty.
-func object(names, row []string) ([]byte, *RejectError) {
-	object := map[string]any{}
-	for i, value := range row {
-		if strings.TrimSpace(value) == "" {
-			continue
-		}
-		if i >= len(names) || names[i] == "" {
-			return []byte("{}"), reject(RejectInvalidField, "the row has a value in column %d, which the first line does not name: correct the row, or export again with quotation marks around texts", i+1)
-		}
-		object[names[i]] = strings.ToValidUTF8(value, "\uFFFD")
+// row makes a frame of a row. An error ends the file.
+func (r *reader) row(path string, names, row []string, raw []byte, rows *csv.Reader, err error, before int64) (frame, error) {
+	f := frame{place: Place{Path: path, Line: before + 1}}
+	if err == nil {
+		line, _ := rows.FieldPos(0)
+		f.place.Line = int64(line) + before
+		f.data, f.failure, f.maybe = object(names, row, string(rows.Comma))
+		return f, nil
 	}
-	if len(object) == 0 {
-		return nil, nil
+	parse, ok := errors.AsType[*csv.ParseError](err)
+	if !ok {
+		return f, err
 	}
-	data, err := jq.Marshal(object)
+	f.place.Line = int64(parse.StartLine) + before
+	if errors.Is(err, errLongRow) {
+		return f, errLongRow
+	}
+	f.failure, f.maybe = reject(RejectInvalidJSON, "the row cannot be read: %s", csvError(err)), unquoted(names, raw, string(rows.Comma))
+	return f, nil
+}
+
+// ofTable names the setting of tables in what is wrong with an encoding.
+func ofTable(failure *RejectError) *RejectError {
+	failure.Reason = strings.Replace(failure.Reason, "encoding in source.jsonl or source.csv", "source.csv.encoding", 1)
+	return failure
+}
+
+// object writes a row as a JSON object, nil if all of it is empty. If its values cannot be told apart, it returns what is wrong, and what the row may
+// have been.
+func object(names, row []string, comma string) ([]byte, *RejectError, *damagedRow) {
+	names = named(names)
+	width := len(names)
+	full := len(row)
+	for full > 0 && strings.TrimSpace(row[full-1]) == "" {
+		full--
+	}
+	unnamed := func(i int) bool { return strings.TrimSpace(row[i]) != "" && (i >= width || names[i] == "") }
+	first := 0
+	for first < len(row) && !unnamed(first) {
+		first++
+	}
+	switch {
+	case full == 0:
+		return nil, nil, nil
+	case len(row) < width:
+		return []byte("{}"), reject(RejectInvalidField, "the row has %d of the %d columns that the first line names: correct the row, or export again with quotation marks around texts", len(row), width), lacking(names, row)
+	case first < len(row):
+		return []byte("{}"), reject(RejectInvalidField, "the row has a value in column %d, which the first line does not name: correct the row, or export again with quotation marks around texts", first+1), surplus(names, row[:max(full, width)], comma)
+	}
+	data, err := jq.Marshal(values(names, row[:width]))
 	if err != nil {
-		return []byte("{}"), reject(RejectInvalidJSON, "the row cannot be written as JSON: %v", err)
+		return []byte("{}"), reject(RejectInvalidJSON, "the row cannot be written as JSON: %v", err), nil
 	}
-	return data, nil
+	return data, nil, nil
 }
 
 // csvError says what is wrong with a row, without quoting it.

@@ -321,13 +321,35 @@ func (w *watch) record(data []byte) *RejectError {
 		w.utf8 = true
 		return nil
 	}
+	if w.foreign(data) {
+		return otherEncoding("the record", data)
+	}
+	return nil
+}
+
+// row is record for a row of a table, which is not read on after a row in another encoding: the rows belong together.
+func (w *watch) row(data []byte) *RejectError {
+	seen := w.utf8
+	failure := w.record(data)
+	switch {
+	case failure == nil:
+		return nil
+	case seen:
+		failure.Reason = fmt.Sprintf("the row is not UTF-8 as the rows before it are, but seems to be %s: export the file again with all of it in one encoding", failure.encoding)
+		return failure
+	}
+	return otherEncoding("the file", data)
+}
+
+// foreign reports whether a record is in another encoding. A few invalid bytes in a file that is otherwise UTF-8 do no harm.
+func (w *watch) foreign(data []byte) bool {
 	least := 1
 	if w.utf8 {
 		least = 3
 	}
 	if foreignText(data, least) {
-		return otherEncoding("the record", data)
+		return true
 	}
 	w.utf8 = w.utf8 || evidenceOf(data).utf8 > 0
-	return nil
+	return false
 }

@@ -15,6 +15,7 @@ type frame struct {
 	open    bool
 	hash    Hash         // set if data does not hold the whole record
 	failure *RejectError // why data must not be decoded; nil: it may be
+	maybe   *damagedRow  // with failure, what the record may have been; nil: anything
 	end     bool         // the file was read to its end
 }
 

@@ -157,6 +157,7 @@ type mapRun struct {
 	paths  []string      // of the files that rows are from
 	seq    int64
 	latest int64 // the latest time in the data, noTime while there is none
+	broken bool  // a damaged record may belong to any group
 }
 
 // read calls visit with each record until it returns false.
@@ -229,7 +230,7 @@ func (m *mapRun) frame(f frame) error {
 		hash = sha256.Sum256(f.data)
 	}
 	if f.failure != nil {
-		return m.hand(m.JSONL.record(f))
+		return m.damaged(f)
 	}
 	if row, ok := m.keysOf(f.data); ok {
 		return m.group(f.place, hash, row, f.data)
@@ -237,7 +238,7 @@ func (m *mapRun) frame(f frame) error {
 	value, err := jq.Parse(f.data)
 	if err != nil {
 		f.failure = invalidJSON(f.data)
-		return m.hand(m.JSONL.record(f))
+		return m.damaged(f)
 	}
 	rows, dataOf := []any{value}, func(any) ([]byte, error) { return f.data, nil }
 	if m.mapper.each != nil {
@@ -314,6 +315,9 @@ func (m *mapRun) group(place Place, hash Hash, row any, data []byte) error {
 	if err != nil {
 		return m.failed(place, hash, data, "group_by", err)
 	}
+	if key == nil && !json.Valid(data) { // only its keys have been read so far
+		return m.damaged(frame{place: place, hash: hash, data: data, failure: invalidJSON(data)})
+	}
 	if key == nil {
 		if failure := m.recognized(place, data); failure != nil {
 			return m.rejected(place, hash, data, failure)
@@ -321,13 +325,9 @@ func (m *mapRun) group(place Place, hash Hash, row any, data []byte) error {
 		return m.rejected(place, hash, data, reject(RejectNotATranscript,
 			"the record does not belong to a group, as group_by yields null: correct source.format or source.group_by, or leave the record out"))
 	}
-	text, ok := key.(string)
-	if !ok {
-		encoded, err := jq.Marshal(key)
-		if err != nil {
-			return m.failed(place, hash, data, "group_by", err)
-		}
-		text = string(encoded) // 7 and "7" name one group
+	text, err := keyText(key)
+	if err != nil {
+		return m.failed(place, hash, data, "group_by", err)
 	}
 	if m.mapper.sortBy != nil {
 		sort, err := one(m.ctx, m.mapper.sortBy, row, m.vars(place))
@@ -338,6 +338,15 @@ func (m *mapRun) group(place Place, hash Hash, row any, data []byte) error {
 	}
 	m.seq++
 	return m.groups.Add(spill.Row{Key: text, Seq: m.seq, Place: m.encode(place), Data: data})
+}
+
+// keyText is the key of a group as text: 7 and "7" name one group.
+func keyText(key any) (string, error) {
+	if text, ok := key.(string); ok {
+		return text, nil
+	}
+	encoded, err := jq.Marshal(key)
+	return string(encoded), err
 }
 
 // encode writes a place down, with the number of its path.

@@ -22,6 +22,12 @@ func (m *mapRun) finish() error {
 	if err := m.tables.unread(); err != nil || m.groups == nil {
 		return err
 	}
+	if m.broken { // nothing more can be said of the files, either
+		return m.groups.Each(m.ctx, func([]spill.Row, bool) error {
+			m.holdBack()
+			return nil
+		})
+	}
 	if err := m.handGroups(); err != nil {
 		return err
 	}
@@ -106,6 +112,12 @@ type sorted struct {
 
 // grouped makes transcripts of the rows of one key.
 func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
+	if held := func(r spill.Row) bool { return len(r.Data) == 0 }; slices.ContainsFunc(rows, held) {
+		if slices.ContainsFunc(rows, func(r spill.Row) bool { return !held(r) }) {
+			m.holdBack()
+		}
+		return nil
+	}
 	m.add(func(c *MappingCounts) { c.Groups++ })
 	if oversized {
 		return m.rejected(m.decode(rows[0].Place), hashOf(rows), nil, reject(RejectLineTooLong,
@@ -115,7 +127,7 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 	for i, row := range rows {
 		value, err := jq.Parse(row.Data)
 		if err != nil { // only its keys have been read so far
-			return m.heldBack(rows, i, invalidJSON(row.Data))
+			return m.withheld(rows, i, invalidJSON(row.Data))
 		}
 		all[i] = sorted{value: value, row: row, at: noTime}
 		if m.mapper.sortBy != nil {
@@ -124,7 +136,7 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 				if _, ok := errors.AsType[*jq.Error](err); !ok {
 					return err
 				}
-				return m.heldBack(rows, i, transformFailed("sort_by", err))
+				return m.withheld(rows, i, transformFailed("sort_by", err))
 			}
 			all[i].by = by
 			if _, several := by.([]any); !several {
@@ -137,9 +149,9 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 				}
 				if all[i].at == noTime {
 					if failure := m.recognized(m.decode(row.Place), row.Data); failure != nil {
-						return m.heldBack(rows, i, failure)
+						return m.withheld(rows, i, failure)
 					}
-					return m.heldBack(rows, i, reject(RejectInvalidTime, "the record has no time by which its group could be sorted and cut: correct it, or source.sort_by"))
+					return m.withheld(rows, i, reject(RejectInvalidTime, "the record has no time by which its group could be sorted and cut: correct it, or source.sort_by"))
 				}
 			}
 		}
@@ -172,8 +184,83 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 	return nil
 }
 
-// heldBack rejects the record of a group that cannot be read. The others are not imported without it: what it holds could not be added later.
-func (m *mapRun) heldBack(rows []spill.Row, bad int, failure *RejectError) error {
+// damaged rejects a record that cannot be read, and sees to it that no group is imported without it.
+func (m *mapRun) damaged(f frame) error {
+	if m.mapper.groupBy == nil {
+		return m.hand(m.JSONL.record(f))
+	}
+	keys, err := m.keysMaybe(f)
+	if err != nil {
+		return err
+	}
+	whole := *f.failure
+	if f.failure = &whole; keys == nil {
+		m.broken = true
+		whole.Reason += " (no chat of the source is imported until then, as any of them may be incomplete)"
+	} else {
+		whole.Reason += " (the chats that it may belong to are held back until then)"
+	}
+	for key := range keys {
+		if err := m.groups.Add(spill.Row{Key: key, Place: m.encode(f.place)}); err != nil { // without data
+			return err
+		}
+	}
+	return m.hand(m.JSONL.record(f))
+}
+
+// keysMaybe returns the keys of the groups that a damaged record may belong to, nil if these may be any.
+func (m *mapRun) keysMaybe(f frame) (map[string]bool, error) {
+	if f.maybe == nil || m.mapper.each != nil {
+		return nil, nil
+	}
+	keys := map[string]bool{}
+	for _, row := range f.maybe.maybe {
+		key, err := m.keyOf(f.place, row)
+		if err != nil {
+			return nil, err
+		}
+		if len(f.maybe.absent) > 0 { // the key must not depend on them
+			for _, name := range f.maybe.absent {
+				row[name] = "?"
+			}
+			other, err := m.keyOf(f.place, row)
+			if err != nil || other != key || key == "" {
+				return nil, err
+			}
+		}
+		if key != "" {
+			keys[key] = true
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	return keys, nil
+}
+
+// keyOf returns the key of a row, "" if it has none. An error is not the program's.
+func (m *mapRun) keyOf(place Place, row map[string]any) (string, error) {
+	key, err := one(m.ctx, m.mapper.groupBy, row, m.vars(place))
+	if err == nil && key != nil {
+		var text string
+		if text, err = keyText(key); err == nil {
+			return text, nil
+		}
+	}
+	if _, ok := errors.AsType[*jq.Error](err); ok {
+		err = nil
+	}
+	return "", err
+}
+
+// heldBack is the kind of a group that is not imported because a damaged record may belong to it.
+const heldBack = "chat that is held back until a damaged record is corrected"
+
+// holdBack counts a group that is not imported.
+func (m *mapRun) holdBack() { m.add(func(c *MappingCounts) { c.Dropped[heldBack]++ }) }
+
+// withheld rejects the record of a group that cannot be read. The others are not imported without it: what it holds could not be added later.
+func (m *mapRun) withheld(rows []spill.Row, bad int, failure *RejectError) error {
 	if others := len(rows) - 1; others > 0 {
 		whole := *failure
 		whole.Reason += fmt.Sprintf(" (the other records of its group, %d of them, are held back until then)", others)

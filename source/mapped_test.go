@@ -375,10 +375,10 @@ func TestTablesThatAreDamaged(t *testing.T) {
 		want   string // of what is rejected
 	}{
 		"a bare quote":          {head + "a,user,5\" screen,2025-11-19T08:00:00Z\nb,user,x,2025-11-19T08:00:00Z\n", CSVConfig{}, 1, "quotation mark stands within a value"},
-		"an open quote":         {head + "b,user,x,2025-11-19T08:00:00Z\na,user,\"never closed,2025-11-19T08:00:00Z\nc,user,x,2025-11-19T08:00:00Z\n", CSVConfig{}, 1, "never closed"},
+		"an open quote":         {head + "b,user,x,2025-11-19T08:00:00Z\na,user,\"never closed,2025-11-19T08:00:00Z\nc,user,x,2025-11-19T08:00:00Z\n", CSVConfig{}, 0, "never closed"},
 		"carriage returns":      {strings.ReplaceAll(head+"a,user,x,2025-11-19T08:00:00Z\nb,user,y,2025-11-19T08:00:00Z\n", "\n", "\r"), CSVConfig{}, 2, ""},
 		"the line of Excel":     {"sep=;\r\n" + strings.ReplaceAll(head+"a,user,x,2025-11-19T08:00:00Z\n", ",", ";"), CSVConfig{}, 1, ""},
-		"a short row":           {head + "a,user,x,2025-11-19T08:00:00Z\nb,user\n", CSVConfig{}, 1, "no_messages"},
+		"a short row":           {head + "a,user,x,2025-11-19T08:00:00Z\nb,user\n", CSVConfig{}, 1, "has 2 of the 4 columns"},
 		"JSON":                  {`{"id":1}`, CSVConfig{}, 0, "the file is JSON"},
 		"columns with the ids":  {"id,conversation_id,sender,words,when\n1,a,user,x,2025-11-19T08:00:00Z\n2,a,bot,y,2025-11-19T08:00:01Z\n", CSVConfig{Columns: map[string]string{"Conversation_ID": "id", "sender": "role", "words": "text", "when": "created_at"}}, 1, ""},
 		"no zone":               {head + "a,user,x,2025-11-19 08:00:00\n", CSVConfig{}, 0, "time_without_zone"},
