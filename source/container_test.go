@@ -404,7 +404,7 @@ func TestEncodings(t *testing.T) {
 		{"UTF-8", text("a", "Sød – “ja” 😀"), "", "", []string{"f:1 a", "f end"}},
 		{"one damaged emoji", text("a", "Hi"+smiley+"!") + text("b", "x"), "", "", []string{"f:1 a", "f:2 b", "f end"}},
 		{"one damaged letter in UTF-8", text("a", "blåbær") + text("b", "r\xf8d"), "", "", []string{"f:1 a", "f:2 b", "f end"}},
-		{"one letter of Latin-1", text("a", "x") + text("b", "r\xf8d"), "", "the record is not UTF-8, it looks like windows-1252", []string{"f:1 a", "f:2 wrong_encoding", "f end"}},
+		{"one letter of Latin-1", text("a", "x") + text("b", "r\xf8d"), "", "the file is not UTF-8, it looks like windows-1252", []string{"f:1 wrong_encoding"}},
 		{"Latin-1 far behind", ascii.String() + latin, "", "set encoding in source.jsonl or source.csv to windows-1252", []string{"f:12001 wrong_encoding", "f:12002 wrong_encoding", "f end"}},
 		{"Latin-1 behind UTF-8", text("a", "blåbær") + encoded(charmap.Windows1252, text("b", "rød grød på år")), "", "windows-1252", []string{"f:1 a", "f:2 wrong_encoding", "f end"}},
 	} {

@@ -40,7 +40,7 @@ func TestADamagedRowHoldsBackItsChat(t *testing.T) {
 		"an empty line":             {rows(",,,\n"), "a b c", nil},
 		"no key":                    {rows(",bot,whose?,2025-11-19T08:00:02Z"), "a b c", []string{":4 not_a_transcript"}},
 		"a row in Latin-1":          {rows("b,bot,r\xf8d gr\xf8d med fl\xf8de,2025-11-19T08:00:02Z"), "", []string{"set source.csv.encoding to windows-1252"}},
-		"Latin-1 among UTF-8":       {rows("b,bot,h\u00e5,2025-11-19T08:00:02Z\nb,bot,r\xf8d gr\xf8d med fl\xf8de,2025-11-19T08:00:02Z"), "", []string{"the row is not UTF-8 as the rows before it are"}},
+		"Latin-1 among UTF-8":       {rows("b,bot,h\u00e5,2025-11-19T08:00:02Z\nb,bot,r\xf8d gr\xf8d med fl\xf8de,2025-11-19T08:00:02Z"), "", []string{"the record is not UTF-8 as those before it are"}},
 		"Latin-1 far behind":        {rows(strings.Repeat("b,user,long and dull,2025-11-19T08:00:01Z\n", sampleSize/40) + "b,bot,r\xf8d gr\xf8d med fl\xf8de,2025-11-19T08:00:02Z"), "", []string{"wrong_encoding: the file", "set source.csv.encoding to windows-1252"}},
 	} {
 		t.Run(name, func(t *testing.T) {

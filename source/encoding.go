@@ -25,6 +25,7 @@ type evidence struct {
 	latin   int // bytes that are letters in windows-1252, beside an ASCII letter
 	beside  int // other bytes beside an ASCII letter, as letters are in encodings for DOS and the Mac
 	other   int // other bytes that are not UTF-8, several together
+	alone   int // all other bytes that are not UTF-8
 }
 
 func evidenceOf(b []byte) (e evidence) {
@@ -45,12 +46,16 @@ func evidenceOf(b []byte) (e evidence) {
 			for i+n < len(b) && continues(b[i+n]) {
 				n++
 			}
+		case b[i]|1 == 0xc3 && before && b[i-1] >= 'a' && !after && (i+1 == len(b) || b[i+1] < utf8.RuneSelf): // half a letter of a word that was cut off, as no word ends in \u00c2 or \u00c3
+			e.damaged++
 		case latinLetter(b[i]) && (before || after || latinWord(b, i)), b[i] == 0x92 && before && after: // 0x92 is an apostrophe
 			e.latin++
 		case before || after:
 			e.beside++
 		case i > 0 && b[i-1] >= utf8.RuneSelf, i+1 < len(b) && b[i+1] >= utf8.RuneSelf:
 			e.other++
+		default:
+			e.alone++
 		}
 		i += n
 	}
@@ -117,6 +122,9 @@ func wrongEncoding(what, like, name string) *RejectError {
 // encodingOf names the encoding that a text, which is not UTF-8, is most likely in. Many texts are also valid in others.
 func encodingOf(b []byte) (name string, sure bool) {
 	words := foreignWords(b)
+	if fewLatin(words) {
+		return "windows-1252", true
+	}
 	guess, confidence := guessed(words)
 	if all := eastAsian(words); len(all) > 0 {
 		if slices.Contains(all, guess) {
@@ -142,6 +150,27 @@ func encodingOf(b []byte) (name string, sure bool) {
 		return best, false
 	}
 	return "windows-1251, shift_jis or gb18030", false
+}
+
+// maxFew is how many characters are too few to tell one encoding from another.
+const maxFew = 12
+
+// fewLatin reports whether a text has few characters that are not ASCII, all of which are usual ones in windows-1252.
+func fewLatin(words []byte) bool {
+	text, err := charmap.Windows1252.NewDecoder().Bytes(words)
+	if err != nil {
+		return false
+	}
+	few := 0
+	for _, r := range string(text) {
+		if r < utf8.RuneSelf {
+			continue
+		}
+		if few++; few > maxFew || !strings.ContainsRune(latinLetters+latinCapitals+latinSigns, r) {
+			return false
+		}
+	}
+	return true
 }
 
 // foreignWords returns the strings of a text that are not ASCII. Names of fields would drown them.
@@ -194,6 +223,7 @@ type alphabet struct {
 const (
 	latinLetters   = "àáâãäåæçèéêíîñóôöøúûüßœ’“”–€"
 	latinCapitals  = "ÄÅÆÉÖØÜ"
+	latinSigns     = "\u00a0£§«»°·½×™…‘•©®"
 	cyrillicSmall  = "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"
 	greekSmall     = "άέήίαβγδεζηθικλμνξοπρςστυφχψωόύώ"
 	cyrillicBegins = "АБВГДЕЖЗИКЛМНОПРСТУФХЦЧШЭЮЯ"
@@ -275,10 +305,16 @@ func fileEncoding(sample []byte) *RejectError {
 		return nil
 	case controls(sample): // binary data
 		return nil
-	case utf8.Valid(sample), foreignText(sample, 2):
+	case utf8.Valid(sample), foreignText(sample, 2), len(sample) < sampleSize && nothingUTF8(sample):
 		return otherEncoding("the file", sample)
 	}
 	return nil
+}
+
+// nothingUTF8 reports whether none of the bytes of a text that are not ASCII is UTF-8, or a piece of it.
+func nothingUTF8(b []byte) bool {
+	e := evidenceOf(b)
+	return e.utf8+e.damaged == 0 && e.latin+e.beside+e.other+e.alone > 0
 }
 
 // wide recognises UTF-16 and UTF-32 by the zero bytes of the ASCII in them.
@@ -321,21 +357,21 @@ func (w *watch) record(data []byte) *RejectError {
 		w.utf8 = true
 		return nil
 	}
-	if w.foreign(data) {
-		return otherEncoding("the record", data)
+	switch seen := w.utf8; {
+	case !w.foreign(data):
+		return nil
+	case seen:
+		failure := otherEncoding("the record", data)
+		failure.Reason = fmt.Sprintf("the record is not UTF-8 as those before it are, but seems to be %s: export the file again with all of it in one encoding", failure.encoding)
+		failure.encoding = "" // the others are not
+		return failure
 	}
-	return nil
+	return otherEncoding("the record", data)
 }
 
 // row is record for a row of a table, which is not read on after a row in another encoding: the rows belong together.
 func (w *watch) row(data []byte) *RejectError {
-	seen := w.utf8
-	failure := w.record(data)
-	switch {
-	case failure == nil:
-		return nil
-	case seen:
-		failure.Reason = fmt.Sprintf("the row is not UTF-8 as the rows before it are, but seems to be %s: export the file again with all of it in one encoding", failure.encoding)
+	if failure := w.record(data); failure == nil || w.utf8 {
 		return failure
 	}
 	return otherEncoding("the file", data)

@@ -114,9 +114,36 @@ func TestDamagedUTF8IsUTF8(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{"caf\xc3", "a \xff\xfe b", "Hi\xf0\x9f\x98!", "5\xa0000 \xb0", "\x80 \x99", "x\xe2\x82"} {
+	for _, text := range []string{"caf\xc3", "Hi\xf0\x9f\x98!", "x\xe2\x82", "h\u00e5 a \xff\xfe b", "h\u00e5 5\xa0000 \xb0", "\u00e5 \x80 \x99", "\u00e6\u00f8\u00e5 \xe6"} {
 		if failure := fileEncoding([]byte(`{"text":"` + text + `"}`)); failure != nil {
 			t.Errorf("%q: %v", text, failure)
+		}
+	}
+}
+
+// TestShortTextsAreNotDamaged: a file without any UTF-8 is in another encoding, however little there is of it.
+func TestShortTextsAreNotDamaged(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text, want string
+		encoding   encoding.Encoding
+	}{
+		{"hej æøå", "windows-1252", charmap.Windows1252}, {"æ", "windows-1252", charmap.ISO8859_1}, {"Å", "windows-1252", charmap.Windows1252}, {"ÆØÅ", "windows-1252", charmap.Windows1252},
+		{"20 °", "windows-1252", charmap.ISO8859_1}, {"5\u00a0000 €", "windows-1252", charmap.Windows1252}, {"à", "windows-1252", charmap.ISO8859_1}, {"Größe: über", "windows-1252", charmap.Windows1252},
+		{"café", "windows-1252", charmap.ISO8859_1}, {"Hvad så?", "windows-1252", charmap.Windows1252}, {"« oui »", "windows-1252", charmap.Windows1252}, {"“ok”", "windows-1252", charmap.Windows1252},
+		{"Привет", "", charmap.Windows1251}, {"Спасибо", "windows-1251", charmap.Windows1251}, {"謝謝你們的幫助", "", traditionalchinese.Big5}, {"på", "", charmap.Macintosh},
+	} {
+		content := encoded(tt.encoding, tt.text)
+		for _, file := range []string{
+			`{"id":"t-1","closed_at":1795075200,"messages":[{"role":"user","text":"` + content + `"}]}`,
+			"[{\n\"text\": \"" + content + "\"\n}]",
+			"conversation_id,role,text,created_at\n1,user," + content + ",2025-11-19T08:00:00Z\n",
+			"id;text\r\n1;" + content + "\r\n",
+		} {
+			failure := fileEncoding([]byte(file))
+			if failure == nil || failure.Code != RejectWrongEncoding || tt.want != "" && failure.encoding != tt.want {
+				t.Errorf("%q in %q: %v", tt.text, file, failure)
+			}
 		}
 	}
 }

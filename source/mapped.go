@@ -401,7 +401,7 @@ func (m *mapRun) saw(millis int64) {
 func (m *mapRun) transform(place Place, hash Hash, value any, data []byte) error {
 	results, err := m.run(value, place)
 	if err != nil {
-		return m.failed(place, hash, data, "the transform", err)
+		return m.failed(place, hash, data, m.program(), err)
 	}
 	for _, result := range results {
 		if m.dropped(result) {
@@ -422,7 +422,7 @@ func (m *mapRun) transform(place Place, hash Hash, value any, data []byte) error
 		}
 		encoded, err := jq.Marshal(result)
 		if err != nil {
-			return m.failed(place, hash, data, "the transform", err)
+			return m.failed(place, hash, data, m.program(), err)
 		}
 		m.seq++
 		key := binary.AppendVarint(nil, m.seq)

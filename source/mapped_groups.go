@@ -151,7 +151,7 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 					if failure := m.recognized(m.decode(row.Place), row.Data); failure != nil {
 						return m.withheld(rows, i, failure)
 					}
-					return m.withheld(rows, i, reject(RejectInvalidTime, "the record has no time by which its group could be sorted and cut: correct it, or source.sort_by"))
+					return m.withheld(rows, i, m.untimed(by))
 				}
 			}
 		}
@@ -182,6 +182,19 @@ func (m *mapRun) grouped(rows []spill.Row, oversized bool) error {
 		from = to
 	}
 	return nil
+}
+
+// untimed says why a record has no time by which its group can be sorted.
+func (m *mapRun) untimed(by any) *RejectError {
+	if all, ok := by.([]any); ok && len(all) > 0 {
+		by = all[0]
+	}
+	if data, err := jq.Marshal(by); err == nil && by != nil {
+		if _, code, problem := decodeTime(data, m.zone, noTime); code == RejectTimeWithoutZone {
+			return reject(code, "the time of the record, by which its group is sorted and cut, %s", problem)
+		}
+	}
+	return reject(RejectInvalidTime, "the record has no time by which its group could be sorted and cut: correct it, or source.sort_by")
 }
 
 // damaged rejects a record that cannot be read, and sees to it that no group is imported without it.
@@ -296,7 +309,7 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 	place, hash := m.decode(raw[0].Place), hashOf(raw)
 	results, err := m.run(values, place)
 	if err != nil {
-		return m.failed(place, hash, lines(raw), "the transform", err)
+		return m.failed(place, hash, lines(raw), m.program(), err)
 	}
 	for _, result := range results {
 		if m.dropped(result) {
@@ -318,7 +331,7 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 			if wrote == noTime {
 				wrote = ended
 			}
-			return closeAt(t, wrote)
+			return m.closeAt(t, wrote)
 		})
 		if !m.count {
 			for _, row := range raw {

@@ -14,12 +14,12 @@ func (m *mapRun) record(place Place, hash Hash, result any, closing func(t map[s
 	r := &Record{Place: place, Hash: hash}
 	t, ok := result.(map[string]any)
 	if !ok {
-		r.failure = reject(RejectTransformFailed, "the transform returned something that is not an object: return a transcript with id, messages and closed_at, or empty")
+		r.failure = reject(RejectTransformFailed, "%s returned something that is not an object: return a transcript with id, messages and closed_at, or empty", m.program())
 		return r
 	}
 	t = maps.Clone(t)
 	if t["messages"] == nil && t["closed_at"] == nil {
-		r.failure = reject(RejectTransformFailed, "the transform returned an object without an array of messages: return a transcript with id, messages and closed_at, or empty")
+		r.failure = reject(RejectTransformFailed, "%s returned an object without an array of messages: return a transcript with id, messages and closed_at, or empty", m.program())
 		return r
 	}
 	if messages, ok := t["messages"].([]any); ok {
@@ -29,7 +29,7 @@ func (m *mapRun) record(place Place, hash Hash, result any, closing func(t map[s
 	delete(t, "_open")
 	delete(t, "_closed")
 	if closed {
-		closing = closeAt
+		closing = m.closeAt
 	}
 	if t["closed_at"] == nil && !open {
 		if failure := closing(t, m.wrote(t)); failure != nil {
@@ -38,7 +38,7 @@ func (m *mapRun) record(place Place, hash Hash, result any, closing func(t map[s
 	}
 	raw, err := jq.Marshal(t)
 	if err != nil {
-		r.failure = reject(RejectTransformFailed, "the transform returned a value that is not JSON: correct the program")
+		r.failure = reject(RejectTransformFailed, "%s returned a value that is not JSON: correct the program", m.program())
 		return r
 	}
 	if r.raw = raw; len(raw) > maxLine {
@@ -91,24 +91,36 @@ func (m *mapRun) wrote(t map[string]any) int64 {
 func (m *mapRun) close(t map[string]any, wrote int64) *RejectError {
 	switch rule := m.mapper.closed; rule.Rule {
 	case ClosedByFile:
-		return closeAt(t, wrote)
+		return m.closeAt(t, wrote)
 	case ClosedIdle:
 		if wrote == noTime || m.latest != noTime && m.latest-wrote >= rule.Idle.Milliseconds() {
-			return closeAt(t, wrote)
+			return m.closeAt(t, wrote)
 		}
 	}
 	return nil
 }
 
-func closeAt(t map[string]any, millis int64) *RejectError {
+func (m *mapRun) closeAt(t map[string]any, millis int64) *RejectError {
 	messages, ok := t["messages"].([]any)
 	timed := func(v any) bool { m, _ := v.(map[string]any); return m["created_at"] != nil }
-	if millis == noTime && ok && (len(messages) == 0 || slices.ContainsFunc(messages, timed)) {
+	if millis == noTime && ok && (len(messages) == 0 || t["created_at"] != nil || slices.ContainsFunc(messages, timed)) {
 		millis = 0 // nobody wrote, so it is skipped as empty; or the times are wrong, so it is rejected with their place
 	}
 	if millis == noTime {
-		return reject(RejectInvalidTime, "neither the chat nor any of its messages has a time, so it is not known when it was closed: have the transform set closed_at")
+		cure := "have the transform set closed_at"
+		if m.mapper.preset {
+			cure = "export the chat with its times, or leave it out"
+		}
+		return reject(RejectInvalidTime, "neither the chat nor any of its messages has a time, so it is not known when it was closed: %s", cure)
 	}
 	t["closed_at"] = timeOf(millis).Format("2006-01-02T15:04:05.000Z")
 	return nil
+}
+
+// program is what a program is called whose failure rejects a record.
+func (m *mapRun) program() string {
+	if m.mapper.preset {
+		return "the format"
+	}
+	return "the transform"
 }

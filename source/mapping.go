@@ -168,7 +168,11 @@ func transformFailed(program string, err error) *RejectError {
 	if e.Part != "" {
 		where = " in " + e.Part
 	}
-	return reject(RejectTransformFailed, "%s failed%s: %s: correct the program or the record", program, where, e.Message)
+	cure := "correct the program or the record"
+	if program == "the format" {
+		cure = "correct the record, or leave it out"
+	}
+	return reject(RejectTransformFailed, "%s failed%s: %s: %s", program, where, e.Message, cure)
 }
 
 // Dropped counts what a mapping left out of the transcripts, by kind.

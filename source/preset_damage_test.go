@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"dixa-import/source/internal/jq"
 )
@@ -165,4 +166,53 @@ func (m *mapper) messagesOf(t *testing.T, v any, file string) (n int, ok bool) {
 		}
 	}
 	return n, true
+}
+
+// zoneOf finds the zones of times that are written as texts.
+var zoneOf = regexp.MustCompile(`(\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(?:Z|[+-]\d\d:?\d\d)`)
+
+// TestPresetsSayThatZonesAreMissing takes the zones from the times of every sample. What is rejected for that must say so, and a zone must cure it.
+func TestPresetsSayThatZonesAreMissing(t *testing.T) {
+	t.Parallel()
+	for _, sample := range presetSamples(t) {
+		t.Run(sample.name(), func(t *testing.T) {
+			t.Parallel()
+			read := func(zone *time.Location, strip bool) (chats int, reasons string) {
+				var paths []string
+				dir := t.TempDir()
+				for _, file := range sample.files(t) {
+					text, err := os.ReadFile(file)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if strip {
+						text = zoneOf.ReplaceAll(text, []byte("$1"))
+					}
+					paths = append(paths, filepath.Join(dir, filepath.Base(file)))
+					if err := os.WriteFile(paths[len(paths)-1], text, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c := presetConfig(paths...)
+				c.TimeZone = zone
+				s, err := OpenMapped(c, Mapping{Format: sample.preset})
+				if err != nil {
+					t.Fatal(err)
+				}
+				closed, rejected := idsOf(t, s)
+				return len(closed), strings.Join(rejected, "\n")
+			}
+			whole, before := read(time.UTC, false)
+			without, reasons := read(nil, true)
+			if count := strings.Count(reasons, "neither the chat nor any"); count > strings.Count(before, "neither the chat nor any") || strings.Count(reasons, "no time by which") > strings.Count(before, "no time by which") {
+				t.Errorf("rejected are\n%s", reasons)
+			}
+			if without < whole && !strings.Contains(reasons, "has no time zone") {
+				t.Errorf("%d of %d chats are left, rejected are\n%s", without, whole, reasons)
+			}
+			if cured, reasons := read(time.UTC, true); cured < whole {
+				t.Errorf("%d of %d chats are left with a zone, rejected are\n%s", cured, whole, reasons)
+			}
+		})
+	}
 }

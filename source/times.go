@@ -15,7 +15,7 @@ const maxTime = 253402300799999
 // Numbers from here up are milliseconds since 1970, those below are seconds.
 const firstMillis = 100_000_000_000
 
-const zoneCure = "has no time zone: write it as 2006-01-02T15:04:05Z"
+const zoneCure = "has no time zone: write it as 2006-01-02T15:04:05Z, or set source.time_zone"
 
 const timeCure = "is not a time: write it as 2006-01-02T15:04:05Z, or as a number of seconds or milliseconds since 1970"
 

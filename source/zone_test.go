@@ -1,6 +1,7 @@
 package source
 
 import (
+	"strings"
 	"testing"
 	"time"
 	_ "time/tzdata"
@@ -80,5 +81,38 @@ func TestDecodeClocksBack(t *testing.T) {
 	}
 	if last := got.Messages[3].At.Format(time.RFC3339); text != "abcd" || last != "2025-10-26T01:15:00Z" || got.ClosedAt.Before(got.Messages[3].At) {
 		t.Errorf("got %q, the last at %s, closed at %v", text, last, got.ClosedAt)
+	}
+}
+
+// TestTimesWithoutAZoneAreNamed requires that a time without a zone is never reported as missing, wherever it stands.
+func TestTimesWithoutAZoneAreNamed(t *testing.T) {
+	t.Parallel()
+	file := Closing{Rule: ClosedByFile}
+	idle := Closing{Rule: ClosedIdle, Idle: time.Hour}
+	group := Mapping{GroupBy: ".s", SortBy: ".at", SessionGap: time.Hour, Transform: `{id: .[0].s, messages: map({role: "user", text: .t, created_at: .at})}`}
+	for name, x := range map[string]struct {
+		record string
+		m      Mapping
+	}{
+		"of the chat":         {`{"id":"a","at":"2025-11-19 08:00:00","messages":[{"role":"user","text":"x"}]}`, Mapping{Transform: `{id, created_at: .at, messages}`, Closed: file}},
+		"of the chat, idle":   {`{"id":"a","at":"2025-11-19T08:00:00","messages":[{"role":"user","text":"x"}]}`, Mapping{Transform: `{id, created_at: (.at | totime), messages}`, Closed: idle}},
+		"of a message":        {`{"id":"a","messages":[{"role":"user","text":"x","created_at":"2025-11-19T08:00:00.5"}]}`, Mapping{Transform: `{id, messages}`, Closed: file}},
+		"of a message, idle":  {`{"id":"a","messages":[{"role":"user","text":"x"},{"role":"bot","text":"y","created_at":"2025-11-19 08:00:00"}]}`, Mapping{Transform: `{id, messages}`, Closed: idle}},
+		"of a row":            {`{"s":"a","t":"x","at":"2025-11-19 08:00:00"}`, group},
+		"of the conversation": {`{"id":"a","at":"2025-11-19 08:00:00","messages":[{"role":"user","text":"x"}]}`, Mapping{Transform: `{id, closed_at: .at, messages}`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			closed, rejected := idsOf(t, mappedText(t, x.record, x.m))
+			if len(closed) > 0 || len(rejected) != 1 || !strings.Contains(rejected[0], "time_without_zone") || !strings.Contains(rejected[0], "set source.time_zone") {
+				t.Errorf("%v, %q", closed, rejected)
+			}
+		})
+	}
+	for preset, want := range map[string]string{"": "have the transform set closed_at", "openai-chat": "export the chat with its times"} {
+		_, rejected := idsOf(t, mappedText(t, `{"id":"a","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]}`, Mapping{Format: preset, Transform: map[bool]string{true: "{id, messages}"}[preset == ""], Closed: file}))
+		if len(rejected) != 1 || !strings.Contains(rejected[0], want) || preset != "" && strings.Contains(rejected[0], "transform") {
+			t.Errorf("%q: %q", preset, rejected)
+		}
 	}
 }
