@@ -331,10 +331,12 @@ func (m *mapRun) group(place Place, hash Hash, row any, data []byte) error {
 	}
 	if m.mapper.sortBy != nil {
 		sort, err := one(m.ctx, m.mapper.sortBy, row, m.vars(place))
-		if err != nil {
-			return m.failed(place, hash, data, "sort_by", err)
+		if _, failed := errors.AsType[*jq.Error](err); err != nil && !failed {
+			return err
 		}
-		m.saw(m.millis(sort))
+		if err == nil { // else the row is rejected with its group
+			m.saw(m.millis(sort))
+		}
 	}
 	m.seq++
 	return m.groups.Add(spill.Row{Key: text, Seq: m.seq, Place: m.encode(place), Data: data})

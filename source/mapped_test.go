@@ -232,6 +232,11 @@ func TestABadRowOfAGroup(t *testing.T) {
 			}
 		})
 	}
+	mapping.SortBy = `if .ts == 0 then error("no") else .ts end`
+	if closed, rejected := idsOf(t, mappedText(t, good+`{"s":"a","ts":0,"t":"x"}`, mapping)); len(closed) != 1 || len(rejected) != 1 {
+		t.Errorf("with a row that cannot be sorted, the transcripts are %v, rejected are %q", closed, rejected)
+	}
+	mapping.SortBy = ".ts"
 	closed, _ := idsOf(t, mappedText(t, `{"s":7,"ts":1763539200,"t":"one"}`+"\n"+`{"s":"7","ts":1763539201,"t":"two"}`, mapping))
 	if len(closed) != 1 {
 		t.Errorf("a number and its text are the groups %v", closed)
