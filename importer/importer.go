@@ -148,4 +148,5 @@ type Progress struct {
 	Rate     float64       // configured limit in requests a second; 0: no limit
 	Paced    time.Duration // total time that requests have waited for the rate limiter
 	Down     bool          // the API is down, and all requests wait until it recovers
+	Steps    []checkpoint.StepTime
 }

@@ -64,7 +64,7 @@ func (im *Importer) Progress() Progress {
 		Counts: p.counts(), Source: im.s.Reader.Progress(), Throttled: stats.Throttled,
 		InFlight: p.inFlight.Load(), Doubts: p.doubts.Load(), DoubtTakes: p.learning.doubtDuration(), Elapsed: time.Since(p.started),
 		Expected: im.expected.Load(), Busy: len(p.workerSlots), Workers: im.s.Workers, Held: p.backlog.size(),
-		Rate: im.s.Rate, Paced: stats.Paced, Down: stats.Down,
+		Rate: im.s.Rate, Paced: stats.Paced, Down: stats.Down, Steps: p.times.list(),
 	}
 }
 

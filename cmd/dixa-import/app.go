@@ -10,13 +10,16 @@ import (
 	"regexp"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"dixa-import/cmd/dixa-import/internal/advice"
 	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/cmd/dixa-import/internal/metrics"
 	"dixa-import/cmd/dixa-import/internal/report"
 	"dixa-import/cmd/dixa-import/internal/term"
+	"dixa-import/dixa"
 )
 
 // program is one invocation of the command line.
@@ -29,6 +32,11 @@ type program struct {
 	configPath string
 	json       bool
 	log        *slog.Logger
+
+	observe func(dixa.Operation, int, time.Duration) // each request to Dixa; nil: nobody counts them
+	metrics *metrics.Run                             // nil: there is no --metrics-file
+
+	metricsFailed bool // the last write, which is logged; for one goroutine at a time
 }
 
 // run is the whole program: it does what the arguments say, results to stdout, logs and progress to stderr.
@@ -83,6 +91,7 @@ func (p *program) app() *cli.App {
 			serveCommand(p),
 			webhooksCommand(p),
 			reopenCommand(p),
+			metricsCommand(p),
 			forgetCommand(p),
 			demoCommand(p),
 			sandboxCommand(p),

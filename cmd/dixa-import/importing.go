@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -29,7 +30,8 @@ import (
 type pace struct {
 	stopAfter time.Duration // 0: no bound
 	overrides config.Overrides
-	again     string // the command with those of its flags that say what is worked on, and how
+	monitoring
+	again string // the command with those of its flags that say what is worked on, and how
 }
 
 // paceFlags are the flags of all commands that import.
@@ -39,6 +41,8 @@ func paceFlags() []cli.Flag {
 		&cli.Float64Flag{Name: "rate", Usage: "requests a second, `N`; 0 is unlimited", DefaultText: "dixa.rate"},
 		&cli.IntFlag{Name: "workers", Usage: "transcripts at once, `N`; 0 is chosen from the rate", DefaultText: "import.workers"},
 		&cli.StringFlag{Name: "max-failures", Usage: "stop after so many failed transcripts, `N` or 5%; 0 is never", DefaultText: "import.max_failures"},
+		&cli.StringFlag{Name: "metrics-file", Usage: "write Prometheus metrics to `FILE` every 10 seconds and at the end, for node exporter's textfile collector (*.prom)", DefaultText: "none"},
+		&cli.StringFlag{Name: "notify-command", Usage: "run `COMMAND` with the JSON summary as its input if the exit code is neither 0 nor 4; words are split at spaces, without a shell", DefaultText: "none"},
 		jsonlFlag("take the transcripts from `PATH` instead of the configured source, such as corrected records; may be repeated"),
 	}
 }
@@ -79,19 +83,26 @@ type importing struct {
 // do makes a run, and says what became of it.
 func (p *importing) do(ctx context.Context) error {
 	r, err := p.attempt(ctx)
-	var usage *config.UsageError
-	if errors.As(err, &usage) || r.Run == 0 && !p.json { // a reader of JSON needs an object in any case
-		return err
-	}
 	if r.Exit = exitCode(err); r.Exit == exitFailure {
 		r.Outcome, r.Reason = importer.OutcomeAborted, message(err)
 		_, r.Lost = errors.AsType[*importer.LostCheckpointError](err)
+	}
+	p.endMetrics(r, err)
+	err = cmp.Or(err, p.report(r))
+	p.notify(ctx, r)
+	return err
+}
+
+// report prints what became of a run.
+func (p *importing) report(r report.Result) error {
+	if r.Exit == exitUsage || r.Run == 0 && !p.json { // a reader of JSON needs an object in any case
+		return nil
 	}
 	printErr := p.printSummary(r)
 	if !p.json {
 		r.PrintNext(p.stdout, p.commandLine)
 	}
-	return cmp.Or(err, printErr)
+	return printErr
 }
 
 // attempt makes a run. The result has no Run if it did not come to that.
@@ -116,6 +127,7 @@ func (p *importing) attempt(ctx context.Context) (r report.Result, err error) {
 	case err != nil:
 		return r, err
 	}
+	p.askStanding(ctx, j)
 	r.Summary, err = p.work(ctx, j.config, p.stopAfter)
 	var lost *importer.LostCheckpointError
 	if errors.As(err, &lost) {
@@ -135,6 +147,7 @@ func (p *importing) attempt(ctx context.Context) (r report.Result, err error) {
 	r.Files, r.Again = p.overrides.JSONL, p.again
 	r.Canary, r.ConversationURL, r.Retry = j.canary, j.conversationURL, j.config.Retry != nil
 	after := context.WithoutCancel(ctx)
+	p.askStanding(after, j)
 	var totalsErr, watermarkErr error
 	r.Totals, totalsErr = j.config.Store.Totals(after, j.config.Source, 0)
 	r.Watermark, _, watermarkErr = j.config.Store.Watermark(after, j.config.Source)
@@ -170,6 +183,7 @@ func (p *program) work(ctx context.Context, config importer.Config, limit time.D
 		defer timer.Stop()
 	}
 	defer progress.Watch(p.console, p.log, im.Progress)()
+	defer p.watchMetrics(ctx, config, im.Progress)()
 	summary, err := im.Run(ctx)
 	if why, ok := reason.Load().(string); ok && summary.Run == 0 {
 		return importer.Summary{Outcome: importer.OutcomeStopped, Reason: why}, nil
@@ -248,6 +262,9 @@ func (p *program) openJob(ctx context.Context, pace pace, use connect.Access) (_
 	if err != nil {
 		return nil, err
 	}
+	if err := p.openMetrics(file, pace.metricsFile); err != nil {
+		return nil, err
+	}
 	file.Override(pace.overrides)
 	src, srcErr := file.Source()
 	how, howErr := p.importSettings(file)
@@ -287,9 +304,15 @@ func (p *program) openJob(ctx context.Context, pace pace, use connect.Access) (_
 
 // paceOf reads the flags of paceFlags.
 func paceOf(c *cli.Context) (pace, error) {
-	p := pace{stopAfter: c.Duration("for"), overrides: config.Overrides{JSONL: textsOf(c, "jsonl")}, again: againOf(c)}
+	p := pace{stopAfter: c.Duration("for"), overrides: config.Overrides{JSONL: textsOf(c, "jsonl")}, again: againOf(c),
+		monitoring: monitoring{metricsFile: c.String("metrics-file"), notifyCommand: strings.Fields(c.String("notify-command"))}}
 	if c.IsSet("for") && p.stopAfter <= 0 {
 		return p, config.Usagef("--for must be a duration above zero, such as 30m")
+	}
+	for _, name := range []string{"metrics-file", "notify-command"} {
+		if c.IsSet(name) && strings.TrimSpace(c.String(name)) == "" {
+			return p, config.Usagef("--%s is empty: give it a value, or leave it out", name)
+		}
 	}
 	if c.IsSet("rate") {
 		rate := strconv.FormatFloat(c.Float64("rate"), 'g', -1, 64)
@@ -307,7 +330,7 @@ func paceOf(c *cli.Context) (pace, error) {
 }
 
 // notAgain are flags that are about one invocation alone.
-var notAgain = []string{"for", "if-idle", "rebind", "workers", "max-failures", "help"}
+var notAgain = []string{"for", "if-idle", "rebind", "workers", "max-failures", "metrics-file", "notify-command", "help"}
 
 // againOf returns the command and its flags as they are typed to go on with the same work: a run over other files, or from another time on, would leave it
 // undone.

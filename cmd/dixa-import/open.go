@@ -22,7 +22,7 @@ func (p *program) newClient(s config.Dixa, attempts, workers int, limiter dixa.L
 	return dixa.New(dixa.Config{
 		BaseURL: s.BaseURL, Token: s.Token, Auth: s.Auth, Timeout: s.Timeout, MaxAttempts: attempts,
 		Limiter: limiter, Connections: max(128, 2*workers, min(int(8*s.Rate), 512)), // beside the workers, people are looked up
-		UserAgent: "dixa-import/" + strings.Fields(version())[0], Logger: p.log,
+		UserAgent: "dixa-import/" + strings.Fields(version())[0], Logger: p.log, Observe: p.observe,
 	})
 }
 

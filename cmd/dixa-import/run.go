@@ -51,6 +51,8 @@ func (p *program) readRun(c *cli.Context) (command, error) {
 		return nil, config.Usagef("--show-values is for --dry-run only")
 	case c.IsSet("show") && !c.Bool("dry-run"):
 		return nil, config.Usagef("--show is for --dry-run: give that, too")
+	case c.Bool("dry-run") && (c.IsSet("metrics-file") || c.IsSet("notify-command")):
+		return nil, config.Usagef("--metrics-file and --notify-command are for runs that import: leave them out with --dry-run")
 	case c.IsSet("show") && c.Int("show") < 1:
 		return nil, config.Usagef("--show must be at least 1")
 	case c.IsSet("limit") && c.Int64("limit") < 1:

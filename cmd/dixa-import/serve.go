@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"dixa-import/cmd/dixa-import/internal/config"
+	"dixa-import/cmd/dixa-import/internal/metrics"
 	"dixa-import/importer/checkpoint"
 	"dixa-import/importer/connect"
 	"dixa-import/importer/live"
@@ -33,7 +34,7 @@ func serveCommand(p *program) *cli.Command {
 		Description: "It runs until it is interrupted, beside `dixa-import run`. With serve.token set, POST /transcripts on serve.address imports one transcript, hands it over if it says so, and answers with " +
 			"the number of its conversation. With serve.webhook_secrets set, Dixa's webhooks post to /webhooks/dixa; an event counts as received once it is stored. " +
 			"Events are posted to serve.forward_url, signed as Standard Webhooks are, in order within a conversation, until the bot accepts them or three days have passed. " +
-			"What did not arrive is read from Dixa's delivery logs. GET /healthz and /readyz are for probes.",
+			"What did not arrive is read from Dixa's delivery logs. GET /healthz and /readyz are for probes, GET /metrics is for Prometheus.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "tls-cert", Usage: "serve HTTPS with the certificate in `FILE`"},
 			&cli.StringFlag{Name: "tls-key", Usage: "the key of the certificate, in `FILE`"},
@@ -75,6 +76,8 @@ func (p *serveCmd) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 	how.config.Source, how.config.Store = name, store
 	s := &serving{serveCmd: p, Serve: settings, how: how, store: store, handlers: map[string]http.Handler{}, ready: []func(context.Context) error{store.CheckSchema}}
+	s.counts, s.monitored = metrics.NewServe(), metrics.ServeConfig{Source: name, Store: store, Requests: metrics.NewRequests(), Logger: p.log}
+	p.observe = s.monitored.Requests.Observe
 	defer s.close()
 	if settings.Token != "" {
 		if err := s.takeTranscripts(ctx); err != nil {
@@ -99,6 +102,9 @@ type serving struct {
 	workers  []func(context.Context)
 	ready    []func(context.Context) error
 	closers  []func()
+
+	counts    *metrics.Serve
+	monitored metrics.ServeConfig
 }
 
 func (s *serving) close() {
@@ -125,20 +131,23 @@ func (s *serving) takeEvents(ctx context.Context) error {
 	}
 	keeper := live.NewKeeper(live.KeeperConfig{Store: s.store, Keep: s.Keep, Attached: stored, Logger: s.log})
 	s.handlers["/webhooks/dixa"] = receiver
+	s.monitored.Intake, s.monitored.Receiver = intake, receiver
 	s.workers = append(s.workers, keeper.Run, func(ctx context.Context) { intake.Follow(ctx, s.catchUp, deliveryLog{client: b.client}) })
 	if s.ForwardURL == "" {
 		return nil
 	}
-	forwarder, err := live.NewForwarder(live.ForwarderConfig{Store: s.store, Organisation: b.organisation, Source: b.source, URL: s.ForwardURL, Secret: s.ForwardSecret, Stored: stored, Logger: s.log})
+	forwarder, err := live.NewForwarder(live.ForwarderConfig{Store: s.store, Organisation: b.organisation, Source: b.source, URL: s.ForwardURL, Secret: s.ForwardSecret, Stored: stored,
+		Forwarded: s.counts.Forwarded, Logger: s.log})
 	if err != nil {
 		return err
 	}
-	s.workers = append(s.workers, forwarder.Run)
+	s.workers, s.monitored.Forwarder = append(s.workers, forwarder.Run), forwarder
 	return nil
 }
 
 // serve works until ctx ends.
 func (s *serving) serve(ctx context.Context) error {
+	s.handlers["GET /metrics"] = s.counts.Handler(s.monitored)
 	server, err := live.Listen(ctx, live.ServerConfig{Address: s.Address, Handlers: s.handlers, CertFile: s.certFile, KeyFile: s.keyFile, Logger: s.log,
 		Ready: func(ctx context.Context) error {
 			for _, ready := range s.ready {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -111,6 +112,28 @@ serve: {address: %q, webhook_secrets: [%s], forward_url: %q, forward_secret: whs
 	}
 	if err := dixa.Settled(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	metrics, err := http.Get("http://" + address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(metrics.Body)
+	if err := errors.Join(err, metrics.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`dixa_import_forwards_total{outcome="accepted",source="bot"} 3`, `dixa_import_forward_latency_seconds_count{source="bot"} 3`,
+		`dixa_import_events_total{outcome="stored",source="bot"} 3`, `dixa_import_handovers{source="bot",state="closed"} 1`,
+		`dixa_import_deliveries_total{reason="ok",source="bot",status="200"}`, `dixa_import_finishing_steps{source="bot",state="done",step="transfer"} 1`,
+		`dixa_import_requests_total{operation="list_webhooks",source="bot",status="200"} 1`, `dixa_import_checkpoint_transcripts{source="bot",status="complete"} 1`,
+		`dixa_import_last_success_timestamp_seconds{source="bot"} 1`, `dixa_import_checkpoint_readable{source="bot"} 1`,
+	} {
+		if !strings.Contains(string(text), "\n"+want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s", text)
 	}
 	stop()
 	if err := <-served; err != nil {

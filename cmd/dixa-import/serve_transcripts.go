@@ -98,6 +98,6 @@ func (s *serving) takeTranscripts(ctx context.Context) error {
 		}
 		return nil
 	})
-	s.handlers["POST /transcripts"] = live.NewPoster(live.PosterConfig{Store: s.store, Source: c.Source, Feed: feed, Token: s.Token, Logger: s.log})
+	s.handlers["POST /transcripts"] = s.counts.Posts(live.NewPoster(live.PosterConfig{Store: s.store, Source: c.Source, Feed: feed, Token: s.Token, Logger: s.log}))
 	return nil
 }

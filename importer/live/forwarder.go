@@ -36,6 +36,8 @@ type ForwarderConfig struct {
 	Lease       time.Duration // how long after a crash another process may take an event over; longer than Timeout, default Timeout and 20s
 
 	Stored    Signal            // new events; may be nil
+	// Forwarded, if set, is called for each event that the bot accepted, from several goroutines: with the time since it was received.
+	Forwarded func(took time.Duration)
 	Transport http.RoundTripper // default: one with a connection for each conversation
 	Logger    *slog.Logger      // default: discard
 }
@@ -162,6 +164,9 @@ func (f *Forwarder) forward(ctx context.Context, e checkpoint.WebhookEvent) {
 	answer := f.post(ctx, e)
 	if answer.accepted() {
 		f.forwarded.Add(1)
+		if f.Forwarded != nil {
+			f.Forwarded(max(time.Since(e.ReceivedAt), 0))
+		}
 		f.record(ctx, e, func(ctx context.Context) error {
 			marked, err := f.Store.MarkForwarded(ctx, e.ID, e.Claim, answer.status)
 			if err == nil && !marked {

@@ -37,7 +37,13 @@ type Receiver struct {
 	refused, aged, failed rate.Sometimes // when they are logged
 
 	mu      sync.Mutex
-	answers map[int]int64 // by status
+	answers map[DeliveryAnswer]int64
+}
+
+// DeliveryAnswer is how a delivery was answered: a status, and one of a few sentences that say why.
+type DeliveryAnswer struct {
+	Status int
+	Why    string
 }
 
 // retryAfter is how many seconds a sender should wait while the database is unavailable.
@@ -53,15 +59,15 @@ func NewReceiver(in *Intake, c ReceiverConfig) (*Receiver, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Receiver{ReceiverConfig: c, intake: in, secrets: secrets, answers: map[int]int64{}}
+	r := &Receiver{ReceiverConfig: c, intake: in, secrets: secrets, answers: map[DeliveryAnswer]int64{}}
 	for _, s := range []*rate.Sometimes{&r.refused, &r.aged, &r.failed} {
 		s.Interval = time.Minute
 	}
 	return r, nil
 }
 
-// Answers returns how often each status was answered so far.
-func (r *Receiver) Answers() map[int]int64 {
+// Answers returns how often deliveries were answered so far, and how.
+func (r *Receiver) Answers() map[DeliveryAnswer]int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.answers)
@@ -70,7 +76,7 @@ func (r *Receiver) Answers() map[int]int64 {
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	status, why := r.receive(w, req)
 	r.mu.Lock()
-	r.answers[status]++
+	r.answers[DeliveryAnswer{status, why}]++
 	r.mu.Unlock()
 	if status >= 400 && status < 500 {
 		r.refused.Do(func() { r.Logger.Warn("a webhook delivery was refused", "status", status, "reason", why) })

@@ -111,6 +111,23 @@ func (e *estimate) add(p importer.Progress) forecast {
 	return out
 }
 
+// unread estimates how many records of the source are still to be read, by how much of it the ones that were read take up.
+func unread(p importer.Progress) float64 {
+	read := float64(p.Counts.Read)
+	return read*float64(p.Source.Total)/float64(max(p.Source.Done, 1)) - read
+}
+
+// Remaining estimates how many records a run has yet to settle; false while that is not known.
+func Remaining(p importer.Progress) (float64, bool) {
+	if p.Expected > 0 {
+		return float64(max(p.Expected-settled(p.Counts), 0)), true
+	}
+	if p.Source.Total <= 0 || p.Source.Done <= 0 {
+		return 0, false
+	}
+	return max(float64(p.Counts.Read-settled(p.Counts))+unread(p), 0), true
+}
+
 // byRequests is the time that the requests take which are still expected, at the rate that they leave at. Without enough
 // observations that is the one that the configuration allows. Records that were imported earlier take none.
 func (e *estimate) byRequests(p importer.Progress) time.Duration {
@@ -124,10 +141,8 @@ func (e *estimate) byRequests(p importer.Progress) time.Duration {
 	each := share(now.requests-first.requests, now.worked-first.worked, now.requests, now.worked)
 	left := float64(p.Expected - now.settled)
 	if p.Expected == 0 {
-		read := float64(p.Counts.Read)
-		unread := read*float64(p.Source.Total)/float64(max(p.Source.Done, 1)) - read
 		recent := e.samples[e.lastly(fewSettled)]
-		left = read - float64(now.settled) + unread*share(now.worked-recent.worked, now.settled-recent.settled, now.worked, now.settled)
+		left = float64(p.Counts.Read-now.settled) + unread(p)*share(now.worked-recent.worked, now.settled-recent.settled, now.worked, now.settled)
 	}
 	seconds := (now.at - first.at).Seconds()
 	rate := p.Rate
