@@ -35,7 +35,7 @@ type ForwarderConfig struct {
 	Poll        time.Duration // how often it looks for events that another process left; default 2s
 	Lease       time.Duration // how long after a crash another process may take an event over; longer than Timeout, default Timeout and 20s
 
-	Stored    Signal            // new events; may be nil
+	Stored Signal // new events; may be nil
 	// Forwarded, if set, is called for each event that the bot accepted, from several goroutines: with the time since it was received.
 	Forwarded func(took time.Duration)
 	Transport http.RoundTripper // default: one with a connection for each conversation
