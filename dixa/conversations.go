@@ -13,12 +13,13 @@ import (
 // Conversation is a conversation as Dixa describes it. Lists leave the custom attributes out.
 type Conversation struct {
 	ID               int64             `json:"id"`
-	Type             string            `json:"_type"` // GenericConversation for imported chats
+	Type             string            `json:"_type"` // GenericConversation for imported chats, AnonymizedConversation for what was one
 	Channel          string            `json:"channel"`
 	State            string            `json:"state"` // Open, Pending, AwaitingPending or Closed
 	Direction        Direction         `json:"direction"`
 	StateUpdatedAt   Time              `json:"stateUpdatedAt"` // the zero time if Dixa does not say it
 	CreatedAt        Time              `json:"createdAt"`
+	AnonymizedAt     Time              `json:"anonymizedAt"` // zero: it is not anonymized
 	RequesterID      string            `json:"requesterId"`
 	Assignment       *Assignment       `json:"assignment"` // nil: nobody's
 	Queue            *QueuePlace       `json:"queue"`      // nil: it waits in none

@@ -50,6 +50,10 @@ const (
 	OpDeleteWebhook        Operation = "delete webhook"
 	OpListDeliveries       Operation = "list webhook deliveries"
 	OpListDeliveryStatuses Operation = "list webhook delivery statuses"
+
+	OpAnonymizeConversation Operation = "anonymize conversation"
+	OpAnonymizeEndUser      Operation = "anonymize end-user"
+	OpGetAnonymization      Operation = "get anonymization request"
 )
 
 // APIError is an answer whose status is neither 2xx nor 429. Redirects are among them: they are not followed.

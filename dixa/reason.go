@@ -49,7 +49,8 @@ var (
 	badInput  = []int{http.StatusBadRequest}
 	// entities are the operations of which a 404 is about what they name, and another 404 about themselves.
 	entities = []Operation{OpTransfer, OpReopen, OpAddTag, OpListConversationTags, OpOfferRating, OpSubmitRating, OpListRatings, OpCreateNotes, OpListNotes,
-		OpLink, OpListLinked, OpGetWebhook, OpDeleteWebhook, OpListDeliveries, OpListDeliveryStatuses}
+		OpLink, OpListLinked, OpGetWebhook, OpDeleteWebhook, OpListDeliveries, OpListDeliveryStatuses,
+		OpAnonymizeConversation, OpAnonymizeEndUser, OpGetAnonymization}
 
 	wordings = []wording{
 		{ReasonRequesterMissing, badInput, imports, whole(`requester does not exist`)},

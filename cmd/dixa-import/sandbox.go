@@ -43,6 +43,7 @@ func sandboxCommand(p *program) *cli.Command {
 			&cli.BoolFlag{Name: "latency-before", Usage: "wait before the rate limit is looked at, as on a slow network"},
 			&cli.DurationFlag{Name: "list-lag", Usage: "how long a new conversation is missing from lists, `D`"},
 			&cli.DurationFlag{Name: "end-user-lag", Usage: "how long a new end-user is missing from look-ups, `D`"},
+			&cli.DurationFlag{Name: "anonymize-delay", Usage: "how long a request to anonymize waits in the queue, `D`"},
 			&cli.BoolFlag{Name: "no-external-ids", Usage: "the messages of imported chats come back without their external ids"},
 			&cli.StringFlag{Name: "auth", Value: string(sandbox.AuthAny), Usage: "how the token has to be sent: any, bearer or raw, `HOW`"},
 			&cli.StringSliceFlag{Name: "faults", Usage: "a `FAULT`; may be given several times"},
@@ -66,10 +67,10 @@ func (p *program) readSandbox(c *cli.Context) (command, error) {
 		Rate: c.Float64("rate"), Burst: c.Int("burst"), Latency: c.Duration("latency"), Jitter: c.Duration("jitter"),
 		LatencyBefore: c.Bool("latency-before"),
 		ListLag:       c.Duration("list-lag"), EndUserLag: c.Duration("end-user-lag"), NoExternalIDs: c.Bool("no-external-ids"),
-		Auth: sandbox.Auth(c.String("auth")), Seed: seed, Log: p.log,
+		AnonymizeDelay: c.Duration("anonymize-delay"), Auth: sandbox.Auth(c.String("auth")), Seed: seed, Log: p.log,
 	}
-	if !(options.Rate >= 0) || options.Burst < 1 || options.Latency < 0 || options.Jitter < 0 || options.ListLag < 0 || options.EndUserLag < 0 {
-		return nil, config.Usagef("--rate, --latency, --jitter, --list-lag and --end-user-lag must not be negative, and --burst must be at least 1")
+	if !(options.Rate >= 0) || options.Burst < 1 || options.Latency < 0 || options.Jitter < 0 || options.ListLag < 0 || options.EndUserLag < 0 || options.AnonymizeDelay < 0 {
+		return nil, config.Usagef("--rate, --latency, --jitter, --list-lag, --end-user-lag and --anonymize-delay must not be negative, and --burst must be at least 1")
 	}
 	if !slices.Contains([]sandbox.Auth{sandbox.AuthAny, sandbox.AuthBearer, sandbox.AuthRaw}, options.Auth) {
 		return nil, config.Usagef("--auth must be any, bearer or raw, not %q", options.Auth)

@@ -113,6 +113,10 @@ func showConversation(c *storedConversation) obj {
 		"createdAt": spellRFC(c.CreatedAt), "state": state, "stateUpdatedAt": spellRFC(c.stateUpdatedAt),
 	}
 	setOptional(o, "direction", c.Direction, null)
+	if !c.AnonymizedAt.IsZero() {
+		o["anonymizedAt"] = spellRFC(c.AnonymizedAt)
+		return o
+	}
 	if a := c.Assignment; a != nil {
 		o["assignment"] = obj{"agentId": a.AgentID, "assignedAt": spellRFC(a.AssignedAt)}
 	} else if null {

@@ -17,6 +17,7 @@ func (s *Server) ConversationsByExternalID(externalID string) []Conversation {
 func (s *Server) Conversation(id int64) (Conversation, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.anonymizeDue()
 	c, ok := s.data.byID[id]
 	if !ok {
 		return Conversation{}, false
@@ -27,6 +28,7 @@ func (s *Server) Conversation(id int64) (Conversation, bool) {
 func (s *Server) snapshot(wanted func(*Conversation) bool) []Conversation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.anonymizeDue()
 	var list []Conversation
 	for _, c := range s.data.conversations {
 		if wanted(&c.Conversation) {
@@ -40,6 +42,7 @@ func (s *Server) snapshot(wanted func(*Conversation) bool) []Conversation {
 func (s *Server) EndUsers() []EndUser {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.anonymizeDue()
 	var list []EndUser
 	for _, u := range s.data.users {
 		list = append(list, u.clone())

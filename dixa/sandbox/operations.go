@@ -47,6 +47,10 @@ const (
 	DeliveryStatus       Operation = "delivery_status"        // GET /v1/webhooks/{webhookSubscriptionId}/delivery-status
 	ListDeliveries       Operation = "list_deliveries"        // GET /v1/webhooks/{webhookSubscriptionId}/delivery-status/logs/{event}
 
+	AnonymizeConversation Operation = "anonymize_conversation" // PATCH /v1/conversations/{conversationId}/anonymize
+	AnonymizeEndUser      Operation = "anonymize_end_user"     // PATCH /v1/endusers/{userId}/anonymize
+	GetAnonymization      Operation = "get_anonymization"      // GET /v1/anonymization/request/{requestId}
+
 	// Unknown is every other request: answered 404, and a violation.
 	Unknown Operation = "unknown"
 )
@@ -90,6 +94,10 @@ var handlers = map[Operation]func(*Server, *exchange) outcome{
 	DeleteWebhook:        (*Server).deleteWebhook,
 	DeliveryStatus:       (*Server).deliveryStatus,
 	ListDeliveries:       (*Server).listDeliveries,
+
+	AnonymizeConversation: (*Server).anonymizeConversation,
+	AnonymizeEndUser:      (*Server).anonymizeEndUser,
+	GetAnonymization:      (*Server).getAnonymization,
 }
 
 // route finds the operation of a request and its path parameter. For a second one, see exchange.parameter.
@@ -172,6 +180,12 @@ func route(r *http.Request) (op Operation, id string) {
 		return DeliveryStatus, id
 	case "GET webhooks/{}/delivery-status/logs/{}":
 		return ListDeliveries, id
+	case "PATCH conversations/{}/anonymize":
+		return AnonymizeConversation, id
+	case "PATCH endusers/{}/anonymize":
+		return AnonymizeEndUser, id
+	case "GET anonymization/request/{}":
+		return GetAnonymization, ""
 	}
 	return Unknown, ""
 }
@@ -184,6 +198,9 @@ func pattern(path string) string {
 	parts := strings.Split(path, "/")
 	if len(parts) > 3 && slices.Contains(withIDs, parts[2]) && parts[3] != "bulk" && parts[3] != "import" {
 		parts[3] = "{}"
+	}
+	if len(parts) > 4 && parts[2] == "anonymization" && parts[3] == "request" {
+		parts[4] = "{}"
 	}
 	if len(parts) > 6 && parts[2] == "webhooks" && parts[5] == "logs" {
 		parts[6] = "{}"

@@ -69,6 +69,8 @@ type Conversation struct {
 	// Attributes are the custom attributes by UUID: a string, or a []string.
 	Attributes map[string]any `json:"attributes,omitempty"`
 	ImportedAt time.Time      `json:"imported_at,omitzero"` // zero: seeded
+	// AnonymizedAt is when it was anonymized; zero: it was not.
+	AnonymizedAt time.Time `json:"anonymized_at,omitzero"`
 
 	QueueID   string   `json:"queue_id,omitempty"`  // in which it waits, or waited last
 	Transfers int      `json:"transfers,omitempty"` // how often it was put into a queue
@@ -167,6 +169,9 @@ type organisation struct {
 	byID          map[int64]*storedConversation
 	byRequester   map[string][]*storedConversation // by id, too
 	nextID        int64
+
+	anonymizations []Anonymization // requests, the oldest first
+	processed      int             // how many of them are processed
 }
 
 func newOrganisation(firstID int64) *organisation {

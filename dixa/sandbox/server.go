@@ -45,6 +45,8 @@ type Options struct {
 	EndUserLag time.Duration
 	// MessageLag is how long a new conversation has no messages yet.
 	MessageLag time.Duration
+	// AnonymizeDelay is how long a request to anonymize waits in the queue. Negative: until ProcessAnonymizations.
+	AnonymizeDelay time.Duration
 	// NoExternalIDs makes the messages of imported chats come back without their externalId; see WithholdExternalIDs.
 	NoExternalIDs bool
 	// PageLimit is the page size when the client names none, and the largest: a client that asks for more gets this many.
@@ -319,6 +321,9 @@ func (s *Server) handle(x *exchange) outcome {
 	if denied, ok := s.authorise(x); !ok {
 		return denied
 	}
+	s.mu.Lock()
+	s.anonymizeDue()
+	s.mu.Unlock()
 	h, ok := handlers[x.op]
 	if !ok {
 		s.violate(x, "no such operation: "+x.request.Method+" "+plainPath(x.request.URL.Path))
