@@ -24,6 +24,7 @@ import (
 	"dixa-import/dixa/sandbox"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/withdraw"
 	"dixa-import/source"
 )
 
@@ -37,6 +38,7 @@ type childSpec struct {
 	Grown                   importer.Grown
 	Retry                   *importer.Selection
 	Halt                    *halt
+	Undo                    int64 // the run to undo; 0: none
 }
 
 // halt is the time at which a child sends itself a signal: before or after its Nth call of one kind.
@@ -108,6 +110,11 @@ func (spec childSpec) run() (importer.Summary, error) {
 		return importer.Summary{}, err
 	}
 	halting := &haltingStore{Store: store, halt: spec.Halt}
+	if spec.Undo != 0 {
+		cfg := importer.Config{Source: testSource, BaseURL: spec.API, AgentID: sandbox.DefaultAgentID, RequestTimeout: spec.Timeout, Settle: spec.Settle, SendWindow: spec.Window}
+		_, err := withdraw.New(cfg, halting, client, withdraw.Options{Wait: time.Minute}).Anonymize(ctx, spec.Undo)
+		return importer.Summary{}, err
+	}
 	im, err := importer.New(importer.Config{
 		Empty:  importer.EmptyReject, // so that some records are rejected
 		Source: testSource, Reader: reader, Store: halting, API: haltingAPI{client, halting}, BaseURL: spec.API,
@@ -224,6 +231,16 @@ func (s *haltingStore) Write(ctx context.Context, source string, run int64, chan
 func (s *haltingStore) SaveStep(ctx context.Context, source string, run int64, c checkpoint.StepChange) (saved bool, err error) {
 	s.do(func() { saved, err = s.Store.SaveStep(ctx, source, run, c) }, "step:"+string(c.Step.State))
 	return saved, err
+}
+
+func (s *haltingStore) BeginWithdrawal(ctx context.Context, w checkpoint.Withdrawal, me string, window time.Duration) (begun bool, err error) {
+	s.do(func() { begun, err = s.Store.BeginWithdrawal(ctx, w, me, window) }, "BeginWithdrawal")
+	return begun, err
+}
+
+func (s *haltingStore) EndWithdrawal(ctx context.Context, w checkpoint.Withdrawal) (err error) {
+	s.do(func() { err = s.Store.EndWithdrawal(ctx, w) }, "EndWithdrawal:"+string(w.State))
+	return err
 }
 
 func (s *haltingStore) ClearRejected(ctx context.Context, source string, run int64, file string) (err error) {

@@ -23,7 +23,10 @@ func selectedStatuses(s Selection) []checkpoint.Status {
 	case s.Decision != Undecided:
 		return []checkpoint.Status{checkpoint.InDoubt}
 	case len(s.IDs) > 0:
-		return []checkpoint.Status{checkpoint.Failed, checkpoint.Rejected, checkpoint.Imported, checkpoint.Partial, checkpoint.Pending, checkpoint.Sending, checkpoint.InDoubt}
+		return []checkpoint.Status{checkpoint.Failed, checkpoint.Rejected, checkpoint.Imported, checkpoint.Partial, checkpoint.Pending, checkpoint.Sending, checkpoint.InDoubt,
+			checkpoint.Skipped}
+	case slices.Contains(s.Codes, checkpoint.CodeUndone):
+		return []checkpoint.Status{checkpoint.Failed, checkpoint.Imported, checkpoint.Partial, checkpoint.Pending, checkpoint.Skipped}
 	}
 	return []checkpoint.Status{checkpoint.Failed, checkpoint.Imported, checkpoint.Partial, checkpoint.Pending}
 }
@@ -54,6 +57,9 @@ func partialKinds(s Selection) []checkpoint.PartialErrorKind {
 // needsRetry reports whether a retry works on a transcript that matches the statuses, codes and ids.
 func needsRetry(s Selection, row checkpoint.Row) bool {
 	named := len(s.Statuses) > 0 || len(s.IDs) > 0 || len(s.Codes) > 0
+	if row.Status == checkpoint.Skipped {
+		return row.ErrorCode == checkpoint.CodeUndone
+	}
 	return row.Status != checkpoint.Pending || named || row.ErrorCode != ""
 }
 
@@ -147,6 +153,11 @@ func (im *Importer) retryRows(ctx context.Context, rows []checkpoint.Row) error 
 
 // countUntouched counts a transcript that the retry cannot work on.
 func (im *Importer) countUntouched(row checkpoint.Row) {
+	if row.Status == checkpoint.Skipped {
+		im.tally.read.Add(1)
+		im.tally.addSkip(row.ErrorCode)
+		return
+	}
 	count := &im.tally.pending
 	switch row.Status {
 	case checkpoint.Failed:
@@ -195,7 +206,7 @@ func (p *pipeline) applyRetry(t *task, row checkpoint.Row) error {
 		return nil
 	}
 	switch row.Status {
-	case checkpoint.Failed, checkpoint.Rejected, checkpoint.Pending:
+	case checkpoint.Failed, checkpoint.Rejected, checkpoint.Pending, checkpoint.Skipped:
 		t.row.Attempts = 0 // a person asks for a fresh start, or to drop it
 		t.decision = p.s.Retry.Decision
 	case checkpoint.InDoubt:

@@ -92,6 +92,7 @@ func (p *program) app() *cli.App {
 			webhooksCommand(p),
 			reopenCommand(p),
 			metricsCommand(p),
+			undoCommand(p),
 			forgetCommand(p),
 			demoCommand(p),
 			sandboxCommand(p),

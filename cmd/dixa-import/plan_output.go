@@ -65,7 +65,7 @@ func (p *runCmd) printPlanCounts(r planReport) {
 	add("in doubt", r.InDoubt, "a person has to decide: `"+p.commandLine("errors")+"`")
 	add("open", r.Open, "not closed yet")
 	add("empty", r.Empty, "there is no message to send")
-	add("anonymous", c.Skipped-r.Open-r.Empty, "skipped by configuration, or dropped by a person")
+	add("anonymous", c.Skipped-r.Open-r.Empty, "skipped by configuration, dropped by a person, or undone")
 	add("rejected", c.Rejected, "bad, see below")
 	add("duplicate", c.Duplicate, "the same record again")
 	add("in work", c.Pending, "another run is working on them")

@@ -35,7 +35,8 @@ func retryCommand(p *program) *cli.Command {
 		Usage: "retry what failed",
 		Description: "By default: transcripts that failed, lack their attributes, or were left with an error. A transcript that has a " +
 			"conversation only gets its missing attributes. A transcript in doubt is looked up in Dixa once " +
-			"more, or settled as --resend, --drop or --conversation says. --drop is also for what cannot be corrected.\n\n" + exitHelp,
+			"more, or settled as --resend, --drop or --conversation says. --drop is also for what cannot be corrected. " +
+			"What `undo` took back is imported again with --id or --code undone.\n\n" + exitHelp,
 		Flags: append([]cli.Flag{
 			&cli.GenericFlag{Name: "status", Value: &texts{split: true}, Usage: "only transcripts of `STATUS`, such as failed or in_doubt; several with commas or repeated"},
 			&cli.GenericFlag{Name: "code", Value: &texts{split: true}, Usage: "only those with the error `CODE`, such as refused; several with commas or repeated"},
@@ -263,7 +264,7 @@ func (p *program) findNamed(ctx context.Context, j *job, ids []string) error {
 			case !ok:
 				unknown = append(unknown, id)
 				continue
-			case row.Status == checkpoint.Complete || row.Status == checkpoint.Skipped:
+			case row.Status == checkpoint.Complete || row.Status == checkpoint.Skipped && row.ErrorCode != checkpoint.CodeUndone:
 				settled = append(settled, id)
 			}
 			known++

@@ -140,6 +140,8 @@ func cmdSandbox(ts *testscript.TestScript, _ bool, args []string) {
 		switch key {
 		case "auth":
 			options.Auth = sandbox.Auth(value)
+		case "anonymize":
+			options.AnonymizeDelay, err = time.ParseDuration(value)
 		case "latency":
 			options.Latency, err = time.ParseDuration(value)
 		case "fault":

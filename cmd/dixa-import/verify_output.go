@@ -33,6 +33,7 @@ type verifiedJSON struct {
 	Earlier   int64                           `json:"checked_earlier"`
 	Known     int64                           `json:"known_partial"`
 	NotHeld   int64                           `json:"not_in_source"`
+	Anonymous int64                           `json:"anonymized"`
 	Corrected int64                           `json:"mended"`
 	Unknown   int64                           `json:"not_imported"`
 	Bad       int64                           `json:"bad_records"`
@@ -134,6 +135,7 @@ func (o *verifyOutput) end(source string, s verify.Verification) {
 		why string
 	}{
 		{s.NotHeld, "the source does not have them; for corrected ones: `" + o.p.commandLine("verify --jsonl FILE") + "`"},
+		{s.Anonymized, "they are anonymized in Dixa"},
 		{s.Corrected, "the record is bad, but a corrected one was imported: `" + o.p.commandLine("verify --jsonl FILE") + "`"},
 		{s.Unknown, "they are not imported"},
 	} {
@@ -174,7 +176,7 @@ func (o *verifyOutput) endJSON(s verify.Verification) {
 	if !o.begun {
 		before = "{\n  \"differences\": [],\n  "
 	}
-	rest := term.CompactJSON(verifiedJSON{s.Outcome, s.Reason, s.Checked, s.Differing, s.Earlier, s.KnownPartial, s.NotHeld, s.Corrected, s.Unknown, s.Bad, s.Kinds, s.EndUsers, s.Unlisted, s.Unread,
+	rest := term.CompactJSON(verifiedJSON{s.Outcome, s.Reason, s.Checked, s.Differing, s.Earlier, s.KnownPartial, s.NotHeld, s.Anonymized, s.Corrected, s.Unknown, s.Bad, s.Kinds, s.EndUsers, s.Unlisted, s.Unread,
 		s.Requests, s.Throttled, s.Duration.Seconds()})
 	o.p.stdout.Printf("%s%s\n}\n", before, bytes.Trim(rest, "{}"))
 }

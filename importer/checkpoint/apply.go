@@ -29,7 +29,8 @@ type record struct {
 	fresh        bool // it is not in the database yet
 	dirty        bool
 	partialDirty bool // replace the partial errors with partial
-	found        bool // set imported_at
+	found        bool // set imported_at, and imported_by to foundBy
+	foundBy      int64
 	send         sendMark
 }
 
@@ -81,7 +82,7 @@ func (r *record) clearSend() { r.send, r.SendIn = clearSend, 0 }
 // apply applies a change that checkChanges has accepted.
 func (r *record) apply(run int64, c Change, holders map[int64]string) Result {
 	if c.Event == Found {
-		return r.applyFound(c, holders)
+		return r.applyFound(run, c, holders)
 	}
 	t, _ := transitionOf(c.Event)
 	if r.Claim != c.Claim {
@@ -132,7 +133,7 @@ func (r *record) ended(t Transition, c Change) bool {
 }
 
 // applyFound records a conversation. holders maps the conversations of this write to the transcripts of the source that have them.
-func (r *record) applyFound(c Change, holders map[int64]string) Result {
+func (r *record) applyFound(run int64, c Change, holders map[int64]string) Result {
 	if r.ConversationID == c.ConversationID {
 		return Result{Applied: true}
 	}
@@ -154,7 +155,7 @@ func (r *record) applyFound(c Change, holders map[int64]string) Result {
 		return Result{Holder: holder}
 	}
 	holders[c.ConversationID] = r.ID
-	r.Status, r.ConversationID, r.found = Imported, c.ConversationID, true
+	r.Status, r.ConversationID, r.found, r.foundBy = Imported, c.ConversationID, true, run
 	r.ErrorCode, r.Error, r.Reason = c.ErrorCode, c.Error, c.Reason
 	if c.ContentHash != "" {
 		r.ContentHash = c.ContentHash

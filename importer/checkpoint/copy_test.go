@@ -71,6 +71,11 @@ func populate(t testing.TB, s *fixture, transcripts int) {
 		s.sql(t, "insert into dixa_import.steps (source, transcript_id, step, state, detail, send_before, updated_at) values "+values(n, func(i int) string {
 			return fmt.Sprintf("('%s', 't-%08d', 'tags', 'done', 'd', '%s', '%s')", source(i+first), i+first, at, at)
 		}))
+		s.sql(t, "insert into dixa_import.withdrawals (organisation, action, target, conversation_id, source, transcript_id, run_id, state, request_id, detail, attempts, claimed_by, "+
+			"send_before, asked_at, updated_at) values "+values(n, func(i int) string {
+			return fmt.Sprintf("('org', 'anonymize', '%d', %d, '%s', 't-%08d', %d, 'asked', 'r-%d', 'd', 2, 'p', '%s', '%s', '%s')", 5000000000+i+first, 5000000000+i+first, source(i+first),
+				i+first, runs[i%3], i, at, at, at)
+		}))
 		s.sql(t, "insert into dixa_import.end_users (kind, value, end_user_id, resolved_at, organisation, reserved_by, reserved_at, shared) values "+values(n, func(i int) string {
 			return fmt.Sprintf("('email', 'Ann+%d@example.org', 'u-%d', '%s', 'org', %d, '%s', %s)", i+first, i+first, at, runs[0], at, map[bool]string{true: "true", false: "false"}[i%2 == 0])
 		}))
@@ -84,6 +89,7 @@ func populate(t testing.TB, s *fixture, transcripts int) {
 				i+first, source(i+first), i+first, 5000000000+i+first, at, at, state, at, next, at)
 		}))
 	}
+	s.sql(t, "update dixa_import.transcripts set imported_by = run_id where conversation_id is not null")
 	s.sql(t, "insert into dixa_import.organisations (base_url, organisation, external_ids, list_lag_ms, look_up_lag_ms, updated_at) values ('https://dev.dixa.io', 'org', true, 1500, 20, '"+at+"')")
 }
 

@@ -17,7 +17,8 @@ const postgresFastPath = `update dixa_import.transcripts t set status = v.become
 		sent_messages = case when v.becomes = 'sending' then nullif(v.sent_messages, '') else t.sent_messages end, run_id = $2::bigint,
 		claimed_by = case when v.becomes <> 'complete' then $2::bigint end,
 		send_before = case when v.becomes = 'sending' then clock_timestamp() + v.send_for * interval '1 microsecond' end,
-		imported_at = case when v.was = 'sending' then now() else t.imported_at end, updated_at = now()
+		imported_at = case when v.was = 'sending' then now() else t.imported_at end,
+		imported_by = case when v.was = 'sending' then $2::bigint else t.imported_by end, updated_at = now()
 	from (select asked.*, place
 		from unnest($3::text[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::integer[], $10::text[],
 			$11::timestamptz[], $12::bigint[], $13::text[]) as asked (asked_id, asked_claim, was, becomes, conversation_id, end_user_id, attempts,

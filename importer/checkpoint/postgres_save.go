@@ -19,10 +19,11 @@ var (
 	postgresUpdate = fmt.Sprintf(`update dixa_import.transcripts t set `+perColumn(updateColumns[1:], 0, postgresSet)+`,
 			send_before = case v.send when 0 then t.send_before
 				when 1 then clock_timestamp() + v.send_for * interval '1 microsecond' end,
-			imported_at = case when v.found then now() else t.imported_at end,
+			imported_at = case when v.found_by <> 0 then now() else t.imported_at end,
+			imported_by = case when v.found_by <> 0 then v.found_by else t.imported_by end,
 			updated_at = now()
-		from (select * from unnest(`+perColumn(updateColumns, 2, postgresArray)+`, $%d::integer[], $%d::bigint[], $%d::boolean[])
-				as asked (`+perColumn(updateColumns, 0, columnName)+`, send, send_for, found)
+		from (select * from unnest(`+perColumn(updateColumns, 2, postgresArray)+`, $%d::integer[], $%d::bigint[], $%d::bigint[])
+				as asked (`+perColumn(updateColumns, 0, columnName)+`, send, send_for, found_by)
 			cross join lateral (select ctid as place from dixa_import.transcripts as at
 				where at.source = $1::text and at.transcript_id = asked.transcript_id offset 0) as l) as v
 		where t.ctid = v.place`, 2+len(updateColumns), 3+len(updateColumns), 4+len(updateColumns))
@@ -48,9 +49,9 @@ func queueSave(b *pgx.Batch, source string, records []*record, inserted map[stri
 		}))
 	}
 	if len(existing) > 0 {
-		sends, sendFors, found := make([]int32, len(existing)), make([]int64, len(existing)), make([]bool, len(existing))
+		sends, sendFors, found := make([]int32, len(existing)), make([]int64, len(existing)), make([]int64, len(existing))
 		for i, r := range existing {
-			sends[i], sendFors[i], found[i] = int32(r.send), r.SendIn.Microseconds(), r.found
+			sends[i], sendFors[i], found[i] = int32(r.send), r.SendIn.Microseconds(), r.foundBy
 		}
 		b.Queue(postgresUpdate, append(append([]any{source}, postgresColumns(updateColumns, existing)...), sends, sendFors, found)...)
 	}

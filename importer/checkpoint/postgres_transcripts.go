@@ -252,7 +252,9 @@ func queueAlive(b *pgx.Batch, alive map[int64]bool) {
 
 const postgresConversations = `select conversation_id from dixa_import.transcripts
 	where conversation_id = any($2::bigint[]) and (source = $1::text or source in (select other.source from dixa_import.sources other
-		join dixa_import.sources mine using (base_url, organisation) where mine.source = $1::text))`
+		join dixa_import.sources mine using (base_url, organisation) where mine.source = $1::text))
+	union all select conversation_id from dixa_import.withdrawals where action = 'anonymize' and conversation_id = any($2::bigint[])
+		and organisation = (select organisation from dixa_import.sources where source = $1::text)`
 
 func (s *postgresStore) Holders(ctx context.Context, source string, conversations []int64) (map[int64]string, error) {
 	holders := map[int64]string{}

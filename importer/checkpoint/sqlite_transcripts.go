@@ -114,7 +114,7 @@ const (
 		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'pending'`
 	sqliteFound = `update transcripts set status = ?11, conversation_id = ?9, claimed_by = case when ?11 <> 'complete' then ?4 end,
 		run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null, reason = null, content_hash = ?7, closed_at = ?8, send_before = null,
-		imported_at = ?10, updated_at = ?10
+		imported_at = ?10, imported_by = ?4, updated_at = ?10
 		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'sending' and attempts <= ?6
 			and not exists (select 1 from transcripts where conversation_id = ?9 and source = ?1)
 			and (?11 <> 'complete' or not exists (select 1 from partial_errors where source = ?1 and transcript_id = ?2))`
@@ -204,7 +204,7 @@ var (
 		values (?1, `+perColumn(insertColumns, 2, sqliteParameter)+`, ?%[1]d, ?%[1]d)`, 2+len(insertColumns))
 	sqliteUpdate = fmt.Sprintf(`update transcripts set `+perColumn(updateColumns[1:], 3, sqliteSet)+`,
 		send_before = case when ?%d then ?%d else send_before end,
-		imported_at = case when ?%d then ?%[4]d else imported_at end, updated_at = ?%[4]d
+		imported_at = case when ?%d <> 0 then ?%[4]d else imported_at end, imported_by = case when ?%[3]d <> 0 then ?%[3]d else imported_by end, updated_at = ?%[4]d
 		where source = ?1 and transcript_id = ?2`, 2+len(updateColumns), 3+len(updateColumns), 4+len(updateColumns), 5+len(updateColumns))
 )
 
@@ -220,7 +220,7 @@ func sqliteSave(tx sqliteTx, source string, records []*record) error {
 			if r.send == setSend {
 				sendBefore = sqliteTime(tx.now.Add(r.SendIn))
 			}
-			_, err = tx.exec(sqliteUpdate, append(append([]any{source}, sqliteValues(updateColumns, r)...), r.send != keepSend, sendBefore, r.found, now)...)
+			_, err = tx.exec(sqliteUpdate, append(append([]any{source}, sqliteValues(updateColumns, r)...), r.send != keepSend, sendBefore, r.foundBy, now)...)
 		}
 		if err == nil && r.partialDirty {
 			err = sqliteSavePartial(tx, source, r)
@@ -272,8 +272,12 @@ func (s *sqliteStore) PartialErrorsOf(ctx context.Context, source string, ids []
 	return partialOf(records), err
 }
 
-const sqliteConversations = `select conversation_id from transcripts where (source = ?1 or source in (select other.source
-	from sources other join sources mine using (base_url, organisation) where mine.source = ?1)) and conversation_id in (in)`
+const (
+	sqliteConversations = `select conversation_id from transcripts where (source = ?1 or source in (select other.source
+		from sources other join sources mine using (base_url, organisation) where mine.source = ?1)) and conversation_id in (in)`
+	sqliteWithdrawn = `select conversation_id from withdrawals where action = 'anonymize' and organisation = (select organisation from sources where source = ?1)
+		and conversation_id in (in)`
+)
 
 func (s *sqliteStore) Holders(ctx context.Context, source string, conversations []int64) (holders map[int64]string, err error) {
 	err = s.reading(ctx, "read", func(tx sqliteTx) error {
@@ -286,12 +290,16 @@ func (s *sqliteStore) Holders(ctx context.Context, source string, conversations 
 func (s *sqliteStore) Conversations(ctx context.Context, source string, ids []int64) (map[int64]bool, error) {
 	held := map[int64]bool{}
 	err := s.reading(ctx, "read", func(tx sqliteTx) error {
-		return queryIn(tx, func(rows *sql.Rows) error {
+		scan := func(rows *sql.Rows) error {
 			var id int64
 			err := rows.Scan(&id)
 			held[id] = true
 			return err
-		}, sqliteConversations, ids, source)
+		}
+		if err := queryIn(tx, scan, sqliteConversations, ids, source); err != nil {
+			return err
+		}
+		return queryIn(tx, scan, sqliteWithdrawn, ids, source)
 	})
 	return held, err
 }

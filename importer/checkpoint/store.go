@@ -48,7 +48,8 @@ type database interface {
 	Write(ctx context.Context, source string, run int64, changes []Change) ([]Result, error)
 	// Select returns the transcripts that match a filter, in the order of their ids. Held is relative to the run.
 	Select(ctx context.Context, source string, run int64, f Filter) ([]Row, error)
-	// Conversations returns which of these conversations of the source's organisation are in the checkpoint.
+	// Conversations returns which of these conversations of the source's organisation are in the checkpoint, also those whose import was
+	// undone.
 	Conversations(ctx context.Context, source string, ids []int64) (map[int64]bool, error)
 	// Holders returns the transcripts of the source that have these conversations, by conversation.
 	Holders(ctx context.Context, source string, conversations []int64) (map[int64]string, error)

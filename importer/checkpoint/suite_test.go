@@ -30,6 +30,8 @@ type fixture struct {
 	*Store
 	url string
 	db  *sql.DB // for direct access to the database
+
+	conversations int64 // how many leave has made
 }
 
 var backends = map[string]func(t testing.TB) string{

@@ -52,6 +52,7 @@ type Verification struct {
 	Earlier      int64
 	KnownPartial int64                    // compared by this part, with partial errors in the checkpoint
 	NotHeld      int64                    // not compared, because the source no longer has the record
+	Anonymized   int64                    // not compared, because the conversation is anonymized
 	Corrected    int64                    // not compared, because a corrected version of a bad record was imported
 	Unknown      int64                    // with Config.Excerpt: not compared, because they are not imported
 	Bad          int64                    // with Config.Excerpt: bad records
@@ -86,6 +87,7 @@ type Verifier struct {
 
 	total, checked, differing, earlier       atomic.Int64
 	partial, notHeld, corrected, notImported atomic.Int64
+	anonymized                               atomic.Int64
 	bad                                      atomic.Int64
 	kinds                                    map[DifferenceKind]int64
 	doubles                                  doubles
@@ -135,7 +137,7 @@ func (v *Verifier) Run(ctx context.Context) (Verification, error) {
 	}
 	stats := v.s.API.Stats()
 	s := Verification{Outcome: session.OutcomeOK, Checked: v.checked.Load(), Differing: v.differing.Load(), Earlier: v.earlier.Load(),
-		KnownPartial: v.partial.Load(), NotHeld: v.notHeld.Load(), Corrected: v.corrected.Load(), Unknown: v.notImported.Load(), Bad: v.bad.Load(), Kinds: v.kinds,
+		KnownPartial: v.partial.Load(), NotHeld: v.notHeld.Load(), Anonymized: v.anonymized.Load(), Corrected: v.corrected.Load(), Unknown: v.notImported.Load(), Bad: v.bad.Load(), Kinds: v.kinds,
 		EndUsers: v.doubles.listed.Load(), Unlisted: v.doubles.unlisted.Load(), Unread: v.doubles.unread.Load(),
 		Requests: stats.Requests, Throttled: stats.Throttled, Duration: time.Since(v.started)}
 	var stop *session.StopError
@@ -336,6 +338,10 @@ func (v *Verifier) compareOne(c *comparison) ([]Difference, error) {
 	conversation, err := v.s.API.GetConversation(v.s.Working, c.row.ConversationID)
 	if err != nil {
 		return v.differenceOf(err)
+	}
+	if !conversation.AnonymizedAt.IsZero() {
+		c.aside = &v.anonymized
+		return nil, nil
 	}
 	messages, err := v.s.API.ListMessages(v.s.Working, c.row.ConversationID)
 	if err != nil {

@@ -100,7 +100,7 @@ func (p Policy) Empty(why *source.RejectError) bool {
 // judgeAlone decides about a record without regard to other records.
 func (p Policy) judgeAlone(row checkpoint.Row, known, settled, bad bool) Verdict {
 	switch {
-	case settled && row.Status == checkpoint.Skipped:
+	case settled && row.Status == checkpoint.Skipped, undone(row):
 		return IsSkipped
 	case settled:
 		return IsDone
@@ -135,9 +135,14 @@ func (p Policy) Settled(rec *source.Record, row *checkpoint.Row) bool {
 	return false
 }
 
+// undone reports whether the import of a transcript was undone. It is imported again only if a person asks for that, even if it has changed.
+func undone(row checkpoint.Row) bool {
+	return row.Status == checkpoint.Skipped && row.ErrorCode == checkpoint.CodeUndone
+}
+
 // sameVerdict reports whether an unchanged record that was rejected or skipped would be again. The decision of a person stands.
 func (p Policy) sameVerdict(rec *source.Record, row *checkpoint.Row) bool {
-	if row.ErrorCode == CodeDropped || row.ErrorCode == CodeCorrected {
+	if row.ErrorCode == CodeDropped || row.ErrorCode == CodeCorrected || undone(*row) {
 		return true
 	}
 	transcript, err := rec.Transcript()

@@ -27,7 +27,7 @@ func MeaningOf(row checkpoint.Row) string {
 		return "it is recorded, but not sent yet"
 	case checkpoint.Skipped:
 		return map[string]string{"corrected": "the record continues as another transcript", "open": "the chat was still open", "empty": "it has no message to send", "anonymous": "it has no identifier of an end-user, and the configuration skips such chats",
-			"dropped": "a person decided not to import it"}[row.ErrorCode]
+			"dropped": "a person decided not to import it", "undone": "its import was undone; `retry --id` imports it again"}[row.ErrorCode]
 	}
 	return "nothing is known of it yet"
 }

@@ -76,7 +76,7 @@ func outcomeText(s importer.Summary) string {
 
 // skipTexts say why records are skipped, in the order in which that is shown.
 var skipTexts = []struct{ code, text string }{
-	{"open", "still open"}, {"empty", "empty"}, {"anonymous", "anonymous by configuration"}, {"dropped", "dropped by a person"},
+	{"open", "still open"}, {"empty", "empty"}, {"anonymous", "anonymous by configuration"}, {"dropped", "dropped by a person"}, {"undone", "undone"},
 	{"corrected", "going on under another id"},
 }
 
