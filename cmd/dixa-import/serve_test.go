@@ -2,118 +2,130 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"dixa-import/dixa/sandbox"
+	"dixa-import/importer/checkpoint/pgtest"
 )
 
-// TestServe goes the whole way of a chat that is handed over: it is imported into its queue, an agent answers and closes it, and the bot gets the
-// events in their order, also those that Dixa delivered twice, in another order or not at all.
+// TestServe goes the whole circle: a bot posts a chat, an agent answers and closes it, the bot gets each event once and in order although Dixa delivers some
+// twice, late or not at all; the conversation is reopened, and a follow-up is linked to it.
 func TestServe(t *testing.T) {
 	t.Parallel()
-	const agent = "11111111-2222-4333-8444-555555555555"
+	for _, database := range []string{"sqlite", "postgres"} {
+		for _, names := range []string{"id", "csid"} {
+			t.Run(database+" "+names, func(t *testing.T) {
+				t.Parallel()
+				goTheCircle(t, database, names)
+			})
+		}
+	}
+}
+
+const testAgent = "11111111-2222-4333-8444-555555555555"
+
+type forwarded struct {
+	Type         string `json:"type"`
+	Text         string `json:"text"`
+	TranscriptID string `json:"transcript_id"`
+}
+
+func goTheCircle(t *testing.T, database, names string) {
+	url := ""
+	if database == "postgres" {
+		url = pgtest.New(t)
+	}
 	secret := strings.Repeat("ab", 32)
-	dixa := sandbox.New(sandbox.Options{Agents: []string{agent}, Deliveries: sandbox.Deliveries{Repeat: 0.5, Conversation: "csid"}})
+	normal := sandbox.Deliveries{Repeat: 0.5, Spread: 100 * time.Millisecond, Conversation: names, EventTime: names == "csid"}
+	dixa := sandbox.New(sandbox.Options{Agents: []string{testAgent}, Deliveries: normal})
 	defer dixa.Close()
 	api := httptest.NewServer(dixa)
 	defer api.Close()
-	type event struct{ Type, Text, TranscriptID string }
-	got := make(chan event, 100)
+	got := make(chan forwarded, 100)
 	bot := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var e struct {
-			Type         string `json:"type"`
-			Text         string `json:"text"`
-			TranscriptID string `json:"transcript_id"`
-		}
+		var e forwarded
 		body, _ := io.ReadAll(r.Body)
 		if json.Unmarshal(body, &e) != nil || r.Header.Get("webhook-id") == "" {
 			t.Errorf("the bot got %d bytes without the form of an event", len(body))
 		}
-		got <- event{e.Type, e.Text, e.TranscriptID}
+		got <- e
 	}))
 	defer bot.Close()
-	port, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := port.Addr().String()
-	if err := port.Close(); err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	configPath := filepath.Join(dir, "config.yaml")
-	for name, text := range map[string]string{
-		configPath: fmt.Sprintf(`dixa: {base_url: %q, token: %q, rate: 0}
-database: sqlite:%s
-source: {name: bot, jsonl: {paths: [%s]}}
-handover: {queue: Support}
-serve: {address: %q, webhook_secrets: [%s], forward_url: %q, forward_secret: whsec_%s}
-`, api.URL, dixa.Token(), filepath.Join(dir, "bot.db"), filepath.Join(dir, "c.jsonl"), address, secret, bot.URL, "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
-		filepath.Join(dir, "c.jsonl"): `{"id":"t-1","handover":true,"end_user":{"external_id":"c-1"},"messages":[{"role":"user","text":"A human, please","created_at":"2026-11-19T08:00:00Z"}]}` + "\n",
-	} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var out, log bytes.Buffer
-	if err := run(t.Context(), []string{"--config", configPath, "run"}, strings.NewReader(""), &out, &log); err != nil {
-		t.Fatalf("%v\n%s", err, log.String())
-	}
-	list := dixa.Conversations()
-	if len(list) != 1 || list[0].QueueID == "" || list[0].Transfers != 1 || !list[0].ClosedAt.IsZero() {
-		t.Fatalf("Dixa has %+v", list)
-	}
-	// Before there is anybody to hear of it: Dixa logs a delivery that never arrives.
-	dixa.AddWebhook(sandbox.Webhook{Name: "bot", URL: "http://" + address + "/webhooks/dixa", Events: []string{"ConversationMessageAdded", "ConversationClosed"}, Secret: secret})
-	dixa.AgentTakes(list[0].ID, agent)
-	dixa.AgentReplies(list[0].ID, agent, "Hello, how can I help?")
-	if err := dixa.Settled(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() {
-		served <- run(ctx, []string{"--config", configPath, "serve"}, strings.NewReader(""), io.Discard, io.Discard)
-	}()
-	next := func() event {
+	s := startServe(t, url, api.URL, dixa.Token(), fmt.Sprintf("handover: {queue: Support}\nserve: {address: 'ADDRESS', token: %q, webhook_secrets: [%s], forward_url: %q, forward_secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}",
+		serveToken, secret, bot.URL))
+	dixa.AddWebhook(sandbox.Webhook{Name: "bot", URL: "http://" + s.address + "/webhooks/dixa", Events: []string{"ConversationMessageAdded", "ConversationClosed"}, Secret: secret})
+	next := func() forwarded {
 		t.Helper()
 		select {
 		case e := <-got:
 			return e
-		case err := <-served:
-			t.Fatalf("serve ended: %v", err)
 		case <-time.After(time.Minute):
-			t.Fatal("the bot gets nothing")
+			t.Fatalf("the bot gets nothing\n%s", s.log)
 		}
-		return event{}
+		return forwarded{}
 	}
+	settled := func() {
+		t.Helper()
+		if err := dixa.Settled(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := func(args ...string) string {
+		t.Helper()
+		var out bytes.Buffer
+		if err := run(t.Context(), append([]string{"--config", s.config}, args...), strings.NewReader(""), &out, s.log); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, s.log)
+		}
+		return out.String()
+	}
+	conversation := func(id int64) sandbox.Conversation {
+		t.Helper()
+		list := dixa.Conversations()
+		i := slices.IndexFunc(list, func(c sandbox.Conversation) bool { return c.ID == id })
+		if i < 0 {
+			t.Fatalf("Dixa does not have the conversation %d", id)
+		}
+		return list[i]
+	}
+
+	first := s.post(liveChat("t-1", `,"handover":true`), serveToken)
+	if c := conversation(first.ConversationID); c.QueueID == "" || c.Transfers != 1 || !c.ClosedAt.IsZero() {
+		t.Fatalf("Dixa has %+v", c)
+	}
+	dixa.AgentTakes(first.ConversationID, testAgent)
+	settled()
+	// A delivery that never arrives is found in the logs when the server starts.
+	s.stop()
+	dixa.SetDeliveries(sandbox.Deliveries{Loss: 1, Conversation: names})
+	dixa.AgentReplies(first.ConversationID, testAgent, "Hello, how can I help?")
+	settled()
+	dixa.SetDeliveries(normal)
+	s.start()
 	if e := next(); e.Text != "Hello, how can I help?" || e.TranscriptID != "t-1" {
 		t.Errorf("the first event is %+v", e)
 	}
-	dixa.AgentReplies(list[0].ID, agent, "It is solved.")
+	dixa.AgentReplies(first.ConversationID, testAgent, "It is solved.")
+	dixa.AgentCloses(first.ConversationID, testAgent)
 	if e := next(); e.Text != "It is solved." {
 		t.Errorf("the second event is %+v", e)
 	}
-	dixa.AgentCloses(list[0].ID, agent)
 	if e := next(); !strings.Contains(e.Type, "closed") {
 		t.Errorf("the third event is %+v", e)
 	}
-	if err := dixa.Settled(t.Context()); err != nil {
-		t.Fatal(err)
+	settled()
+	if out := command("explain", "t-1"); !strings.Contains(out, testAgent) {
+		t.Errorf("explain does not say who closed it:\n%s", out)
 	}
-	metrics, err := http.Get("http://" + address + "/metrics")
+	metrics, err := http.Get("http://" + s.address + "/metrics") //nolint:noctx // a test
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +138,7 @@ serve: {address: %q, webhook_secrets: [%s], forward_url: %q, forward_secret: whs
 		`dixa_import_events_total{outcome="stored",source="bot"} 3`, `dixa_import_handovers{source="bot",state="closed"} 1`,
 		`dixa_import_deliveries_total{reason="ok",source="bot",status="200"}`, `dixa_import_finishing_steps{source="bot",state="done",step="transfer"} 1`,
 		`dixa_import_requests_total{operation="list_webhooks",source="bot",status="200"} 1`, `dixa_import_checkpoint_transcripts{source="bot",status="complete"} 1`,
-		`dixa_import_last_success_timestamp_seconds{source="bot"} 1`, `dixa_import_checkpoint_readable{source="bot"} 1`,
+		`dixa_import_checkpoint_readable{source="bot"} 1`,
 	} {
 		if !strings.Contains(string(text), "\n"+want) {
 			t.Errorf("the metrics lack %s", want)
@@ -135,15 +147,24 @@ serve: {address: %q, webhook_secrets: [%s], forward_url: %q, forward_secret: whs
 	if t.Failed() {
 		t.Logf("%s", text)
 	}
-	stop()
-	if err := <-served; err != nil {
-		t.Errorf("serve ended with %v", err)
+	// The customer comes back: either way of the guide.
+	command("reopen", "t-1")
+	if c := conversation(first.ConversationID); !c.ClosedAt.IsZero() {
+		t.Error("it is not open again")
 	}
+	second := s.post(liveChat("t-2", `,"handover":true,"follow_up_of":"t-1"`), serveToken)
+	if c := conversation(second.ConversationID); c.ParentID != first.ConversationID || c.QueueID == "" {
+		t.Errorf("the follow-up is %+v", c)
+	}
+	settled()
+	s.stop()
 	if n := len(got); n > 0 {
 		t.Errorf("%d events came twice", n)
 	}
-	out.Reset()
-	if err := run(t.Context(), []string{"--config", configPath, "events", "--json"}, strings.NewReader(""), &out, io.Discard); err != nil || strings.Contains(out.String(), "solved") {
-		t.Errorf("%v %s", err, out.String())
+	if out := command("events", "--json"); strings.Contains(out, "solved") || strings.Count(out, `"forwarded"`) != 3 {
+		t.Errorf("events: %s", out)
+	}
+	if n := dixa.ViolationCount(); n > 0 {
+		t.Errorf("%d violations of the contract: %v", n, dixa.Violations())
 	}
 }

@@ -16,17 +16,21 @@ func (e *WebhookEvent) scan(row scanner) error {
 		instant{&e.NextAttemptAt}, instant{&e.ForwardedAt}, &e.LastStatus, &e.LastError, &e.Claim)
 }
 
-const (
-	// ourSources are those of an organisation, or the one of them that $3 names.
-	ourSources = `(select source from dixa_import.sources where base_url = $1::text and organisation = $2::text and ($3::text = '' or source = $3::text))`
+// rankOf orders events of one time: nobody writes before they are assigned, or after they have closed.
+func rankOf(event string) string {
+	return `case ` + event + `.type when 'conversation_assigned' then 0 when 'conversation_closed' then 2 else 1 end`
+}
+
+// ourSources are those of an organisation, or the one of them that $3 names.
+const ourSources = `(select source from dixa_import.sources where base_url = $1::text and organisation = $2::text and ($3::text = '' or source = $3::text))`
+
+var (
 	// dueEvents are the first waiting event of each transcript, if it is due.
 	dueEvents = `select e.event_id from dixa_import.events e where e.state = 'waiting' and e.source in ` + ourSources + ` and e.next_attempt_at <= {in $4}
 			and not exists (select 1 from dixa_import.events o where o.state = 'waiting' and o.source = e.source and o.transcript_id = e.transcript_id
-				and (o.at, o.received_at, o.event_id) < (e.at, e.received_at, e.event_id))`
+				and (o.at, ` + rankOf("o") + `, o.received_at, o.event_id) < (e.at, ` + rankOf("e") + `, e.received_at, e.event_id))`
 	claimDue = `update dixa_import.events set claim = claim + 1, claimed_by = $6::text, next_attempt_at = {in $7} where event_id `
-)
 
-var (
 	// SQLite finds due events in the order of the index, and stops at the limit. Sorting would read all of them.
 	claimEvents = apart(claimDue+`= any(array(`+dueEvents+` order by e.next_attempt_at limit $5::bigint for update skip locked)) and state = 'waiting' returning `+eventColumns,
 		claimDue+`in (`+dueEvents+` limit $5) returning `+eventColumns)
