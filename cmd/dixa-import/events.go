@@ -79,6 +79,23 @@ type eventJSON struct {
 	LastError      string                `json:"last_error,omitempty"`
 }
 
+func newEventsJSON(events []checkpoint.WebhookEvent) []eventJSON {
+	out := make([]eventJSON, len(events))
+	for i, e := range events {
+		out[i] = eventJSON{e.ID, e.Source, e.TranscriptID, e.ConversationID, e.Type, e.FQN, e.At, e.ReceivedAt, e.AuthorID, e.MessageID, e.State, e.Attempts,
+			e.NextAttemptAt, e.ForwardedAt, e.LastStatus, e.LastError}
+	}
+	return out
+}
+
+// kind is the type of an event in words.
+func (e eventJSON) kind() string {
+	if e.Type == "other" && e.EventFQN != "" {
+		return strings.ToLower(e.EventFQN)
+	}
+	return e.Type
+}
+
 // Run does the command.
 func (p *eventsCmd) Run(ctx context.Context) (err error) {
 	file, err := config.Load(p.configPath, p.lookup)
@@ -106,32 +123,23 @@ func (p *eventsCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	if p.json {
-		out := make([]eventJSON, len(events))
-		for i, e := range events {
-			out[i] = eventJSON{e.ID, e.Source, e.TranscriptID, e.ConversationID, e.Type, e.FQN, e.At, e.ReceivedAt, e.AuthorID, e.MessageID, e.State, e.Attempts,
-				e.NextAttemptAt, e.ForwardedAt, e.LastStatus, e.LastError}
-		}
-		return p.stdout.JSON(out)
+		return p.stdout.JSON(newEventsJSON(events))
 	}
 	counts, err := store.EventCounts(ctx)
 	if err != nil {
 		return err
 	}
-	p.print(events, counts)
+	p.print(newEventsJSON(events), counts)
 	return nil
 }
 
-func (p *eventsCmd) print(events []checkpoint.WebhookEvent, counts map[checkpoint.EventState]int64) {
+func (p *eventsCmd) print(events []eventJSON, counts map[checkpoint.EventState]int64) {
 	if len(events) == 0 {
 		p.stdout.Say("", "There are no such events.")
 	} else {
 		t := term.Table{Heads: []string{"RECEIVED", "TRANSCRIPT", "TYPE", "STATE", ">TRIES", "", "EVENT"}}
 		for _, e := range events {
-			kind := e.Type
-			if kind == "other" && e.FQN != "" {
-				kind = strings.ToLower(e.FQN)
-			}
-			t.Row(e.ReceivedAt.UTC().Format(report.TimeLayout), cmp.Or(e.TranscriptID, "(not known yet)"), kind, e.State, e.Attempts, e.LastError, e.ID)
+			t.Row(e.ReceivedAt.UTC().Format(report.TimeLayout), cmp.Or(e.TranscriptID, "(not known yet)"), e.kind(), e.State, e.Attempts, e.LastError, e.EventID)
 		}
 		t.Write(p.stdout, "")
 		p.stdout.Line("")

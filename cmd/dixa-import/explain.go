@@ -67,12 +67,16 @@ type explanationJSON struct {
 	Request    *dixa.ConversationImport       `json:"request"`
 	Attributes map[string]dixa.AttributeValue `json:"attributes"`
 	// FollowUp is the id of the latest messages that the chat got after its import, FollowUps what the checkpoint knows of such messages.
-	FollowUp  string             `json:"follow_up,omitempty"`
-	FollowUps []transcriptJSON   `json:"follow_ups,omitempty"`
-	Next      plan.Next          `json:"next"`
-	Advice    string             `json:"advice,omitempty"`
-	Commands  []string           `json:"commands"`
-	Dixa      *dixa.Conversation `json:"dixa,omitempty"`
+	FollowUp  string           `json:"follow_up,omitempty"`
+	FollowUps []transcriptJSON `json:"follow_ups,omitempty"`
+	// Handover, Steps and Events are what the checkpoint has of what follows an import.
+	Handover *handoverJSON      `json:"handover,omitempty"`
+	Steps    []stepJSON         `json:"steps,omitempty"`
+	Events   []eventJSON        `json:"events,omitempty"`
+	Next     plan.Next          `json:"next"`
+	Advice   string             `json:"advice,omitempty"`
+	Commands []string           `json:"commands"`
+	Dixa     *dixa.Conversation `json:"dixa,omitempty"`
 }
 
 // foundJSON is a record of the source.
@@ -142,6 +146,9 @@ func (p *explainCmd) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("source %s: transcript %s: %w", src.Name, id, err)
 	}
 	out := p.explanation(src.Name, id, file.ConversationURL(), e)
+	if err := out.addFollowing(ctx, store); err != nil {
+		return err
+	}
 	if p.online && e.Row.ConversationID != 0 {
 		if out.Dixa, err = p.askFor(ctx, api, e.Row.ConversationID); err != nil {
 			return err
@@ -205,6 +212,7 @@ func (p *explainCmd) explanation(name, id, url string, e plan.Explanation) expla
 func (p *explainCmd) printExplanation(out explanationJSON, e plan.Explanation) error {
 	p.stdout.Printf("%s / %s\n", out.Source, out.TranscriptID)
 	p.explainCheckpoint(out, e.Row)
+	p.explainFollowing(out)
 	p.explainRecord(out, e)
 	if out.Dixa != nil {
 		p.section("Dixa")

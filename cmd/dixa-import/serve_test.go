@@ -122,8 +122,10 @@ func goTheCircle(t *testing.T, database, names string) {
 		t.Errorf("the third event is %+v", e)
 	}
 	settled()
-	if out := command("explain", "t-1"); !strings.Contains(out, testAgent) {
-		t.Errorf("explain does not say who closed it:\n%s", out)
+	for _, args := range [][]string{{"explain", "t-1"}, {"status"}, {"status", "--json"}, {"explain", "t-1", "--json"}} {
+		if out := command(args...); !strings.Contains(out, testAgent) || strings.Contains(out, "solved") {
+			t.Errorf("%v does not say who closed it, or says too much:\n%s", args, out)
+		}
 	}
 	metrics, err := http.Get("http://" + s.address + "/metrics") //nolint:noctx // a test
 	if err != nil {

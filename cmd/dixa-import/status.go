@@ -75,17 +75,26 @@ func (p *statusCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	handovers, err := store.Handovers(ctx, "")
+	if err != nil {
+		return err
+	}
+	backlog, err := store.EventCounts(ctx)
+	if err != nil {
+		return err
+	}
 	if moved := store.CheckMoved(ctx); moved != nil {
 		p.log.Warn(moved.Error())
 	}
 	switch {
 	case p.json:
-		return p.statusJSON(totals, runs, problems)
+		return p.statusJSON(totals, runs, problems, handovers, backlog)
 	case p.run > 0:
 		p.printRun(runs[0])
 		p.printStatus(totals, problems, runs[0].ID)
 	default:
 		p.printStatus(totals, problems, 0)
+		p.printHandovers(handovers, backlog)
 		p.printRuns(runs)
 	}
 	return nil
@@ -117,12 +126,16 @@ func (p *statusCmd) problems(ctx context.Context, store *checkpoint.Store, total
 	return out, nil
 }
 
-func (p *statusCmd) statusJSON(totals []checkpoint.Total, runs []checkpoint.Run, problems map[string][]importer.Problem) error {
+func (p *statusCmd) statusJSON(totals []checkpoint.Total, runs []checkpoint.Run, problems map[string][]importer.Problem,
+	handovers []checkpoint.HandoverTotal, events map[checkpoint.EventState]int64) error {
 	out := struct {
 		Totals   []checkpoint.Total            `json:"totals"`
 		Problems map[string][]importer.Problem `json:"problems"`
 		Runs     []runJSON                     `json:"runs"`
-	}{Totals: totals, Problems: problems, Runs: make([]runJSON, len(runs))}
+		// Handovers and Events are left out where there are none.
+		Handovers []checkpoint.HandoverTotal      `json:"handovers,omitempty"`
+		Events    map[checkpoint.EventState]int64 `json:"events,omitempty"`
+	}{Totals: totals, Problems: problems, Handovers: handovers, Events: events, Runs: make([]runJSON, len(runs))}
 	if totals == nil {
 		out.Totals = []checkpoint.Total{}
 	}

@@ -259,17 +259,31 @@ type Handover struct {
 	QueueID       string
 	AgentClosedAt time.Time
 	ClosedBy      string // the agent who closed it
+	FollowUpOf    string // the transcript that this one continues, once its conversation is linked to that of the other
+	FollowedBy    []string
 }
 
-var readHandover = both(`select coalesce(handover_state, ''), coalesce(queue_id, ''), {at agent_closed_at}, coalesce(closed_by, '')
-	from dixa_import.transcripts where source = $1::text and transcript_id = $2::text`)
+var (
+	readHandover = both(`select coalesce(handover_state, ''), coalesce(queue_id, ''), {at agent_closed_at}, coalesce(closed_by, ''), coalesce(follow_up_of, '')
+		from dixa_import.transcripts where source = $1::text and transcript_id = $2::text`)
+	readFollowers = both(`select transcript_id from dixa_import.transcripts where source = $1::text and follow_up_of = $2::text order by created_at, transcript_id`)
+)
 
 // Handover returns what became of the conversation of a transcript, the zero Handover if nothing is known.
 func (s *Store) Handover(ctx context.Context, source, id string) (h Handover, err error) {
 	read := readHandover.with(source, clean(id))
 	read.row = func(row scanner) error {
-		return row.Scan(&h.State, &h.QueueID, instant{&h.AgentClosedAt}, &h.ClosedBy)
+		return row.Scan(&h.State, &h.QueueID, instant{&h.AgentClosedAt}, &h.ClosedBy, &h.FollowUpOf)
 	}
-	err = s.read(ctx, "read", read)
+	followers := readFollowers.with(source, clean(id))
+	followers.row = func(row scanner) error {
+		var follower string
+		err := row.Scan(&follower)
+		h.FollowedBy = append(h.FollowedBy, follower)
+		return err
+	}
+	if err = s.read(ctx, "read", read); err == nil {
+		err = s.read(ctx, "read", followers)
+	}
 	return h, err
 }

@@ -22,7 +22,8 @@ var (
 	lastSuccess = both(`select {at max(finished_at)} from dixa_import.runs where source = $1::text and command = 'run' and outcome = 'ok'`)
 	countSteps  = both(`select step, state, count(*) from dixa_import.steps where source = $1::text group by step, state order by step, state`)
 	// A source has no index by these: callers cache what they get.
-	countHandovers = both(`select handover_state, count(*) from dixa_import.transcripts where source = $1::text and handover_state is not null group by handover_state`)
+	countHandovers = both(`select source, handover_state, coalesce(queue_id, ''), coalesce(closed_by, ''), count(*) from dixa_import.transcripts
+		where handover_state is not null and ($1::text = '' or source = $1::text) group by source, handover_state, queue_id, closed_by order by 1, 2, 5 desc, 3, 4`)
 	countBacklog   = both(`select state, count(*), {at min(case when state = 'waiting' then received_at end)} from dixa_import.events
 		where source = $1::text group by state`)
 )
@@ -48,19 +49,26 @@ func (s *Store) StepCounts(ctx context.Context, source string) (list []StepCount
 	return list, err
 }
 
-// HandoverCounts counts the transcripts of a source that were handed over, by the state of the hand-over: waiting, assigned or closed. It
-// reads all transcripts of the source.
-func (s *Store) HandoverCounts(ctx context.Context, source string) (map[string]int64, error) {
-	counts := map[string]int64{}
+// HandoverTotal counts the conversations in one state of the hand-over: waiting, assigned or closed.
+type HandoverTotal struct {
+	Source   string `json:"source"`
+	State    string `json:"state"`
+	QueueID  string `json:"queue_id,omitempty"`
+	ClosedBy string `json:"closed_by,omitempty"` // the agent
+	Count    int64  `json:"count"`
+}
+
+// Handovers counts the transcripts of a source that were handed over, of all sources if it is "".
+func (s *Store) Handovers(ctx context.Context, source string) (list []HandoverTotal, err error) {
 	read := countHandovers.with(source)
 	read.row = func(row scanner) error {
-		var state string
-		var n int64
-		err := row.Scan(&state, &n)
-		counts[state] = n
+		var t HandoverTotal
+		err := row.Scan(&t.Source, &t.State, &t.QueueID, &t.ClosedBy, &t.Count)
+		list = append(list, t)
 		return err
 	}
-	return counts, s.read(ctx, "count", read)
+	err = s.read(ctx, "count", read)
+	return list, err
 }
 
 // Backlog returns what is stored of the events of a source's transcripts.

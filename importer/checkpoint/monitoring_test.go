@@ -66,9 +66,12 @@ func TestMonitoringCounts(t *testing.T) {
 		}
 		s.storeEvents(t, forwarding, WebhookEvent{ID: "1", ConversationID: 1, Type: "other", FQN: "X"}, WebhookEvent{ID: "2", ConversationID: 2, Type: "other", FQN: "X"})
 		s.storeEvents(t, StoreOptions{Hold: time.Hour}, WebhookEvent{ID: "3", ConversationID: 2, Type: "other", FQN: "X"})
-		handovers, err := s.HandoverCounts(t.Context(), bot)
-		if err != nil || !maps.Equal(handovers, map[string]int64{"waiting": 1}) {
+		handovers, err := s.Handovers(t.Context(), bot)
+		if err != nil || !slices.Equal(handovers, []HandoverTotal{{bot, "waiting", "", "", 1}}) {
 			t.Errorf("hand-overs: %v, %v", handovers, err)
+		}
+		if all, err := s.Handovers(t.Context(), ""); err != nil || len(all) != 2 {
+			t.Errorf("hand-overs of all sources: %v, %v", all, err)
 		}
 		steps, err := s.StepCounts(t.Context(), bot)
 		if want := []StepCount{{StepRating, StepDone, 1}, {StepTransfer, StepDone, 1}, {StepTransfer, StepRefused, 1}}; err != nil || !slices.Equal(steps, want) {

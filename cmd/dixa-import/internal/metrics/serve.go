@@ -173,7 +173,11 @@ func (c *cached) ask(ctx context.Context) error {
 		c.events.WithLabelValues(string(state)).Set(float64(backlog.Counts[state]))
 	}
 	c.oldest.setTime(backlog.Oldest)
-	handovers, err := c.Store.HandoverCounts(ctx, c.Source)
+	totals, err := c.Store.Handovers(ctx, c.Source)
+	handovers := map[string]int64{}
+	for _, t := range totals {
+		handovers[t.State] += t.Count
+	}
 	for _, state := range []string{"waiting", "assigned", "closed"} {
 		c.handovers.WithLabelValues(state).Set(float64(handovers[state]))
 	}
