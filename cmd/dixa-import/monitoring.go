@@ -32,14 +32,12 @@ const (
 // source nothing can be said.
 func (p *program) openMetrics(file *config.File, path string) (err error) {
 	name, nameErr := file.SourceName()
-	if path == "" || nameErr != nil {
-		return nil
+	if path != "" && nameErr == nil {
+		if p.metrics, err = metrics.NewRun(path, name); err == nil {
+			p.observe = p.metrics.Observe
+		}
 	}
-	if p.metrics, err = metrics.NewRun(path, name); err != nil {
-		return err
-	}
-	p.observe = p.metrics.Observe
-	return nil
+	return err
 }
 
 // askStanding asks the checkpoint for what the metrics say of it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -153,16 +154,16 @@ func scrape(t *testing.T) (get func() map[string]*dto.MetricFamily, store *check
 	if err != nil {
 		t.Fatal(err)
 	}
-	receiver.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader("{}")))
+	receiver.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader("{}")))
 	s, requests := NewServe(), NewRequests()
 	s.Forwarded(time.Second)
-	s.Posts(receiver).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader("{}")))
+	s.Posts(receiver).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader("{}")))
 	requests.Observe(dixa.OpListWebhooks, 200, time.Second)
 	h := s.Handler(ServeConfig{Source: "bot", Store: store, Requests: requests, Intake: intake, Receiver: receiver, Forwarder: forwarder, Logger: log})
 	return func() map[string]*dto.MetricFamily {
 		t.Helper()
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 		parser := expfmt.NewTextParser(model.UTF8Validation)
 		families, err := parser.TextToMetricFamilies(w.Body)
 		if err != nil || w.Code != 200 {
