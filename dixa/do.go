@@ -36,6 +36,7 @@ type call[T any] struct {
 	body   requestBody // nil: none
 	before func(ctx context.Context, attempt int, previous error) (notAfter time.Time, err error)
 	read   func(body []byte) (T, error) // of an answer of success
+	sink   func(io.Reader) error        // in the place of read, for an answer that is too large to hold; each attempt calls it once
 
 	notAgain bool // it is no POST, and must not be sent again blindly either
 }
@@ -152,8 +153,8 @@ func send[T any](ctx context.Context, c *Client, in call[T], auth Auth, payload 
 	if err := ctx.Err(); err != nil {
 		return zero, &unsentError{op: in.op, err: err}
 	}
-	status, body, err := c.exchange(ctx, in.op, in.method, in.url, auth, payload, notAfter, in.private)
-	if err != nil {
+	status, body, err := c.exchange(ctx, in.op, in.method, in.url, auth, payload, notAfter, in.private, in.sink)
+	if err != nil || in.sink != nil {
 		return zero, err
 	}
 	result, err := in.read(body)
@@ -179,7 +180,7 @@ func readNothing(body []byte) (none struct{}, err error) {
 
 // exchange sends a request and returns an answer of success; every other outcome is an error of this package.
 func (c *Client) exchange(parent context.Context, op Operation, method, target string, auth Auth, payload []byte, notAfter time.Time,
-	said func() private) (status int, body []byte, err error) {
+	said func() private, sink func(io.Reader) error) (status int, body []byte, err error) {
 	timed, cancel := context.WithTimeout(parent, c.timeout)
 	defer cancel()
 	ctx, giveUp := context.WithCancelCause(timed)
@@ -221,7 +222,12 @@ func (c *Client) exchange(parent context.Context, op Operation, method, target s
 	if resp.StatusCode > 299 {
 		return status, nil, readAPIError(op, resp, append(said(), c.token()))
 	}
-	body, whole, err := readCapped(resp.Body, maxAnswerBody)
+	whole := true
+	if sink != nil {
+		err = sink(resp.Body)
+	} else {
+		body, whole, err = readCapped(resp.Body, maxAnswerBody)
+	}
 	switch {
 	case err != nil && parent.Err() != nil:
 		err = &TransportError{Operation: op, Err: parent.Err(), Written: true}

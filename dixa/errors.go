@@ -54,6 +54,9 @@ const (
 	OpAnonymizeConversation Operation = "anonymize conversation"
 	OpAnonymizeEndUser      Operation = "anonymize end-user"
 	OpGetAnonymization      Operation = "get anonymization request"
+
+	OpExportConversations Operation = "export conversations"
+	OpExportMessages      Operation = "export messages"
 )
 
 // APIError is an answer whose status is neither 2xx nor 429. Redirects are among them: they are not followed.

@@ -11,6 +11,7 @@ import (
 
 	"dixa-import/cmd/dixa-import/internal/config"
 	"dixa-import/cmd/dixa-import/internal/term"
+	"dixa-import/dixa"
 	"dixa-import/importer/connect"
 	"dixa-import/importer/verify"
 )
@@ -20,6 +21,7 @@ type verifyCmd struct {
 	*program
 	pace
 	options verify.Options
+	bulk    bool
 }
 
 func verifyCommand(p *program) *cli.Command {
@@ -32,6 +34,8 @@ func verifyCommand(p *program) *cli.Command {
 			"Exit codes: 0 no difference, 3 there are differences, 4 stopped early, 1 it could not be made.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "doubles", Usage: "only look for transcripts that have two conversations: one request for each end-user"},
+			&cli.BoolFlag{Name: "bulk", Usage: "compare through the Exports API first, in a few requests, and one by one only what differs there"},
+			&cli.BoolFlag{Name: "fallback", Usage: "with --bulk: compare all one by one if the token may not export"},
 			&cli.IntFlag{Name: "sample", Usage: "compare `N` transcripts chosen at random", DefaultText: "all"},
 			&cli.Uint64Flag{Name: "seed", Usage: "another `N` chooses another sample", Value: 1},
 			&cli.BoolFlag{Name: "restart", Usage: "start over, although an earlier comparison was stopped halfway"},
@@ -55,8 +59,15 @@ func (p *program) readVerify(c *cli.Context) (command, error) {
 	case c.IsSet("jsonl") && c.Bool("restart"):
 		return nil, config.Usagef("--restart is for a comparison of all: leave it or --jsonl out")
 	}
+	bulk := c.Bool("bulk")
+	switch {
+	case bulk && (c.IsSet("sample") || c.Bool("doubles") || c.IsSet("jsonl")):
+		return nil, config.Usagef("--bulk is for a comparison of all: leave --sample, --doubles and --jsonl out")
+	case c.Bool("fallback") && !bulk:
+		return nil, config.Usagef("--fallback is for --bulk")
+	}
 	pace, err := paceOf(c)
-	return &verifyCmd{p, pace, verify.Options{Sample: c.Int("sample"), Seed: c.Uint64("seed"), Restart: c.Bool("restart"), DoublesOnly: c.Bool("doubles")}}, err
+	return &verifyCmd{p, pace, verify.Options{Sample: c.Int("sample"), Seed: c.Uint64("seed"), Restart: c.Bool("restart"), DoublesOnly: c.Bool("doubles"), Fallback: c.Bool("fallback")}, bulk}, err
 }
 
 // Run does the command.
@@ -73,6 +84,14 @@ func (p *verifyCmd) Run(ctx context.Context) (err error) {
 	}
 	if err != nil {
 		return err
+	}
+	if p.bulk {
+		exports, err := p.exportsClient()
+		if err != nil {
+			return err
+		}
+		defer exports.Close()
+		p.options.Bulk = exports
 	}
 	out := p.verifyOutput(j.conversationURL, p.options.DoublesOnly)
 	p.options.Report = out.differing
@@ -95,6 +114,20 @@ func (p *verifyCmd) Run(ctx context.Context) (err error) {
 	}
 	out.end(j.config.Source, s)
 	return cmp.Or(err, ended(s.Outcome))
+}
+
+// exportsClient returns a client of the Exports API.
+func (p *program) exportsClient() (*dixa.Client, error) {
+	file, err := config.Load(p.configPath, p.lookup)
+	if err != nil {
+		return nil, err
+	}
+	s, err := file.Dixa()
+	if err != nil {
+		return nil, err
+	}
+	s.BaseURL, s.Timeout = s.ExportsURL, dixa.ExportTimeout
+	return p.newClient(s, askAttempts+1, 1, dixa.NewLimiter(dixa.ExportRate, 1))
 }
 
 // watchVerify shows how far a comparison is.

@@ -44,6 +44,7 @@ type verifiedJSON struct {
 	Requests  int64                           `json:"requests"`
 	Throttled int64                           `json:"throttled"`
 	Seconds   float64                         `json:"seconds"`
+	Bulk      *verify.Bulk                    `json:"bulk,omitempty"`
 }
 
 // differing writes one transcript that differs.
@@ -129,6 +130,15 @@ func (o *verifyOutput) end(source string, s verify.Verification) {
 		}
 		out.Say("", term.Thousands(s.KnownPartial)+have+" partial errors that the checkpoint knows: `"+o.p.commandLine("errors --status partial")+"`")
 	}
+	if b := s.Bulk; b != nil {
+		out.Line("")
+		text := fmt.Sprintf("Through the Exports API: %s the same, %s different or missing there, %s that it cannot compare (attachments, hand-overs, changed or partial ones).",
+			term.Thousands(b.Same), term.Thousands(b.Differ), term.Thousands(b.Unfit))
+		if b.WithoutAttributes > 0 {
+			text += fmt.Sprintf(" Its answers have no custom attributes, so %s had to be read.", term.Plural(b.WithoutAttributes, "transcript"))
+		}
+		out.Say("", text+" All but the same were compared one by one. Formats of messages and external ids are not in exports.")
+	}
 	o.unseen(s)
 	for _, left := range []struct {
 		n   int64
@@ -177,6 +187,6 @@ func (o *verifyOutput) endJSON(s verify.Verification) {
 		before = "{\n  \"differences\": [],\n  "
 	}
 	rest := term.CompactJSON(verifiedJSON{s.Outcome, s.Reason, s.Checked, s.Differing, s.Earlier, s.KnownPartial, s.NotHeld, s.Anonymized, s.Corrected, s.Unknown, s.Bad, s.Kinds, s.EndUsers, s.Unlisted, s.Unread,
-		s.Requests, s.Throttled, s.Duration.Seconds()})
+		s.Requests, s.Throttled, s.Duration.Seconds(), s.Bulk})
 	o.p.stdout.Printf("%s%s\n}\n", before, bytes.Trim(rest, "{}"))
 }

@@ -51,6 +51,9 @@ const (
 	AnonymizeEndUser      Operation = "anonymize_end_user"     // PATCH /v1/endusers/{userId}/anonymize
 	GetAnonymization      Operation = "get_anonymization"      // GET /v1/anonymization/request/{requestId}
 
+	ExportConversations Operation = "export_conversations" // GET /v1/conversation_export of the Exports API
+	ExportMessages      Operation = "export_messages"      // GET /v1/message_export of the Exports API
+
 	// Unknown is every other request: answered 404, and a violation.
 	Unknown Operation = "unknown"
 )
@@ -98,10 +101,19 @@ var handlers = map[Operation]func(*Server, *exchange) outcome{
 	AnonymizeConversation: (*Server).anonymizeConversation,
 	AnonymizeEndUser:      (*Server).anonymizeEndUser,
 	GetAnonymization:      (*Server).getAnonymization,
+
+	ExportConversations: (*Server).exportConversations,
+	ExportMessages:      (*Server).exportMessages,
 }
 
 // route finds the operation of a request and its path parameter. For a second one, see exchange.parameter.
 func route(r *http.Request) (op Operation, id string) {
+	switch r.Method + " " + r.URL.Path {
+	case "GET " + ExportsPrefix + "/v1/conversation_export":
+		return ExportConversations, ""
+	case "GET " + ExportsPrefix + "/v1/message_export":
+		return ExportMessages, ""
+	}
 	parts := strings.Split(r.URL.Path, "/")
 	if len(parts) < 3 || parts[0] != "" || parts[1] != "v1" {
 		return Unknown, ""

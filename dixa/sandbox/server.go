@@ -47,6 +47,10 @@ type Options struct {
 	MessageLag time.Duration
 	// AnonymizeDelay is how long a request to anonymize waits in the queue. Negative: until ProcessAnonymizations.
 	AnonymizeDelay time.Duration
+	// ExportsPerMinute is the limit of the Exports API, which is served under ExportsPrefix; Dixa's is 10. 0: unlimited.
+	ExportsPerMinute int
+	// ExportsWithoutAttributes leaves custom attributes out of exports: whether Dixa has them there is not documented.
+	ExportsWithoutAttributes bool
 	// NoExternalIDs makes the messages of imported chats come back without their externalId; see WithholdExternalIDs.
 	NoExternalIDs bool
 	// PageLimit is the page size when the client names none, and the largest: a client that asks for more gets this many.
@@ -159,6 +163,7 @@ func (o Options) withDefaults() Options {
 type Server struct {
 	opts   Options
 	bucket *bucket
+	export *bucket // of the Exports API
 	notes  *notebook
 	ledger *ledger
 
@@ -183,6 +188,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts:      opts,
 		bucket:    newBucket(opts.Rate, opts.Burst),
+		export:    newBucket(float64(opts.ExportsPerMinute)/60, opts.ExportsPerMinute),
 		notes:     &notebook{log: opts.Log},
 		ledger:    newLedger(opts),
 		random:    rand.New(rand.NewPCG(opts.Seed, opts.Seed)),
@@ -292,7 +298,11 @@ func (s *Server) decide(x *exchange) outcome {
 	if denied, ok := s.authenticate(x); !ok {
 		return denied
 	}
-	if wait, ok := s.bucket.take(); !ok {
+	limit := s.bucket
+	if strings.HasPrefix(x.request.URL.Path, ExportsPrefix+"/") {
+		limit = s.export
+	}
+	if wait, ok := limit.take(); !ok {
 		x.throttled = true
 		if !s.opts.RetryAfter {
 			wait = 0

@@ -198,7 +198,7 @@ func (v *Verifier) sendPage(rows []checkpoint.Row, work chan<- *comparison, orde
 	}()
 	begin := func(c *comparison) error {
 		v.lead.begin(v.s.Starting, c)
-		c.lists = v.doubles.needsList(c)
+		c.lists = (v.bulk == nil || v.bulk.lists.Has(c.row.EndUserID)) && v.doubles.needsList(c)
 		select {
 		case work <- c:
 			delete(left, c.row.ID)

@@ -30,6 +30,10 @@ type Options struct {
 	Restart bool   // start at the first transcript, even if an earlier comparison was stopped
 	// DoublesOnly looks only for second conversations of transcripts, and compares nothing.
 	DoublesOnly bool
+	// Bulk, if set, compares all transcripts through the Exports API first. Only those that differ there are compared one by one.
+	Bulk Exports
+	// Fallback compares one by one what Dixa does not let the token export.
+	Fallback bool
 	// Report, if set, is called for each transcript that differs, in the order of their ids, from one goroutine.
 	Report func(Differing)
 }
@@ -61,6 +65,7 @@ type Verification struct {
 	EndUsers  int64
 	Unlisted  int64 // end-users whose conversations could not be listed
 	Unread    int64 // possible second conversations that could not be read
+	Bulk      *Bulk // nil without Options.Bulk
 	Requests  int64
 	Throttled int64
 	Duration  time.Duration
@@ -93,6 +98,8 @@ type Verifier struct {
 	doubles                                  doubles
 	lead                                     lead
 	mark                                     checkpoint.VerifyMark
+	bulk                                     *bulk // nil: everything is compared one by one
+	inBulk                                   Bulk
 	marked                                   time.Time   // when the mark was last recorded
 	mayRead                                  atomic.Bool // the token could read a conversation
 }
@@ -108,6 +115,9 @@ func New(cfg session.Config, opts Options) (*Verifier, error) {
 	}
 	if opts.Sample < 0 {
 		return nil, errors.New("importer: Sample is negative")
+	}
+	if opts.Bulk != nil && (opts.Sample > 0 || opts.DoublesOnly || cfg.Excerpt) {
+		return nil, errors.New("importer: Bulk is for a comparison of all")
 	}
 	if opts.Report == nil {
 		opts.Report = func(Differing) {}
@@ -140,6 +150,10 @@ func (v *Verifier) Run(ctx context.Context) (Verification, error) {
 		KnownPartial: v.partial.Load(), NotHeld: v.notHeld.Load(), Anonymized: v.anonymized.Load(), Corrected: v.corrected.Load(), Unknown: v.notImported.Load(), Bad: v.bad.Load(), Kinds: v.kinds,
 		EndUsers: v.doubles.listed.Load(), Unlisted: v.doubles.unlisted.Load(), Unread: v.doubles.unread.Load(),
 		Requests: stats.Requests, Throttled: stats.Throttled, Duration: time.Since(v.started)}
+	if v.opts.Bulk != nil {
+		s.Bulk = &v.inBulk
+		s.Requests += v.inBulk.Requests
+	}
 	var stop *session.StopError
 	switch {
 	case errors.As(err, &stop) || errors.Is(err, context.Canceled):
@@ -199,6 +213,11 @@ type comparison struct {
 func (v *Verifier) compareAll() error {
 	if err := v.prepare(); err != nil {
 		return err
+	}
+	if v.opts.Bulk != nil {
+		if err := v.compareBulk(); err != nil {
+			return err
+		}
 	}
 	work, order, read := v.pages()
 	var workers sync.WaitGroup
@@ -308,6 +327,9 @@ func (v *Verifier) report(d Differing) {
 func (v *Verifier) compareOne(c *comparison) ([]Difference, error) {
 	if c.rec == nil {
 		c.aside = &v.notHeld
+		return nil, nil
+	}
+	if v.bulk != nil && v.bulk.same.Has(c.row.ID) {
 		return nil, nil
 	}
 	t, err := c.rec.Transcript()

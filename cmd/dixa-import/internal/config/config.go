@@ -21,6 +21,7 @@ type File struct {
 type sections struct {
 	Dixa struct {
 		BaseURL         setting `yaml:"base_url"`
+		ExportsURL      setting `yaml:"exports_url"`
 		Token           setting `yaml:"token"`
 		Auth            setting `yaml:"auth"`
 		AgentID         setting `yaml:"agent_id"`

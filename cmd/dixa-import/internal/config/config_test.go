@@ -194,7 +194,7 @@ import: {workers: "${W}", max_attempts: 2, max_failures: 2.5%, settle: 1m, datab
 		t.Fatal(got)
 	}
 	api, _ := c.Dixa()
-	wantAPI := Dixa{BaseURL: "https://eu.dixa.example", Token: "abc", Auth: "auto", Mark: true, Rate: 2.5, Burst: 3, Timeout: 12 * time.Second,
+	wantAPI := Dixa{BaseURL: "https://eu.dixa.example", ExportsURL: "https://exports.dixa.io", Token: "abc", Auth: "auto", Mark: true, Rate: 2.5, Burst: 3, Timeout: 12 * time.Second,
 		ConversationURL: "https://acme.dixa.com/conversation/{id}"}
 	if diff := cmp.Diff(wantAPI, api); diff != "" {
 		t.Error(diff)

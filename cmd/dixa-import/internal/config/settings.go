@@ -41,6 +41,7 @@ const (
 // Dixa is the section dixa.
 type Dixa struct {
 	BaseURL         string
+	ExportsURL      string
 	Token           string
 	Auth            dixa.Auth
 	AgentID         string // of the configuration, "" if it leaves that to the token
@@ -56,7 +57,8 @@ func (c *File) Dixa() (Dixa, error) {
 	r := &reader{c: c}
 	d := c.raw.Dixa
 	s := Dixa{
-		BaseURL: strings.TrimRight(connect.Unwrapped(r.text(d.BaseURL, "dixa.base_url", dixa.DefaultBaseURL)), "/"),
+		BaseURL:    strings.TrimRight(connect.Unwrapped(r.text(d.BaseURL, "dixa.base_url", dixa.DefaultBaseURL)), "/"),
+		ExportsURL: strings.TrimRight(connect.Unwrapped(r.text(d.ExportsURL, "dixa.exports_url", dixa.DefaultExportsURL)), "/"),
 		Token: connect.Unwrapped(r.required(d.Token, "dixa.token",
 			"give the API token of the bot user, best as ${DIXA_API_TOKEN} (Dixa: Settings > AI agents)")),
 		AgentID:         connect.Unwrapped(r.text(d.AgentID, "dixa.agent_id", "")),
@@ -76,6 +78,9 @@ func (c *File) Dixa() (Dixa, error) {
 	if s.ConversationURL != "" && !validConversationURL(s.ConversationURL) {
 		r.fail(d.ConversationURL, "dixa.conversation_url",
 			"must be an http(s) address with {id} in it, such as https://acme.dixa.com/conversation/{id}")
+	}
+	if err := acceptable(s.ExportsURL, "any"); err != nil {
+		r.fail(d.ExportsURL, "dixa.exports_url", "%s", err.Error())
 	}
 	if err := acceptable(s.BaseURL, "any"); err != nil {
 		r.fail(d.BaseURL, "dixa.base_url", "%s", err.Error())
