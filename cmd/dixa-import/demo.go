@@ -149,7 +149,7 @@ func (p *demoCmd) demoRun(ctx context.Context, s config.Dixa, path, database str
 			{Name: "contact_reason", Attribute: "contact_reason"},
 			{Name: "bot_version", Attribute: "Bot version", Constant: &source.Value{Text: "2.4"}},
 		},
-	}, 0)
+	}, nil)
 	if err != nil {
 		return none, nil, err
 	}

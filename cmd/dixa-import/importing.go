@@ -61,6 +61,8 @@ type job struct {
 	conversationURL string // with {id}, "" if none is configured
 	database        string // as it may be shown
 	canary          *report.Canary
+	zone            *time.Location // of times of day
+	stdin           bool           // standard input is part of the source
 	close           []func() error
 }
 
@@ -76,13 +78,14 @@ func (j *job) Close() error {
 type importing struct {
 	*program
 	pace
+	hours
 	ifIdle bool // a run that finds another one at the same SQLite checkpoint does nothing
 	open   func(ctx context.Context) (*job, error)
 }
 
 // do makes a run, and says what became of it.
 func (p *importing) do(ctx context.Context) error {
-	r, err := p.attempt(ctx)
+	r, err := p.runs(ctx)
 	if r.Exit = exitCode(err); r.Exit == exitFailure {
 		r.Outcome, r.Reason = importer.OutcomeAborted, message(err)
 		_, r.Lost = errors.AsType[*importer.LostCheckpointError](err)
@@ -105,8 +108,8 @@ func (p *importing) report(r report.Result) error {
 	return printErr
 }
 
-// attempt makes a run. The result has no Run if it did not come to that.
-func (p *importing) attempt(ctx context.Context) (r report.Result, err error) {
+// attempt makes a run that the endings stop. The result has no Run if it did not come to that.
+func (p *importing) attempt(ctx context.Context, endings []ending) (r report.Result, err error) {
 	opening, stopOpening := interruptible(ctx)
 	j, err := p.open(opening)
 	interrupted := opening.Err() != nil
@@ -128,7 +131,11 @@ func (p *importing) attempt(ctx context.Context) (r report.Result, err error) {
 		return r, err
 	}
 	p.askStanding(ctx, j)
-	r.Summary, err = p.work(ctx, j.config, p.stopAfter)
+	if p.until != nil {
+		until := p.until.Next(p.clock.now(), j.zone)
+		endings = append(endings, ending{"it is " + p.until.String(), func(ctx context.Context) error { return p.clock.wait(ctx, until) }})
+	}
+	r.Summary, err = p.work(ctx, j.config, endings)
 	var lost *importer.LostCheckpointError
 	if errors.As(err, &lost) {
 		err = fmt.Errorf("%s: %w", j.database, err)
@@ -163,9 +170,9 @@ func (p *program) stoppedBefore(reason string) error {
 	return ended(importer.OutcomeStopped)
 }
 
-// work makes a run that signals and --for can stop, and shows how far it is. If it is stopped before it begins, the
+// work makes a run that signals and endings can stop, and shows how far it is. If it is stopped before it begins, the
 // summary has no Run and a Reason.
-func (p *program) work(ctx context.Context, config importer.Config, limit time.Duration) (importer.Summary, error) {
+func (p *program) work(ctx context.Context, config importer.Config, endings []ending) (importer.Summary, error) {
 	im, err := importer.New(config)
 	if err != nil {
 		return importer.Summary{}, err
@@ -178,10 +185,7 @@ func (p *program) work(ctx context.Context, config importer.Config, limit time.D
 		im.Stop(why)
 	}
 	defer p.drainOnSignal(stop, cancel)()
-	if limit > 0 {
-		timer := time.AfterFunc(limit, func() { stop("--for " + term.Short(limit) + " is over") })
-		defer timer.Stop()
-	}
+	defer stopAt(ctx, endings, stop)()
 	defer progress.Watch(p.console, p.log, im.Progress)()
 	defer p.watchMetrics(ctx, config, im.Progress)()
 	summary, err := im.Run(ctx)
@@ -272,7 +276,7 @@ func (p *program) openJob(ctx context.Context, pace pace, use connect.Access) (_
 		return nil, err
 	}
 	api, imports, database := how.api, how.imports, how.database
-	j := &job{conversationURL: api.ConversationURL, database: connect.Shown(database), config: how.config}
+	j := &job{conversationURL: api.ConversationURL, database: connect.Shown(database), config: how.config, zone: imports.TimeZone, stdin: slices.Contains(src.Paths, "-")}
 	j.config.Source, j.config.Overlap, j.config.Excerpt = src.Name, src.Overlap, len(pace.overrides.JSONL) > 0
 	defer func() {
 		if err != nil {
@@ -330,7 +334,7 @@ func paceOf(c *cli.Context) (pace, error) {
 }
 
 // notAgain are flags that are about one invocation alone.
-var notAgain = []string{"for", "if-idle", "rebind", "workers", "max-failures", "metrics-file", "notify-command", "help"}
+var notAgain = []string{"for", "until", "if-idle", "rebind", "workers", "max-failures", "metrics-file", "notify-command", "help"}
 
 // againOf returns the command and its flags as they are typed to go on with the same work: a run over other files, or from another time on, would leave it
 // undone.

@@ -39,7 +39,7 @@ func runCommand(p *program) *cli.Command {
 			&cli.IntFlag{Name: "show", Usage: "with --dry-run: print `N` import requests as they would be sent", DefaultText: "none"},
 			&cli.BoolFlag{Name: "rebind", Usage: "tie the source to the token's organisation even though it was imported into another one"},
 			&cli.BoolFlag{Name: "if-idle", Usage: "do nothing, with exit code 0, if another process works on the same SQLite checkpoint"},
-		}, paceFlags()...),
+		}, append(paceFlags(), hoursFlags()...)...),
 		Action: draining(p.readRun),
 	}
 }
@@ -68,7 +68,11 @@ func (p *program) readRun(c *cli.Context) (command, error) {
 		}
 	}
 	pace, err := paceOf(c)
-	r.importing = importing{program: p, pace: pace, ifIdle: c.Bool("if-idle"), open: r.open}
+	if err != nil {
+		return nil, err
+	}
+	hours, err := hoursOf(c, &pace.overrides)
+	r.importing = importing{program: p, pace: pace, hours: hours, ifIdle: c.Bool("if-idle"), open: r.open}
 	return r, err
 }
 

@@ -75,6 +75,7 @@ type sections struct {
 		MaxFailures      setting `yaml:"max_failures"`
 		Settle           setting `yaml:"settle"`
 		DatabasePatience setting `yaml:"database_patience"`
+		TimeZone         setting `yaml:"time_zone"`
 	} `yaml:"import"`
 	Serve struct {
 		Address        setting   `yaml:"address"`
@@ -136,6 +137,7 @@ func Load(path string, lookup func(string) (string, bool)) (*File, error) {
 // Overrides are flags that stand in for what the file says. Those that were not given are nil.
 type Overrides struct {
 	Rate, Workers, MaxFailures *string
+	TimeZone                   *string  // of the times of day
 	JSONL                      []string // paths that replace the configured source, save its name
 }
 
@@ -145,7 +147,8 @@ func (c *File) Override(o Overrides) {
 		setting *setting
 		flag    string
 		value   *string
-	}{{&c.raw.Dixa.Rate, "rate", o.Rate}, {&c.raw.Import.Workers, "workers", o.Workers}, {&c.raw.Import.MaxFailures, "max-failures", o.MaxFailures}} {
+	}{{&c.raw.Dixa.Rate, "rate", o.Rate}, {&c.raw.Import.Workers, "workers", o.Workers}, {&c.raw.Import.MaxFailures, "max-failures", o.MaxFailures},
+		{&c.raw.Import.TimeZone, "time-zone", o.TimeZone}} {
 		if x.value != nil {
 			x.setting.override(x.flag, *x.value)
 		}

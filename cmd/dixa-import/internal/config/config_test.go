@@ -185,7 +185,7 @@ attributes:
   version: {attribute: Bot version, value: 2.40}
   beta: {attribute: *o, value: true}
   reason: {attribute: contact_reason, value: [payment, "${CARD}"]}
-import: {workers: "${W}", max_attempts: 2, max_failures: 2.5%, settle: 1m, database_patience: 1h}
+import: {workers: "${W}", max_attempts: 2, max_failures: 2.5%, settle: 1m, database_patience: 1h, time_zone: Europe/Copenhagen}
 `, environment("TOKEN", "abc", "T", "12", "EMPTY", "", "CARD", "card", "W", "7"))
 	if err != nil {
 		t.Fatal(err)
@@ -212,8 +212,12 @@ import: {workers: "${W}", max_attempts: 2, max_failures: 2.5%, settle: 1m, datab
 		Ignore: []string{"0815", "kiosk"}, AnonymousName: "Somebody"}, users); diff != "" {
 		t.Error(diff)
 	}
+	copenhagen, err := time.LoadLocation("Europe/Copenhagen")
+	if err != nil {
+		t.Fatal(err)
+	}
 	imports, _ := c.Importing()
-	if diff := cmp.Diff(Import{7, 2, importer.Failures{Percent: 2.5}, time.Minute, time.Hour}, imports); diff != "" {
+	if diff := cmp.Diff(Import{7, 2, importer.Failures{Percent: 2.5}, time.Minute, time.Hour, copenhagen}, imports, sameZone); diff != "" {
 		t.Error(diff)
 	}
 	mappings, _ := c.Attributes()
@@ -265,6 +269,8 @@ func TestFlagsOverrideTheFile(t *testing.T) {
 	}
 }
 
+var sameZone = cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })
+
 func TestExampleShowsEveryKeyAndDefault(t *testing.T) {
 	t.Parallel()
 	const path = "../../../../config.example.yaml"
@@ -298,7 +304,7 @@ func TestExampleShowsEveryKeyAndDefault(t *testing.T) {
 		database, _ := c.DatabaseURL()
 		return []any{api, src, users, len(attributes), imports, database}
 	}
-	if diff := cmp.Diff(sections(plain), sections(example)); diff != "" {
+	if diff := cmp.Diff(sections(plain), sections(example), sameZone); diff != "" {
 		t.Errorf("the example does not show the defaults:\n%s", diff)
 	}
 }

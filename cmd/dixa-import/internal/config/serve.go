@@ -33,7 +33,7 @@ func (c *File) Serve() (Serve, error) {
 	s := Serve{
 		Address:    strings.TrimSpace(r.text(raw.Address, "serve.address", defaultAddress)),
 		Token:      connect.Unwrapped(r.text(raw.Token, "serve.token", "")),
-		TimeZone:   r.timeZone(),
+		TimeZone:   r.timeZone(c.raw.Source.TimeZone, "source.time_zone"),
 		Redact:     r.redact(),
 		ForwardURL: connect.Unwrapped(r.text(raw.ForwardURL, "serve.forward_url", "")),
 		Keep:       r.keep(raw.Keep),

@@ -179,16 +179,15 @@ func (r *reader) name() string {
 	return name
 }
 
-// timeZone is the key source.time_zone, nil where it is not set.
-func (r *reader) timeZone() *time.Location {
-	s := r.c.raw.Source.TimeZone
-	name := connect.Unwrapped(r.text(s, "source.time_zone", ""))
+// timeZone is a key with the name of a time zone, nil where it is not set.
+func (r *reader) timeZone(s setting, key string) *time.Location {
+	name := connect.Unwrapped(r.text(s, key, ""))
 	if name == "" {
 		return nil
 	}
 	zone, err := ParseTimeZone(name)
 	if err != nil {
-		r.fail(s, "source.time_zone", "%s", err.Error())
+		r.fail(s, key, "%s", err.Error())
 	}
 	return zone
 }
@@ -220,7 +219,7 @@ func (c *File) SourceName() (string, error) {
 // Source reads the section source.
 func (c *File) Source() (Source, error) {
 	r := &reader{c: c}
-	s := Source{Name: r.name(), TimeZone: r.timeZone(), Mapping: r.mapping(), Redact: r.redact()}
+	s := Source{Name: r.name(), TimeZone: r.timeZone(c.raw.Source.TimeZone, "source.time_zone"), Mapping: r.mapping(), Redact: r.redact()}
 	raw := c.raw.Source
 	var kinds []string
 	for _, kind := range []struct {
@@ -535,6 +534,7 @@ type Import struct {
 	MaxFailures      importer.Failures
 	Settle           time.Duration
 	DatabasePatience time.Duration
+	TimeZone         *time.Location // of the times of day at which runs work
 }
 
 // Importing reads the section import.
@@ -546,6 +546,7 @@ func (c *File) Importing() (Import, error) {
 		MaxAttempts:      r.integer(i.MaxAttempts, "import.max_attempts", DefaultMaxAttempts, 1),
 		Settle:           r.duration(i.Settle, "import.settle", defaultSettle, time.Millisecond),
 		DatabasePatience: r.duration(i.DatabasePatience, "import.database_patience", defaultPatience, time.Millisecond),
+		TimeZone:         cmp.Or(r.timeZone(i.TimeZone, "import.time_zone"), time.Local),
 	}
 	var err error
 	if s.MaxFailures, err = parseFailures(r.text(i.MaxFailures, "import.max_failures", "0")); err != nil {
