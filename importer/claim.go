@@ -1,9 +1,11 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 
 	"dixa-import/importer/checkpoint"
+	"dixa-import/source"
 )
 
 // addClaim adds a record to the claims of the batch. An exempt one, which is not imported (rejected, open, empty), does not count towards
@@ -54,7 +56,7 @@ func (s *triage) flush() error {
 	requests := make([]checkpoint.ClaimRequest, len(claims))
 	for i, c := range claims {
 		rec := c.rec
-		requests[i] = checkpoint.ClaimRequest{ID: rec.Key(), Seen: c.row.Claim, SeenAt: c.row.UpdatedAt, ContentHash: rec.Hash.String(), ClosedAt: rec.ClosedAt, Sent: c.sent}
+		requests[i] = checkpoint.ClaimRequest{ID: rec.Key(), Seen: c.row.Claim, SeenAt: c.row.UpdatedAt, ContentHash: rec.Hash.String(), ClosedAt: rec.ClosedAt, Sent: c.sent, CameFrom: s.im.pipeline.cameFrom(rec)}
 		if rec.ID == "" {
 			requests[i].File = rec.Place.Path
 		}
@@ -80,6 +82,9 @@ func (s *triage) flush() error {
 	s.im.pipeline.startAll(s.ctx, tasks)
 	return nil
 }
+
+// cameFrom returns where a record was read: its file, or the source's name.
+func (p *pipeline) cameFrom(rec *source.Record) string { return cmp.Or(rec.CameFrom(), p.s.Source) }
 
 // claim claims transcripts for this run and returns their rows. The row of a transcript that it could not claim is zero.
 func (p *pipeline) claim(requests []checkpoint.ClaimRequest) (rows []checkpoint.Row, err error) {

@@ -42,7 +42,7 @@ func (p *pipeline) claimPart(rec *source.Record) (*task, error) {
 		}
 		return nil, nil //nolint:nilnil // there is nothing to do
 	}
-	request := checkpoint.ClaimRequest{ID: part.ID, Seen: -1, ContentHash: rec.Hash.String(), ClosedAt: rec.ClosedAt, Sent: from}
+	request := checkpoint.ClaimRequest{ID: part.ID, Seen: -1, ContentHash: rec.Hash.String(), ClosedAt: rec.ClosedAt, Sent: from, CameFrom: p.cameFrom(rec)}
 	if t, err := part.Transcript(); err == nil {
 		request.ClosedAt = t.ClosedAt
 	}

@@ -176,7 +176,7 @@ func (im *Importer) countUntouched(row checkpoint.Row) {
 func (im *Importer) retryClaim(row checkpoint.Row, rec *source.Record) (checkpoint.ClaimRequest, bool) {
 	request := checkpoint.ClaimRequest{ID: row.ID, Seen: row.Claim, SeenAt: row.UpdatedAt, ContentHash: row.ContentHash, ClosedAt: row.ClosedAt, Sent: row.Sent}
 	if rec != nil {
-		request.ContentHash, request.ClosedAt = rec.Hash.String(), rec.ClosedAt
+		request.ContentHash, request.ClosedAt, request.CameFrom = rec.Hash.String(), rec.ClosedAt, im.pipeline.cameFrom(rec)
 		if rec.ID == "" {
 			request.File = rec.Place.Path
 		}

@@ -34,6 +34,7 @@ type transcriptJSON struct {
 	Attempts       int                `json:"attempts"`
 	RunID          int64              `json:"run_id"`
 	UpdatedAt      time.Time          `json:"updated_at,omitzero"`
+	CameFrom       string             `json:"came_from"`
 	PartialErrors  []partialErrorJSON `json:"partial_errors"`
 }
 
@@ -46,7 +47,7 @@ type partialErrorJSON struct {
 
 func newTranscriptJSON(source string, r checkpoint.Row, partial []checkpoint.PartialError) transcriptJSON {
 	t := transcriptJSON{source, r.ID, r.Status, r.ErrorCode, r.Error, r.ConversationID, r.EndUserID, r.Attempts, r.RunID,
-		r.UpdatedAt, make([]partialErrorJSON, len(partial))}
+		r.UpdatedAt, r.CameFrom, make([]partialErrorJSON, len(partial))}
 	for i, p := range partial {
 		t.PartialErrors[i] = partialErrorJSON(p)
 	}
@@ -55,7 +56,7 @@ func newTranscriptJSON(source string, r checkpoint.Row, partial []checkpoint.Par
 
 // csvHeads are the columns of --format csv.
 var csvHeads = []string{"source", "transcript_id", "status", "error_code", "error", "conversation_id", "end_user_id", "attempts",
-	"run_id", "updated_at", "partial_errors"}
+	"run_id", "updated_at", "partial_errors", "came_from"}
 
 func (t transcriptJSON) csv() []string {
 	conversation := ""
@@ -64,7 +65,12 @@ func (t transcriptJSON) csv() []string {
 	}
 	row := []string{t.Source, t.TranscriptID, string(t.Status), t.ErrorCode, t.Error, conversation, t.EndUserID,
 		strconv.Itoa(t.Attempts), strconv.FormatInt(t.RunID, 10), t.UpdatedAt.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
-		strings.Join(partialTexts(t), "\n")}
+		strings.Join(partialTexts(t), "\n"), t.CameFrom}
+	return plainCells(row)
+}
+
+// plainCells is plainCell for a row.
+func plainCells(row []string) []string {
 	for i := range row {
 		row[i] = plainCell(row[i])
 	}

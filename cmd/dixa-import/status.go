@@ -22,19 +22,31 @@ const lastRuns = 10
 // statusCmd is the command status.
 type statusCmd struct {
 	*program
-	run int64 // 0: all
+	run    int64 // 0: all
+	byFile bool
+	csv    bool
 }
 
 func statusCommand(p *program) *cli.Command {
 	return &cli.Command{
 		Name:  "status",
 		Usage: "count the transcripts by status and error code, and list the last runs",
-		Flags: []cli.Flag{&cli.Int64Flag{Name: "run", Usage: "show what run `N` did, and the current status of the transcripts it was the last to work on", DefaultText: "all runs"}},
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "by-file", Usage: "count the transcripts of each file, or of the query, by status"},
+			&cli.StringFlag{Name: "format", Usage: "csv: one row for each count, for spreadsheets", DefaultText: "text"},
+			&cli.Int64Flag{Name: "run", Usage: "show what run `N` did, and the current status of the transcripts it was the last to work on", DefaultText: "all runs"},
+		},
 		Action: action(func(c *cli.Context) (command, error) {
 			if c.IsSet("run") && c.Int64("run") < 1 {
 				return nil, config.Usagef("--run must be the number of a run, from 1 up")
 			}
-			return &statusCmd{p, c.Int64("run")}, nil
+			switch format := c.String("format"); {
+			case format != "" && format != "csv":
+				return nil, config.Usagef("--format must be csv, not %q", format)
+			case format != "" && c.Bool("json"):
+				return nil, config.Usagef("--json and --format exclude each other: keep one")
+			}
+			return &statusCmd{p, c.Int64("run"), c.Bool("by-file"), c.IsSet("format")}, nil
 		}),
 	}
 }
@@ -83,12 +95,22 @@ func (p *statusCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	var files []checkpoint.FileTotal
+	if p.byFile {
+		if files, err = store.FileTotals(ctx, "", p.run); err != nil {
+			return err
+		}
+	}
 	if moved := store.CheckMoved(ctx); moved != nil {
 		p.log.Warn(moved.Error())
 	}
 	switch {
+	case p.csv:
+		return p.statusCSV(totals, files)
 	case p.json:
-		return p.statusJSON(totals, runs, problems, handovers, backlog)
+		return p.statusJSON(totals, files, runs, problems, handovers, backlog)
+	case p.byFile:
+		p.printFiles(files)
 	case p.run > 0:
 		p.printRun(runs[0])
 		p.printStatus(totals, problems, runs[0].ID)
@@ -126,16 +148,17 @@ func (p *statusCmd) problems(ctx context.Context, store *checkpoint.Store, total
 	return out, nil
 }
 
-func (p *statusCmd) statusJSON(totals []checkpoint.Total, runs []checkpoint.Run, problems map[string][]importer.Problem,
+func (p *statusCmd) statusJSON(totals []checkpoint.Total, files []checkpoint.FileTotal, runs []checkpoint.Run, problems map[string][]importer.Problem,
 	handovers []checkpoint.HandoverTotal, events map[checkpoint.EventState]int64) error {
 	out := struct {
 		Totals   []checkpoint.Total            `json:"totals"`
 		Problems map[string][]importer.Problem `json:"problems"`
 		Runs     []runJSON                     `json:"runs"`
-		// Handovers and Events are left out where there are none.
+		// Files, Handovers and Events are left out where there are none.
+		Files     []checkpoint.FileTotal          `json:"files,omitempty"`
 		Handovers []checkpoint.HandoverTotal      `json:"handovers,omitempty"`
 		Events    map[checkpoint.EventState]int64 `json:"events,omitempty"`
-	}{Totals: totals, Problems: problems, Handovers: handovers, Events: events, Runs: make([]runJSON, len(runs))}
+	}{Totals: totals, Files: files, Problems: problems, Handovers: handovers, Events: events, Runs: make([]runJSON, len(runs))}
 	if totals == nil {
 		out.Totals = []checkpoint.Total{}
 	}

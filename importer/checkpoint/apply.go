@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ type record struct {
 // newRecord returns the record that a first claim creates.
 func newRecord(run int64, req ClaimRequest) *record {
 	return &record{
-		Row: Row{ID: req.ID, Status: Pending, ContentHash: req.ContentHash, ClosedAt: req.ClosedAt, Sent: req.Sent, RunID: run,
+		Row: Row{ID: req.ID, Status: Pending, ContentHash: req.ContentHash, ClosedAt: req.ClosedAt, Sent: req.Sent, CameFrom: req.CameFrom, RunID: run,
 			Claim: 1, ClaimedBy: run},
 		file: req.File, fresh: true, dirty: true,
 	}
@@ -65,6 +66,7 @@ func (r *record) claim(run int64, req ClaimRequest, alive map[int64]bool) bool {
 	r.dirty = true
 	r.Claim++
 	r.ClaimedBy, r.RunID = run, run
+	r.CameFrom = cmp.Or(req.CameFrom, r.CameFrom)
 	r.Status = to
 	if to != Pending {
 		return true // keep the data of the request or the conversation

@@ -20,6 +20,7 @@ type Row struct {
 	ContentHash    string // hexadecimal SHA-256 of the version that was sent, or else of the last one worked on
 	ClosedAt       time.Time
 	Sent           string // which messages of the record were sent, in the form of the engine; "" if unknown
+	CameFrom       string // the file that it was read from, or the source's name for a query; "" if unknown
 	RunID          int64  // the run that last worked on it
 	ImportedAt     time.Time
 	CreatedAt      time.Time
@@ -46,6 +47,8 @@ type ClaimRequest struct {
 	ClosedAt    time.Time
 	// Sent is recorded like ContentHash: for a transcript that continues another, the messages before it.
 	Sent string
+	// CameFrom is recorded if it is not "".
+	CameFrom string
 	// File is the configured path of a record that is identified by its place, for ClearRejected; otherwise "".
 	File string
 	// As is the status that the claim sets, which ClaimedAs must allow; otherwise the claim fails. "" means the default, which
@@ -185,6 +188,14 @@ type Total struct {
 	Status    Status `json:"status"`
 	ErrorCode string `json:"error_code,omitempty"`
 	Count     int64  `json:"count"`
+}
+
+// FileTotal counts the transcripts of one file, or of a query, that have one status.
+type FileTotal struct {
+	Source   string `json:"source"`
+	CameFrom string `json:"came_from"` // "": earlier versions recorded it
+	Status   Status `json:"status"`
+	Count    int64  `json:"count"`
 }
 
 // IdentifierKind is the kind of an end-user's identifier.

@@ -46,6 +46,7 @@ var columns = []column{
 	{"claim", saveAlways, false, func(r *record) any { return &r.Claim }},
 	{"claimed_by", saveAlways, true, func(r *record) any { return &r.ClaimedBy }},
 	{"file", saveAlways, true, func(r *record) any { return &r.file }},
+	{"came_from", saveAlways, true, func(r *record) any { return &r.CameFrom }},
 }
 
 // insertColumns are the columns that a first claim saves, updateColumns those that an update saves. Both begin with the transcript's id.

@@ -90,6 +90,7 @@ func populate(t testing.TB, s *fixture, transcripts int) {
 		}))
 	}
 	s.sql(t, "update dixa_import.transcripts set imported_by = run_id where conversation_id is not null")
+	s.sql(t, "update dixa_import.transcripts set came_from = 'in/'||transcript_id||'.jsonl', sent_messages = transcript_id, reopened_at = created_at where status = 'partial'")
 	s.sql(t, "insert into dixa_import.organisations (base_url, organisation, external_ids, list_lag_ms, look_up_lag_ms, updated_at) values ('https://dev.dixa.io', 'org', true, 1500, 20, '"+at+"')")
 }
 

@@ -6,6 +6,9 @@ var (
 	readTotals = both(`select source, status, coalesce(error_code, ''), count(*) from dixa_import.transcripts
 		where ($1::text = '' or source = $1::text) and ($2::bigint = 0 or run_id = $2::bigint)
 		group by 1, 2, 3 order by source, status collate "C", coalesce(error_code, '') collate "C"`)
+	readFileTotals = both(`select source, coalesce(came_from, ''), status, count(*) from dixa_import.transcripts
+		where ($1::text = '' or source = $1::text) and ($2::bigint = 0 or run_id = $2::bigint)
+		group by 1, 2, 3 order by source, coalesce(came_from, '') collate "C", status collate "C"`)
 	clearRejected = both(`delete from dixa_import.transcripts {indexed by transcripts_file}
 		where source = $1::text and file = $2::text and status = 'rejected'
 			and updated_at < (select started_at from dixa_import.runs where id = $3::bigint)`)
@@ -24,6 +27,19 @@ func (s *Store) Totals(ctx context.Context, source string, run int64) (list []To
 	read.row = func(row scanner) error {
 		var t Total
 		err := row.Scan(&t.Source, &t.Status, &t.ErrorCode, &t.Count)
+		list = append(list, t)
+		return err
+	}
+	err = s.read(ctx, "count", read)
+	return list, err
+}
+
+// FileTotals counts transcripts by where they came from and status, of the transcripts that Totals counts.
+func (s *Store) FileTotals(ctx context.Context, source string, run int64) (list []FileTotal, err error) {
+	read := readFileTotals.with(source, run)
+	read.row = func(row scanner) error {
+		var t FileTotal
+		err := row.Scan(&t.Source, &t.CameFrom, &t.Status, &t.Count)
 		list = append(list, t)
 		return err
 	}

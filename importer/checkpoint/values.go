@@ -109,7 +109,7 @@ func checkChanges(changes []Change, precision time.Duration) ([]Change, error) {
 func cleanRequests(requests []ClaimRequest, precision time.Duration) ([]ClaimRequest, []string) {
 	cleaned, ids := make([]ClaimRequest, len(requests)), make([]string, len(requests))
 	for i, r := range requests {
-		r.ID, r.ContentHash, r.File, r.Sent = clean(r.ID), clean(r.ContentHash), clean(r.File), clean(r.Sent)
+		r.ID, r.ContentHash, r.File, r.Sent, r.CameFrom = clean(r.ID), clean(r.ContentHash), clean(r.File), clean(r.Sent), clean(r.CameFrom)
 		r.ClosedAt = storableTime(r.ClosedAt, precision)
 		cleaned[i], ids[i] = r, r.ID
 	}
