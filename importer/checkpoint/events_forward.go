@@ -16,27 +16,24 @@ func (e *WebhookEvent) scan(row scanner) error {
 		instant{&e.NextAttemptAt}, instant{&e.ForwardedAt}, &e.LastStatus, &e.LastError, &e.Claim)
 }
 
-// rankOf orders events of one time: nobody writes before they are assigned, or after they have closed.
-func rankOf(event string) string {
-	return `case ` + event + `.type when 'conversation_assigned' then 0 when 'conversation_closed' then 2 else 1 end`
-}
-
-// ourSources are those of an organisation, or the one of them that $3 names.
-const ourSources = `(select source from dixa_import.sources where base_url = $1::text and organisation = $2::text and ($3::text = '' or source = $3::text))`
+// ofSource are the events of a source, if it is tied to the organisation. One source at a time lets the databases go along an index and stop at the limit.
+const ofSource = `source = $3::text and exists (select 1 from dixa_import.sources where source = $3::text and base_url = $1::text and organisation = $2::text)`
 
 var (
-	// dueEvents are the first waiting event of each transcript, if it is due.
-	dueEvents = `select e.event_id from dixa_import.events e where e.state = 'waiting' and e.source in ` + ourSources + ` and e.next_attempt_at <= {in $4}
-			and not exists (select 1 from dixa_import.events o where o.state = 'waiting' and o.source = e.source and o.transcript_id = e.transcript_id
-				and (o.at, ` + rankOf("o") + `, o.received_at, o.event_id) < (e.at, ` + rankOf("e") + `, e.received_at, e.event_id))`
+	// dueEvents are the first waiting event of each transcript, if it is due. The first one is looked up for each: a join could make Postgres compare
+	// all events with all, as long as the table has no statistics.
+	dueEvents = `select e.event_id from dixa_import.events e where e.state = 'waiting' and e.` + ofSource + ` and e.next_attempt_at <= {in $4}
+			and e.event_id = (select o.event_id from dixa_import.events o {indexed by events_order} where o.state = 'waiting' and o.source = e.source
+				and o.transcript_id = e.transcript_id order by o.at, case o.type when 'conversation_assigned' then 0 when 'conversation_closed' then 2 else 1 end,
+				o.received_at, o.event_id limit 1)`
 	claimDue = `update dixa_import.events set claim = claim + 1, claimed_by = $6::text, next_attempt_at = {in $7} where event_id `
 
 	// SQLite finds due events in the order of the index, and stops at the limit. Sorting would read all of them.
 	claimEvents = apart(claimDue+`= any(array(`+dueEvents+` order by e.next_attempt_at limit $5::bigint for update skip locked)) and state = 'waiting' returning `+eventColumns,
 		claimDue+`in (`+dueEvents+` limit $5) returning `+eventColumns)
-	firstEvent = both(`select {at min(next_attempt_at)}, {at {in $4}} from dixa_import.events where state = 'waiting' and source in ` + ourSources)
+	firstEvent = both(`select {at min(next_attempt_at)}, {at {in $4}} from dixa_import.events where state = 'waiting' and ` + ofSource)
 	nextEvent  = both(`select {at min(next_attempt_at)}, {at {in $4}} from dixa_import.events
-		where state = 'waiting' and source in ` + ourSources + ` and next_attempt_at > {in $4}`)
+		where state = 'waiting' and ` + ofSource + ` and next_attempt_at > {in $4}`)
 	markForwarded = both(`update dixa_import.events set state = 'forwarded', text = null, author_name = null, forwarded_at = {in $3}, next_attempt_at = null,
 			attempts = attempts + 1, first_attempt_at = coalesce(first_attempt_at, {in $3}), last_status = $4::bigint, last_error = null, claimed_by = null
 		where event_id = $1::text and claim = $2::bigint and state = 'waiting'`)
@@ -53,8 +50,7 @@ var (
 )
 
 // ClaimEvents claims up to limit events for forwarding: of each transcript the first waiting event, if it is due. A dead event holds up no
-// later one. The claim lasts for the lease; until then no other process gets the event. source limits them to one source, "" to all of the
-// organisation. next is the time until another event may become due, 0 if none is waiting.
+// later one. The claim lasts for the lease; until then no other process gets the event. next is the time until another event may become due, 0 if none is waiting.
 func (s *Store) ClaimEvents(ctx context.Context, of Binding, source, instance string, lease time.Duration, limit int) (events []WebhookEvent, next time.Duration, err error) {
 	args := []any{clean(of.BaseURL), clean(of.Organisation), source, present}
 	due := false

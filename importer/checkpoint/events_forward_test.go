@@ -71,7 +71,7 @@ func TestEventsAreClaimedInOrder(t *testing.T) {
 			t.Fatal(n, err)
 		}
 		equal(t, "a dead one again", sortedKeys(s.claimed(t, "two")), []string{"b1"})
-		other, _, err := s.ClaimEvents(t.Context(), Binding{"http://127.0.0.1", "org-2"}, "", "x", time.Minute, 10)
+		other, _, err := s.ClaimEvents(t.Context(), Binding{"http://127.0.0.1", "org-2"}, bot, "x", time.Minute, 10)
 		if err != nil || len(other) != 0 {
 			t.Errorf("another organisation gets %v, %v", other, err)
 		}

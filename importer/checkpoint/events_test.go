@@ -56,7 +56,7 @@ func (s *fixture) event(t testing.TB, id string) WebhookEvent {
 // claimed claims events and returns them by their ids.
 func (s *fixture) claimed(t testing.TB, instance string) map[string]WebhookEvent {
 	t.Helper()
-	events, _, err := s.ClaimEvents(t.Context(), acme, "", instance, time.Minute, 100)
+	events, _, err := s.ClaimEvents(t.Context(), acme, bot, instance, time.Minute, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

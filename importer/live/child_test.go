@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	osexec "os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +22,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"dixa-import/importer/checkpoint"
 )
@@ -131,25 +134,36 @@ func (c *child) kill() {
 	_ = c.stdin.Close()
 }
 
+var (
+	liveDeliveries = flag.Int("live.deliveries", 300, "how many deliveries TestKilledWhileServing sends; a sixth of them are repeats, at the default size half")
+	liveRate       = flag.Float64("live.rate", 0, "how many of them a second; 0: as many as possible")
+)
+
 // TestKilledWhileServing kills the process several times, in the middle of deliveries and of requests to the bot, while the sender repeats
 // every delivery that was not acknowledged, and another process has a run on the checkpoint. Each event is stored once and reaches the bot. Only one whose request was under way at a kill
 // reaches it again, with the same webhook-id and body.
 func TestKilledWhileServing(t *testing.T) {
 	each(t, func(w *world) {
-		const conversations, each = 6, 25
-		kills := []int{10, 45, 80, 110} // by the number of requests to the bot
+		conversations, each := 6, 25
+		if *liveDeliveries > 300 {
+			conversations, each = 50, *liveDeliveries*5/6/50
+		}
+		events := conversations * each
+		kills := []int{events / 15, events * 3 / 10, events * 8 / 15, events * 11 / 15} // by the number of requests to the bot
 		var current atomic.Pointer[child]
 		restarting := make(chan struct{}, 1) // one kill at a time
 		var restarts sync.WaitGroup
 		b := newBot(w, nil)
-		started := make(chan struct{}, len(kills))
+		crashes := len(kills) + 1 // the last one while deliveries arrive
+		started := make(chan struct{}, crashes)
+		crash := func() {
+			restarting <- struct{}{}
+			current.Load().kill()
+			started <- struct{}{}
+		}
 		b.answer = func(n int, _ Forwarded) int {
-			for _, at := range kills {
-				if n == at {
-					restarting <- struct{}{}
-					current.Load().kill() // before the bot's answer
-					started <- struct{}{}
-				}
+			if slices.Contains(kills, n) {
+				crash() // before the bot's answer
 			}
 			return 200
 		}
@@ -159,7 +173,7 @@ func TestKilledWhileServing(t *testing.T) {
 		}
 		current.Store(w.spawn(b))
 		restarts.Go(func() {
-			for range kills {
+			for range crashes {
 				select {
 				case <-started:
 				case <-w.Context().Done():
@@ -170,18 +184,29 @@ func TestKilledWhileServing(t *testing.T) {
 			}
 		})
 		_, bodies := w.messages(conversations, each)
-		bodies = append(bodies, bodies...)
+		bodies = append(bodies, bodies[:min(*liveDeliveries-events, events)]...)
 		rng := rand.New(rand.NewPCG(9, 10))
 		rng.Shuffle(len(bodies), func(i, j int) { bodies[i], bodies[j] = bodies[j], bodies[i] })
 		g, ctx := errgroup.WithContext(w.Context())
-		g.SetLimit(5)
+		pace := rate.NewLimiter(rate.Inf, 1)
+		if g.SetLimit(5); *liveRate > 0 {
+			g.SetLimit(32)
+			pace = rate.NewLimiter(rate.Limit(*liveRate), 1)
+		}
+		began := time.Now()
 		client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
 		defer client.CloseIdleConnections()
-		var repeats atomic.Int64
+		var repeats, acknowledged atomic.Int64
 		for _, body := range bodies {
+			if err := pace.Wait(ctx); err != nil {
+				break
+			}
 			g.Go(func() error {
 				for ctx.Err() == nil {
 					if status, err := deliver(ctx, client, "http://"+current.Load().address+"/webhooks/dixa", body); err == nil && status == http.StatusOK {
+						if acknowledged.Add(1) == int64(len(bodies)/3) {
+							crash()
+						}
 						return nil
 					}
 					repeats.Add(1)
@@ -193,14 +218,15 @@ func TestKilledWhileServing(t *testing.T) {
 		if err := g.Wait(); err != nil {
 			w.Fatal(err)
 		}
-		b.accepted(conversations * each)
+		delivered := time.Since(began)
+		b.accepted(events)
 		restarts.Wait()
 		w.until("all events are recorded as forwarded", func() bool {
 			counts, err := w.store.EventCounts(w.Context())
 			if err != nil {
 				w.Fatal(err)
 			}
-			return counts[checkpoint.EventForwarded] == conversations*each && len(counts) == 1
+			return counts[checkpoint.EventForwarded] == int64(events) && len(counts) == 1
 		})
 		if repeats.Load() == 0 {
 			w.Error("no delivery was cut off")
@@ -208,15 +234,16 @@ func TestKilledWhileServing(t *testing.T) {
 		if err := w.store.RenewRun(w.Context(), run, checkpoint.Beat{}); err != nil { // the files of the database are still in place
 			w.Error(err)
 		}
+		w.Logf("%d deliveries in %v, %d sent again after a kill; %d events forwarded in %v", len(bodies), delivered, repeats.Load(), events, time.Since(began))
 		extra := 0
 		for id, n := range b.posts {
 			extra += n - 1
-			if n > 1+len(kills) {
+			if n > 1+crashes {
 				w.Errorf("%s was posted %d times", id, n)
 			}
 		}
-		if extra == 0 || extra > len(kills)*childConcurrency {
-			w.Errorf("%d requests were repeated after %d kills; at most %d were under way", extra, len(kills), len(kills)*childConcurrency)
+		if extra == 0 || extra > crashes*childConcurrency {
+			w.Errorf("%d requests were repeated after %d kills; at most %d were under way", extra, crashes, crashes*childConcurrency)
 		}
 	})
 }

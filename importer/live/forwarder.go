@@ -23,7 +23,7 @@ import (
 type ForwarderConfig struct {
 	Store        Store
 	Organisation checkpoint.Binding
-	Source       string // only the events of this source's transcripts; "": of all sources of the organisation
+	Source       string // whose transcripts' events are forwarded
 	URL          string // of the bot
 	Secret       string // whsec_ and base64, as Standard Webhooks has it
 

@@ -336,7 +336,7 @@ func (b *bot) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // accepted waits until n different events are accepted.
 func (b *bot) accepted(n int) {
 	b.t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(30*time.Second + time.Duration(n)*20*time.Millisecond)
 	for {
 		b.mu.Lock()
 		events, changed := map[string]bool{}, b.changed
