@@ -98,12 +98,21 @@ func decode(line []byte, now time.Time, zone *time.Location) (*Transcript, *Reje
 		return nil, reject(RejectInvalidID, "id %s", problem)
 	}
 	t := &Transcript{ID: id, Direction: Inbound}
+	if d.foreign {
+		if failure := twin(d.object, "", ""); failure != nil {
+			return nil, failure
+		}
+	}
 	if !given(f.closedAt) && !handsOver(f.handover) {
 		if lack := d.lackOfOpen(f); lack != "" {
 			return nil, d.notATranscript(lack)
 		}
-		if field := d.closedElsewhere(f); field != "" {
-			return nil, reject(RejectInvalidField, "closed_at is missing, but %s seems to say that the chat is closed: write the time of its end as closed_at, or closed_at as null if it is open", field)
+		if field := d.closedElsewhere(); field != "" {
+			is := "missing"
+			if f.closedAt != nil {
+				is = "null"
+			}
+			return nil, reject(RejectInvalidField, "closed_at is %s, but %s seems to say that the chat is closed: write the time of its end as closed_at, or remove %s if it is open", is, field, field)
 		}
 		t.Unknown = d.names()
 		return t, nil

@@ -165,8 +165,13 @@ func TestDecodeTimes(t *testing.T) {
 		{`1795075200123.9`, at(123), ""},
 		{`1.7950752e9`, at(0), ""},
 		{`1.7950752001239E12`, at(123), ""},
-		{`100000000000`, time.UnixMilli(100000000000).UTC(), ""},
-		{`0`, time.UnixMilli(0).UTC(), ""},
+		{`946684800`, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), ""},
+		{`946684800000`, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), ""},
+		{`946684799`, time.Time{}, RejectInvalidTime},
+		{`100000000000`, time.Time{}, RejectInvalidTime},
+		{`45000.5`, time.Time{}, RejectInvalidTime}, // a day of a spreadsheet
+		{`4.50005e4`, time.Time{}, RejectInvalidTime},
+		{`0`, time.Time{}, RejectInvalidTime},
 		{`"2026-11-21T11:59:59Z"`, testNow.Add(24*time.Hour - time.Second), ""},
 		{`"2026-11-21T12:00:01Z"`, time.Time{}, RejectTimeInFuture},
 		{`99999999999`, time.Time{}, RejectTimeInFuture},
@@ -192,8 +197,8 @@ func TestDecodeTimes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for field, line := range map[string]string{
-			"closed_at":              `{"id":1,"closed_at":` + tt.value + `,"messages":[{"role":"user","text":"x","created_at":0}]}`,
-			"messages[0].created_at": `{"id":1,"closed_at":0,"messages":[{"role":"user","text":"x","created_at":` + tt.value + `}]}`,
+			"closed_at":              `{"id":1,"closed_at":` + tt.value + `,"messages":[{"role":"user","text":"x","created_at":946684800}]}`,
+			"messages[0].created_at": `{"id":1,"closed_at":946684800,"messages":[{"role":"user","text":"x","created_at":` + tt.value + `}]}`,
 		} {
 			got, failure := decode([]byte(line), testNow, nil)
 			if tt.code != "" {

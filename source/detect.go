@@ -325,5 +325,8 @@ func (s *JSONL) unknownReason(ctx context.Context, canonical Match, damage *Reje
 	if reason != "" && names["messages"] {
 		return text + "; as transcripts they are rejected: " + reason
 	}
+	if s.tables != nil {
+		return text + ": name the columns under source.csv.columns, such as id, role, text and created_at, or write a transform for them"
+	}
 	return text + ": write a transform for them"
 }

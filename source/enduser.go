@@ -13,6 +13,7 @@ func (d *decoder) endUser(value []byte) (u EndUser, failure *RejectError) {
 		return u, reject(RejectInvalidField, "end_user is not an object: write an object with external_id, email, phone and name")
 	}
 	var externalID, email, phone, fullName []byte
+	foreign := false
 	all := members{value}
 	for {
 		name, value, ok := all.next()
@@ -30,6 +31,12 @@ func (d *decoder) endUser(value []byte) (u EndUser, failure *RejectError) {
 			fullName = value
 		default:
 			d.note("end_user.", name)
+			foreign = true
+		}
+	}
+	if foreign {
+		if failure := twin(value, "end_user.", "end_user."); failure != nil {
+			return u, failure
 		}
 	}
 	for _, f := range []struct {

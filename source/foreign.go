@@ -45,10 +45,9 @@ func (d *decoder) lackOfOpen(f fields) string {
 	return "it has neither messages nor closed_at"
 }
 
-// closedElsewhere returns the unknown field that says when a chat without closed_at was closed, "" if there is none. A closed_at of null says that it is
-// open.
-func (d *decoder) closedElsewhere(f fields) string {
-	if f.closedAt != nil || !d.foreign {
+// closedElsewhere returns the unknown field that says when a chat without closed_at was closed, "" if there is none.
+func (d *decoder) closedElsewhere() string {
+	if !d.foreign {
 		return ""
 	}
 	all := members{d.object}

@@ -76,12 +76,37 @@ func TestAClosedChatIsNotOpen(t *testing.T) {
 	t.Parallel()
 	for field, open := range map[string]bool{
 		`"closedAt":"2026-11-19T08:10:00Z"`: false, `"ended_at":1795075200`: false, `"endTime":"2026-11-19 08:10:00"`: false, `"closed":true`: false, `"resolvedAt":1795075200123`: false,
-		`"closedAt":null`: true, `"closed":false`: true, `"closedAt":""`: true, `"closed_at":null,"endedAt":"2026-11-19T08:10:00Z"`: true, `"started_at":"2026-11-19T08:10:00Z"`: true,
+		`"closedAt":null`: true, `"closed":false`: true, `"closedAt":""`: true, `"closed_at":null,"endedAt":"2026-11-19T08:10:00Z"`: false, `"closedAt":1795075200123,"closed_at":null`: false, `"closed_at":null,"closed":true`: false,
+		`"closed_at":null,"closedAt":null`: true, `"closed_at":null,"closed":false`: true, `"started_at":"2026-11-19T08:10:00Z"`: true,
 		`"updated_at":"2026-11-19T08:10:00Z"`: true, `"status":"open"`: true,
 	} {
 		got, failure := decode([]byte(`{"id":"a","messages":[{"role":"user","text":"hi"}],`+field+`}`), testNow, nil)
 		if open && (failure != nil || !got.ClosedAt.IsZero()) || !open && (failure == nil || failure.Code != RejectInvalidField || !strings.Contains(failure.Reason, "as closed_at")) {
 			t.Errorf("%s: got %+v, %v", field, got, failure)
+		}
+	}
+}
+
+// TestANullBesideAValue: a field that is null because an exporter spells it otherwise is not taken for absent.
+func TestANullBesideAValue(t *testing.T) {
+	t.Parallel()
+	const chat = `"messages":[{"role":"user","text":"hi"}]`
+	for line, want := range map[string]string{
+		`"closed_at":1795075200,"created_at":null,"createdAt":1795075100,` + chat:                                                                 "created_at is null, but createdAt has a value",
+		`"closed_at":1795075200,"messages":null,"Messages":[{"role":"user","text":"hi"}]`:                                                         "messages is null, but Messages",
+		`"closed_at":1795075200,"end_user":null,"endUser":{"email":"a@example.org"},` + chat:                                                      "end_user is null, but endUser",
+		`"closed_at":1795075200,"end_user":{"externalId":"c-1","external_id":null},` + chat:                                                       "end_user.external_id is null, but end_user.externalId",
+		`"closed_at":1795075200,"end_user":{"email":null,"Email":"a@example.org"},` + chat:                                                        "end_user.email is null",
+		`"closed_at":1795075200,"handover":null,"handOver":true,` + chat:                                                                          "handover is null",
+		`"closed_at":1795075200,"follow_up_of":null,"followUpOf":"t-1",` + chat:                                                                   "follow_up_of is null",
+		`"closed_at":1795075200,"messages":[{"role":"user","text":"hi"},{"role":"bot","text":"x","created_at":null,"createdAt":1795075200}]`:      "messages[1].created_at is null, but messages[1].createdAt",
+		`"closed_at":1795075200,"messages":[{"role":"agent","agentId":"d8a5a3b0-8f4e-4b1e-9d52-0d6e0b7b2b11","agent_id":null,"text":"x"}]`:        "messages[0].agent_id is null",
+		`"closed_at":1795075200,"end_user":{"email":null,"e_mail":"","id":5},"created_at":null,"createdAt":"","attributes":null,"mood":1,` + chat: "",
+		`"closed_at":1795075200,"end_user":{"email":null,"email":"b@example.org"},"attributes":{"external_id":null,"externalId":"x"},` + chat:     "",
+	} {
+		_, failure := decode([]byte(`{"id":"a",`+line+`}`), testNow, nil)
+		if want == "" && failure != nil || want != "" && (failure == nil || failure.Code != RejectInvalidField || !strings.Contains(failure.Reason, want)) {
+			t.Errorf("%s: %v", line, failure)
 		}
 	}
 }

@@ -290,7 +290,7 @@ func TestJSONLFetch(t *testing.T) {
 	t.Parallel()
 	dir := write(t, map[string]string{
 		"1": "{\"id\":\"a\"}\n" + chat("a") + "\n" + chat("b") + "\n{\"id\":\"c\"",
-		"2": chat("a") + "\n" + chat("c") + "\n{\"id\":\"d\",\"closed_at\":1}\nbroken\n" + chat("e"),
+		"2": chat("a") + "\n" + chat("c") + "\n{\"id\":\"d\",\"closed_at\":946684800}\nbroken\n" + chat("e"),
 	})
 	s := openFiles(t, dir+"/1", dir+"/2")
 	for _, tt := range []struct{ ids, want []string }{

@@ -309,6 +309,9 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 	place, hash := m.decode(raw[0].Place), hashOf(raw)
 	results, err := m.run(values, place)
 	if err != nil {
+		if at := m.culprit(rows, err); at >= 0 {
+			return m.withheld(raw, at, transformFailed(m.program(), err))
+		}
 		return m.failed(place, hash, lines(raw), m.program(), err)
 	}
 	for _, result := range results {
@@ -343,6 +346,21 @@ func (m *mapRun) piece(rows []sorted, last bool) error {
 		}
 	}
 	return nil
+}
+
+// culprit returns which of several rows makes the program fail, -1 if none does so alone.
+func (m *mapRun) culprit(rows []sorted, err error) int {
+	failed, ok := errors.AsType[*jq.Error](err)
+	if !ok || len(rows) < 2 {
+		return -1
+	}
+	for i, r := range rows {
+		_, err := m.run([]any{r.value}, m.decode(r.row.Place))
+		if e, ok := errors.AsType[*jq.Error](err); ok && e.Message == failed.Message && e.Raised == failed.Raised && e.Part == failed.Part {
+			return i
+		}
+	}
+	return -1
 }
 
 // isName reports whether a value can be an id: any other is rejected when the transcript is decoded.

@@ -243,6 +243,33 @@ func TestABadRowOfAGroup(t *testing.T) {
 	}
 }
 
+// TestTheRowThatFailsIsNamed requires that where a program fails on one row of a group, that row is named and the group is held back.
+func TestTheRowThatFailsIsNamed(t *testing.T) {
+	t.Parallel()
+	rasa := func(data string, at int) string {
+		return fmt.Sprintf(`{"sender_id":"s","type_name":"user","timestamp":%d,"data":%s}`, at, data)
+	}
+	good := `"{\"event\":\"user\",\"text\":\"hi\"}"`
+	own := Mapping{GroupBy: ".s", SortBy: ".ts", Closed: Closing{Rule: ClosedByFile}, Transform: `{id: .[0].s, messages: map({role: "user", text: (.t | keys | tostring)})}`}
+	for name, x := range map[string]struct {
+		text string
+		m    Mapping
+		line string
+	}{
+		"data that is cut off": {rasa(good, 1763539200) + "\n" + rasa(good, 1763539201) + "\n" + rasa(`"{\"event\":\"user\",\"te"`, 1763539202), Mapping{Format: "rasa"}, ":3 "},
+		"out of order":         {rasa(good, 1763539209) + "\n" + rasa(`"{"`, 1763539202) + "\n" + rasa(good, 1763539201), Mapping{Format: "rasa"}, ":2 "},
+		"a program of one's":   {`{"s":"a","ts":1763539200,"t":{}}` + "\n" + `{"s":"a","ts":1763539201,"t":7}`, own, ":2 "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			closed, rejected := idsOf(t, mappedText(t, x.text, x.m))
+			if len(closed) > 0 || len(rejected) != 1 || !strings.Contains(rejected[0], x.line) || !strings.Contains(rejected[0], "are held back") {
+				t.Errorf("%v, %q", closed, rejected)
+			}
+		})
+	}
+}
+
 // TestEqualTimesOfAGroup requires that messages of one time keep their order, whether a group comes oldest first or newest first.
 func TestEqualTimesOfAGroup(t *testing.T) {
 	t.Parallel()
@@ -388,6 +415,8 @@ func TestTablesThatAreDamaged(t *testing.T) {
 		"columns with the ids":  {"id,conversation_id,sender,words,when\n1,a,user,x,2025-11-19T08:00:00Z\n2,a,bot,y,2025-11-19T08:00:01Z\n", CSVConfig{Columns: map[string]string{"Conversation_ID": "id", "sender": "role", "words": "text", "when": "created_at"}}, 1, ""},
 		"no zone":               {head + "a,user,x,2025-11-19 08:00:00\n", CSVConfig{}, 0, "time_without_zone"},
 		"a day or a month":      {head + "a,user,x,04/05/2025 10:00\n", CSVConfig{}, 0, "invalid_time"},
+		"a spreadsheet's day":   {head + "a,user,x,45000.5\n", CSVConfig{}, 0, "invalid_time"},
+		"no time at all":        {head + "a,user,x,0\n", CSVConfig{}, 0, "invalid_time"},
 		"a role in a language":  {head + "a,Kunde,x,2025-11-19T08:00:00Z\n", CSVConfig{}, 0, "says who wrote it"},
 		"a delimiter by itself": {strings.ReplaceAll(head+"a,user,x;y;z;w;v;u,2025-11-19T08:00:00Z\n", ",", "|"), CSVConfig{Delimiter: "|"}, 1, ""},
 	} {

@@ -56,6 +56,7 @@ func (d *decoder) message(value []byte, i int, last int64) (m message, failure *
 		return m, reject(RejectInvalidField, "messages[%d] is not an object: write each message as an object with role and text", i)
 	}
 	var role, text, content, parts, format, createdAt, agentID, attachments []byte
+	foreign := false
 	all := members{value}
 	for {
 		name, value, ok := all.next()
@@ -82,6 +83,12 @@ func (d *decoder) message(value []byte, i int, last int64) (m message, failure *
 			attachments = value
 		default:
 			d.note("messages.", name)
+			foreign = true
+		}
+	}
+	if foreign {
+		if failure := twin(value, "messages.", fmt.Sprintf("messages[%d].", i)); failure != nil {
+			return m, failure
 		}
 	}
 	m.at = noTime

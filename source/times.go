@@ -19,13 +19,22 @@ const zoneCure = "has no time zone: write it as 2006-01-02T15:04:05Z, or set sou
 
 const timeCure = "is not a time: write it as 2006-01-02T15:04:05Z, or as a number of seconds or milliseconds since 1970"
 
+const smallCure = "is a number that would be a time before the year 2000, such as a spreadsheet's day: write the time as 2006-01-02T15:04:05Z, or as seconds or milliseconds since 1970"
+
+// firstUnix is the first second of the year 2000. Numbers before it are counts of something else.
+const firstUnix = 946_684_800
+
 const rangeCure = "is a time before 1970 or after the year 9999: correct it, numbers are seconds or milliseconds since 1970"
 
 // decodeTime reads a JSON value as a time, in milliseconds since 1970, rounded down. The problem is "" if there is none. A time
 // without a zone is one of zone, and rejected where that is nil; see instant for what after does.
 func decodeTime(value []byte, zone *time.Location, after int64) (millis int64, code RejectCode, problem string) {
 	if number(value) {
-		return decodeUnix(value)
+		millis, code, problem = decodeUnix(value)
+		if problem == "" && millis < firstUnix*1000 {
+			return 0, RejectInvalidTime, smallCure
+		}
+		return millis, code, problem
 	}
 	inner := inside(value)
 	t, ok := parseTime(inner)

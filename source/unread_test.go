@@ -26,7 +26,7 @@ func TestWhatIsNotReadIsNotEmpty(t *testing.T) {
 		{`[{"role":"user","text":"","content":[{"type":"video","id":"Sekret"}]}]`, "messages[0].content[0] is neither"},
 		{`[{"role":"bot","text":"hi"},{"role":"user","content":[{"type":"markdown","text":"Sekret"}]}]`, "messages[1].content[0] is neither"},
 		{`[],"turns":[{"by":"bot","said":"Here is Sekret"}]`, "messages holds nothing to send, but turns holds words"},
-		{`null,"Messages":[{"role":"bot","text":"Here is Sekret"}]`, "messages holds nothing to send, but Messages holds words"},
+		{`null,"Messages":[{"role":"bot","text":"Here is Sekret"}]`, "messages is null, but Messages has a value"},
 		{`[{"role":"user","text":" "}],"transcript":"user: where is Sekret"`, "messages holds nothing to send, but transcript holds words"},
 	} {
 		got, failure := decode([]byte(closed(`"messages":`+tt.messages)), testNow, nil)

@@ -51,8 +51,8 @@ func TestDecodeTimeZone(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, line := range map[string]string{
-			"closed_at": `{"id":1,"closed_at":"` + tt.text + `","messages":[{"role":"user","text":"x","created_at":0}]}`,
-			"a message": `{"id":1,"closed_at":0,"messages":[{"role":"user","text":"x","created_at":"` + tt.text + `"}]}`,
+			"closed_at": `{"id":1,"closed_at":"` + tt.text + `","messages":[{"role":"user","text":"x","created_at":946684800}]}`,
+			"a message": `{"id":1,"closed_at":946684800,"messages":[{"role":"user","text":"x","created_at":"` + tt.text + `"}]}`,
 		} {
 			if got, failure := decode([]byte(line), testNow, z); failure != nil || !got.ClosedAt.Equal(want) {
 				t.Errorf("%s %s in %q: got %v, %v, want %v", name, tt.text, tt.zone, got, failure, want)

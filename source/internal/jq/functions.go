@@ -217,7 +217,8 @@ func unixNanos(digits, unit string) (int64, bool) {
 		per = 1
 	}
 	const latest = 253402300799 // the end of the year 9999, of which int64 holds the nanoseconds up to 2262
-	if n/(1e9/per) > latest || n > (1<<63-1)/per {
+	const earliest = 946684800  // the year 2000: smaller numbers count something else, such as a spreadsheet's days
+	if s := n / (1e9 / per); s > latest || s < earliest || n > (1<<63-1)/per {
 		return 0, false
 	}
 	fraction = (fraction + "000000000")[:9]
@@ -251,7 +252,7 @@ func textNanos(text string) (int64, bool) {
 func Functions() string {
 	var b strings.Builder
 	for _, line := range [][2]string{
-		{"totime", "a time in any common spelling becomes text in UTC that sorts; a number counts in seconds, ms, us or ns by its size"},
+		{"totime", "a time in any common spelling becomes text in UTC that sorts; a number from the year 2000 on counts in seconds, ms, us or ns by its size"},
 		{`totime("us")`, "the same, where the unit is known: s, ms, us, ns"},
 		{"html2text, ssml2text", "the text of HTML or SSML"},
 		{`field("a"; "b")`, "the value of the first of these names that an object has, whatever their case and punctuation"},

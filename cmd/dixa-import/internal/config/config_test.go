@@ -103,6 +103,7 @@ func TestConfigProblemsNameFileLineAndKey(t *testing.T) {
 		{"records", "source:\n  jsonl: {paths: [a], records: '.[0]'}\n", "c.yaml:2: source.jsonl.records: .[0] is not a path: write the names that lead to"},
 		{"encoding", "source:\n  jsonl: {paths: [a], encoding: utf9}\n", "c.yaml:2: source.jsonl.encoding: \"utf9\" is not known: write auto, utf-8"},
 		{"no query", "source:\n  postgres: {url: u}\n", "c.yaml: source.postgres.query: is empty"},
+		{"session gap", "source:\n  session_gap: \"5\"\n", "c.yaml:2: source.session_gap: must be a duration of at least 0s, such as 30m, with a unit"},
 		{"overlap", "source:\n  postgres: {url: u, query: q, overlap: 1 day}\n", "c.yaml:2: source.postgres.overlap: must be a duration of at least 0s, such as 24h"},
 		{"match", "end_users:\n  match: [mail]\n", "c.yaml:2: end_users.match[0]: must be external_id, email or phone, did you mean email?"},
 		{"match twice", "end_users:\n  match: [email, email]\n", "c.yaml:2: end_users.match[1]: email is in the list twice"},

@@ -616,7 +616,7 @@ func (r *reader) duration(s setting, key string, def, least time.Duration) time.
 	}
 	d, err := time.ParseDuration(strings.TrimSpace(text))
 	if err != nil || d < least {
-		r.fail(s, key, "must be a duration of at least %s, such as %s, with a unit: s, m or h", term.Short(least), term.Short(def))
+		r.fail(s, key, "must be a duration of at least %s, such as %s, with a unit: s, m or h", term.Short(least), term.Short(cmp.Or(def, max(least, 30*time.Minute))))
 		return def
 	}
 	return d
