@@ -26,8 +26,12 @@ var damages = []func(w *world, c sandbox.Conversation) bool{
 	func(w *world, c sandbox.Conversation) bool { return w.api.SwapTexts(c.ID, 0, 1) },
 	func(w *world, c sandbox.Conversation) bool { return w.api.Reopen(c.ID) },
 	func(w *world, c sandbox.Conversation) bool { return w.api.Assign(c.ID, "") },
-	func(w *world, c sandbox.Conversation) bool { return w.api.SetAttribute(c.ID, sandbox.OrderNumberID, "wrong") },
-	func(w *world, c sandbox.Conversation) bool { return w.api.SetAttribute(c.ID, sandbox.OrderNumberID, nil) },
+	func(w *world, c sandbox.Conversation) bool {
+		return w.api.SetAttribute(c.ID, sandbox.OrderNumberID, "wrong")
+	},
+	func(w *world, c sandbox.Conversation) bool {
+		return w.api.SetAttribute(c.ID, sandbox.OrderNumberID, nil)
+	},
 	func(w *world, c sandbox.Conversation) bool { return w.api.DeleteConversation(c.ID) },
 	func(w *world, c sandbox.Conversation) bool {
 		c.RequesterID = w.api.AddEndUser(sandbox.EndUser{ExternalID: "stranger-" + c.ExternalID})

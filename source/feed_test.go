@@ -36,7 +36,7 @@ func TestFeed(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	got := make(chan *Record)
-	ended := make(chan error)
+	ended := make(chan struct{})
 	read := func() {
 		for r, err := range f.Read(ctx, time.Time{}) {
 			if err != nil {
@@ -44,7 +44,7 @@ func TestFeed(t *testing.T) {
 			}
 			got <- r
 		}
-		ended <- nil
+		ended <- struct{}{}
 	}
 	go read()
 	offer := func(r *Record) <-chan struct{} {

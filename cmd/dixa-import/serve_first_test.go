@@ -73,7 +73,9 @@ func TestLiveGoesFirst(t *testing.T) {
 			}
 			lasted, more := time.Since(began), imported()-before
 			stop()
-			<-backfill
+			if err := <-backfill; err == nil {
+				t.Error("the backfill was complete before it was stopped")
+			}
 			slices.Sort(took)
 			t.Logf("in the queue after: median %v, 95th percentile %v, longest %v; meanwhile the backfill imported %.2f a second, before %d; %d requests were throttled",
 				took[len(took)/2], took[len(took)*95/100], took[len(took)-1], float64(more)/lasted.Seconds(), before, dixa.Throttled())

@@ -87,7 +87,7 @@ func (s *serving) takeTranscripts(ctx context.Context) error {
 	select {
 	case err := <-ended:
 		if ctx.Err() != nil {
-			return nil
+			return context.Canceled
 		}
 		return err
 	case <-started:

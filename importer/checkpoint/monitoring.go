@@ -24,7 +24,7 @@ var (
 	// A source has no index by these: callers cache what they get.
 	countHandovers = both(`select source, handover_state, coalesce(queue_id, ''), coalesce(closed_by, ''), count(*) from dixa_import.transcripts
 		where handover_state is not null and ($1::text = '' or source = $1::text) group by source, handover_state, queue_id, closed_by order by 1, 2, 5 desc, 3, 4`)
-	countBacklog   = both(`select state, count(*), {at min(case when state = 'waiting' then received_at end)} from dixa_import.events
+	countBacklog = both(`select state, count(*), {at min(case when state = 'waiting' then received_at end)} from dixa_import.events
 		where source = $1::text group by state`)
 )
 

@@ -133,7 +133,24 @@ func (r *Redactor) Find(text string) (spans [][2]int, kinds []string) {
 	return spans, kinds
 }
 
+// find returns what is replaced, also where characters are written as HTML entities or percent-encoded.
 func (r *Redactor) find(text string) []hit {
+	hits := r.findIn(text)
+	for plain, at := text, []int(nil); ; {
+		var escaped bool
+		if plain, at, escaped = unescape(plain, at); !escaped {
+			break
+		}
+		for _, h := range r.findIn(plain) {
+			h.from, h.to = at[h.from], at[h.to]
+			hits = append(hits, h)
+		}
+	}
+	return distinct(hits)
+}
+
+// findIn returns what the rules find in a text as it is written. Hits may overlap.
+func (r *Redactor) findIn(text string) []hit {
 	var hits []hit
 	digits := 0
 	for i := range len(text) {
@@ -161,6 +178,11 @@ func (r *Redactor) find(text string) []hit {
 			from = end
 		}
 	}
+	return hits
+}
+
+// distinct returns the hits in their order, without those that overlap one of an earlier rule, or one that begins earlier.
+func distinct(hits []hit) []hit {
 	if len(hits) < 2 {
 		return hits
 	}
