@@ -28,23 +28,32 @@ func (m Mark) String() string {
 
 // After returns the mark after more messages, which follow the first ones.
 func (m Mark) After(messages []source.Message) Mark {
-	for _, message := range messages {
-		h := sha256.New()
-		for _, field := range fieldsOf(m.Hash, message) {
-			_, _ = h.Write(binary.AppendUvarint(nil, uint64(len(field))))
-			_, _ = h.Write([]byte(field))
-		}
-		m = Mark{m.N + 1, hex.EncodeToString(h.Sum(nil))}
+	if len(messages) == 0 {
+		return m
 	}
-	return m
+	hash := []byte(m.Hash)
+	var text []byte
+	var at [20]byte
+	for i := range messages {
+		message := &messages[i]
+		text = appendField(text[:0], hash)
+		text = appendField(text, string(message.Role))
+		text = appendField(text, message.AgentID)
+		text = appendField(text, message.Text)
+		text = appendField(text, string(message.Format))
+		text = appendField(text, strconv.AppendInt(at[:0], message.At.UnixMilli(), 10))
+		for _, a := range message.Attachments {
+			text = appendField(appendField(text, a.URL), a.Name)
+		}
+		sum := sha256.Sum256(text)
+		hash = hex.AppendEncode(hash[:0], sum[:])
+	}
+	return Mark{m.N + len(messages), string(hash)}
 }
 
-func fieldsOf(before string, m source.Message) []string {
-	fields := []string{before, string(m.Role), m.AgentID, m.Text, string(m.Format), strconv.FormatInt(m.At.UnixMilli(), 10)}
-	for _, a := range m.Attachments {
-		fields = append(fields, a.URL, a.Name)
-	}
-	return fields
+// appendField appends a field and, before it, its length.
+func appendField[T string | []byte](to []byte, field T) []byte {
+	return append(binary.AppendUvarint(to, uint64(len(field))), field...)
 }
 
 // Sent says which messages of a record a transcript is: those after From, to To. From is zero for a transcript that continues no other, To until
