@@ -1,6 +1,7 @@
 package importer_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"dixa-import/dixa/sandbox"
 	"dixa-import/importer"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/verify"
 )
 
 // supportQueue is the default queue of the sandbox.
@@ -26,6 +28,33 @@ func more(id string, change map[string]any) string {
 
 func withTags(c *importer.Config) {
 	c.Tags, c.Attributes = []string{"bot"}, []importer.AttributeMapping{{Name: "order_number", Attribute: "order_number"}}
+}
+
+// TestVerifyMore compares what followed imports: all of it is there, none of it is, and Dixa shows none of it.
+func TestVerifyMore(t *testing.T) {
+	t.Parallel()
+	w := setup(t, "sqlite", sandbox.Options{})
+	lines := []string{chat("t-0", nil), more("t-1", nil), chat("t-2", nil)}
+	path := w.file("c.jsonl", lines...)
+	withTags := func(c *importer.Config) { withTags(c); c.CreateTags = true }
+	w.mustRun(importer.OutcomeOK, w.jsonl(path), withTags)
+	w.wantMore("t-1")
+	check := func(change func(*importer.Config), want ...string) {
+		t.Helper()
+		_, got, err := w.verify(w.jsonl(path), verify.Options{}, change)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%v, %q, want %q", err, got, want)
+		}
+	}
+	check(withTags)
+	check(func(c *importer.Config) { withTags(c); c.Tags = []string{"BOT", "later"} }, "t-0 tag ", "t-1 tag ", "t-2 tag ")
+	lines[2] = more("t-2", fields{"handover": nil, "attributes": nil})
+	w.file("c.jsonl", lines...)
+	check(withTags, "t-2 tag ", "t-2 rating ", "t-2 note ", "t-2 note ", "t-2 link ")
+	for _, op := range []sandbox.Operation{sandbox.ListConversationTags, sandbox.ListRatings, sandbox.ListNotes} {
+		w.api.Forbid(op, 403)
+	}
+	check(withTags, "t-2 link ")
 }
 
 // wantMore checks that all that follows an import was done once.

@@ -254,7 +254,7 @@ func (b *bulk) expect(rows []checkpoint.Row, all map[int64]*expected) error {
 		}
 		t, err := rec.Transcript()
 		rec.Forget()
-		fits := err == nil && rec.Hash.String() == row.ContentHash && !t.ClosedAt.IsZero() && t.Handover == nil && len(t.Messages) > 0 && row.Status == checkpoint.Complete &&
+		fits := err == nil && rec.Hash.String() == row.ContentHash && !t.ClosedAt.IsZero() && !hasMore(t) && len(t.Messages) > 0 && row.Status == checkpoint.Complete &&
 			!slices.ContainsFunc(t.Messages, func(m source.Message) bool { return len(m.Attachments) > 0 })
 		if !fits {
 			b.found.Unfit++

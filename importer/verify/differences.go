@@ -23,6 +23,11 @@ const (
 	DiffNotRecorded    = shape.DiffNotRecorded
 	DiffDirection      = shape.DiffDirection
 	DiffAttribute      = shape.DiffAttribute
+	DiffTag            = shape.DiffTag
+	DiffRating         = shape.DiffRating
+	DiffNote           = shape.DiffNote
+	DiffTransfer       = shape.DiffTransfer
+	DiffLink           = shape.DiffLink
 	DiffMessageMissing = shape.DiffMessageMissing
 	DiffMessageExtra   = shape.DiffMessageExtra
 	DiffOrder          = shape.DiffOrder

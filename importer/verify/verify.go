@@ -102,6 +102,7 @@ type Verifier struct {
 	inBulk                                   Bulk
 	marked                                   time.Time   // when the mark was last recorded
 	mayRead                                  atomic.Bool // the token could read a conversation
+	unreadable                               sync.Map    // DifferenceKind: Dixa does not show these, so they are not compared
 }
 
 // markEvery is the interval at which progress is recorded. After a kill, the work of at most this long is repeated.
@@ -377,6 +378,11 @@ func (v *Verifier) compareOne(c *comparison) ([]Difference, error) {
 	if t == current { // else the record has grown, and has the attributes of its latest messages
 		found = append(found, v.s.Custom.Compare(t, conversation.CustomAttributes)...)
 	}
+	following, err := v.compareFollowing(t, conversation)
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, following...)
 	for i := range found {
 		if changed { // nothing shows whether Dixa or the record has changed
 			found[i].Detail += "; the record has changed since its import"

@@ -37,6 +37,7 @@ type API interface {
 	QueueAvailability(ctx context.Context, queueID string) (dixa.Availability, error)
 	TransferToQueue(ctx context.Context, conversationID int64, queueID string, before dixa.Before) error
 	ListTags(ctx context.Context) ([]dixa.Tag, error)
+	ListConversationTags(ctx context.Context, conversationID int64) ([]dixa.Tag, error)
 	CreateTag(ctx context.Context, name string) (dixa.Tag, error)
 	AddTag(ctx context.Context, conversationID int64, tagID string) error
 	OfferRating(ctx context.Context, conversationID int64, offer dixa.RatingOffer, before dixa.Before) (id string, err error)

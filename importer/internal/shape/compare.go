@@ -24,6 +24,11 @@ const (
 	DiffNotRecorded    DifferenceKind = "not_recorded" // Dixa has the transcript, but the checkpoint does not know that
 	DiffDirection      DifferenceKind = "direction"    // of the conversation, or of a message
 	DiffAttribute      DifferenceKind = "attribute"
+	DiffTag            DifferenceKind = "tag"
+	DiffRating         DifferenceKind = "rating"
+	DiffNote           DifferenceKind = "note"
+	DiffTransfer       DifferenceKind = "transfer"
+	DiffLink           DifferenceKind = "link"
 	DiffMessageMissing DifferenceKind = "message_missing"
 	DiffMessageExtra   DifferenceKind = "message_extra"
 	DiffOrder          DifferenceKind = "order"
@@ -35,7 +40,7 @@ const (
 
 // DifferenceKinds lists all kinds in display order.
 var DifferenceKinds = []DifferenceKind{DiffDouble, DiffNotRecorded, DiffGone, DiffUnreadable, DiffContentChanged, DiffNotClosed, DiffAssignment, DiffRequester,
-	DiffDirection, DiffAttribute, DiffMessageMissing, DiffMessageExtra, DiffOrder, DiffText, DiffAuthor, DiffTime, DiffAttachment}
+	DiffDirection, DiffAttribute, DiffTag, DiffRating, DiffNote, DiffTransfer, DiffLink, DiffMessageMissing, DiffMessageExtra, DiffOrder, DiffText, DiffAuthor, DiffTime, DiffAttachment}
 
 // Difference is one way in which a conversation differs from what was imported. It never contains text from a message.
 type Difference struct {

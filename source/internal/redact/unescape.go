@@ -35,7 +35,7 @@ func unescape(s string, at []int) (plain string, places []int, escaped bool) {
 	}
 	for _, span := range escapes.FindAllStringIndex(s, -1) {
 		written := s[span[0]:span[1]]
-		means := written
+		var means string
 		switch {
 		case written[0] == '&':
 			means = html.UnescapeString(written)
