@@ -149,6 +149,9 @@ func goTheCircle(t *testing.T, database, names string) {
 	if t.Failed() {
 		t.Logf("%s", text)
 	}
+	if out := command("report", "--output", "-"); !strings.Contains(out, `id="handovers"`) || !strings.Contains(out, "<td>"+testAgent+"</td>") || !strings.Contains(out, "<th scope=\"row\">transfer</th><td>done</td>") {
+		t.Error("the report does not tell of the hand-over")
+	}
 	// The customer comes back: either way of the guide.
 	command("reopen", "t-1")
 	if c := conversation(first.ConversationID); !c.ClosedAt.IsZero() {

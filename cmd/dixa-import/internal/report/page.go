@@ -37,6 +37,8 @@ type Store interface {
 	Samples(ctx context.Context, run int64) ([]checkpoint.Sample, error)
 	Steps(ctx context.Context, run int64) ([]checkpoint.StepTime, error)
 	Totals(ctx context.Context, source string, run int64) ([]checkpoint.Total, error)
+	Handovers(ctx context.Context, source string) ([]checkpoint.HandoverTotal, error)
+	StepCounts(ctx context.Context, source string) ([]checkpoint.StepCount, error)
 }
 
 // HTML returns the page about a run as one file of HTML.
@@ -68,6 +70,8 @@ type page struct {
 	FailedAll               int64 // of which Failed are the first
 	Elsewhere               int64 // failed in this run, and were worked on by another one since
 	Totals                  []totalRow
+	Handovers               []checkpoint.HandoverTotal
+	Finishing               []checkpoint.StepCount // steps after imports, of the whole source
 }
 
 type countFigure struct {
@@ -120,6 +124,12 @@ func newPage(ctx context.Context, store Store, run checkpoint.Run, o Options) (p
 	SortTotals(totals)
 	for _, t := range totals {
 		page.Totals = append(page.Totals, totalRow{string(t.Status), t.ErrorCode, term.Thousands(t.Count), advice.Of(t.ErrorCode)})
+	}
+	if err == nil {
+		page.Handovers, err = store.Handovers(ctx, run.Source)
+	}
+	if err == nil {
+		page.Finishing, err = store.StepCounts(ctx, run.Source)
 	}
 	return page, err
 }
