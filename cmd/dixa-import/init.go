@@ -232,7 +232,9 @@ func configText(s config.Source, d source.Detection, out previewJSON) string {
 	if s.Mapping.Format != "" {
 		add("  format: %s # `dixa-import formats show %s` prints its program, to be copied and changed\n", s.Mapping.Format, s.Mapping.Format)
 	}
+	goesOn := false // a chat that counts as closed may go on
 	if f, ok := source.PresetNamed(d.Format); ok {
+		goesOn = f.SessionGap == 0 && f.Closed.Rule == source.ClosedIdle
 		switch {
 		case f.SessionGap > 0:
 			add("  # session_gap: %s # a pause that ends a session\n", term.Short(f.SessionGap))
@@ -242,6 +244,9 @@ func configText(s config.Source, d source.Detection, out previewJSON) string {
 	}
 	if s.TimeZone != nil {
 		add("  time_zone: %s # of times without one: check that it is right\n", s.TimeZone)
+	}
+	if goesOn {
+		add("\ntranscripts:\n  grown: follow_up # what a chat gets after its import becomes a conversation of its own, linked to the first; report: it is only counted\n")
 	}
 	add("\n# Replace personal data before anything is sent: %s\n# redact: [EMAIL_ADDRESS, PHONE_NUMBER]\n", strings.Join(source.RedactKinds(), ", "))
 	if len(out.Values) > 0 {

@@ -10,7 +10,7 @@
 # Join three lists of the API: the conversation, all pages of its messages, and its users or participants: {conversation, messages, users}, or the
 # fields of the conversation with messages and users beside them.
 # Botpress does not say when a conversation ends: it counts as closed if nobody wrote for a day before the end of the data. A customer who writes
-# again goes on in the same conversation: what comes after a transcript was imported is not added to it.
+# again goes on in the same conversation: what comes after a transcript was imported becomes a follow-up with transcripts.grown: follow_up.
 # What is incoming is the customer's. What is outgoing is the bot's, or an agent's if the payload has a userId, which the HITL plugin sets in the
 # webchat. On other channels Botpress does not tell agents from the bot. The copy of a conversation that the HITL plugin makes for agents, with
 # the tag upstream, is left out, as in it the customer's words are outgoing.

@@ -11,7 +11,7 @@
 # {conversation, messages, user}.
 # A conversation is closed by the message that says that its ticket was closed, if nobody wrote after that. Else it counts as closed if nobody
 # wrote for a day before the end of the data. A customer who writes again goes on in the same conversation: what comes after a transcript was
-# imported is not added to it.
+# imported becomes a follow-up with transcripts.grown: follow_up.
 # Whether a bot or a person wrote is told by source.type: zd:answerBot, ultimate and api:conversations are the bot, zd:agentWorkspace and
 # zd:agentCopilot are agents. What else a business sent counts as the bot's if it is marked as made by AI, and is dropped otherwise: add the
 # sources of your integrations to bots or people in a copy of this program.
