@@ -12,6 +12,7 @@ import (
 	"dixa-import/dixa"
 	"dixa-import/importer/checkpoint"
 	"dixa-import/importer/internal/session"
+	"dixa-import/importer/internal/shape"
 	"dixa-import/source"
 )
 
@@ -125,12 +126,10 @@ func (p *pipeline) tag(ctx context.Context, t *task) error {
 	return nil
 }
 
-var ratingTypes = map[source.RatingType]dixa.RatingType{source.CSAT: dixa.CSAT, source.NPS: dixa.NPS, source.Thumbs: dixa.Thumbs}
-
 // rate offers a rating and submits it.
 func (p *pipeline) rate(ctx context.Context, t *task) error {
 	rating, conversation := t.transcript.Rating, t.row.ConversationID
-	kind := ratingTypes[rating.Type]
+	kind := shape.RatingTypes[rating.Type]
 	// It is about the bot, which wrote in the chat, or about nobody.
 	agent := p.s.AgentID
 	if !slices.ContainsFunc(t.transcript.Messages, func(m source.Message) bool {

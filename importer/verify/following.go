@@ -8,10 +8,9 @@ import (
 
 	"dixa-import/dixa"
 	"dixa-import/importer/internal/session"
+	"dixa-import/importer/internal/shape"
 	"dixa-import/source"
 )
-
-var ratingTypes = map[source.RatingType]dixa.RatingType{source.CSAT: dixa.CSAT, source.NPS: dixa.NPS, source.Thumbs: dixa.Thumbs}
 
 // compareFollowing compares what followed the import of a transcript. It asks Dixa only for what the transcript has.
 func (v *Verifier) compareFollowing(t *source.Transcript, c dixa.Conversation) (found []Difference, err error) {
@@ -36,7 +35,7 @@ func (v *Verifier) compareFollowing(t *source.Transcript, c dixa.Conversation) (
 			return nil, err
 		}
 		if ok && !slices.ContainsFunc(all, func(r dixa.Rating) bool {
-			return r.Type == ratingTypes[t.Rating.Type] && r.Submitted() && (r.OfferedAt.IsZero() || sameSecond(r.OfferedAt.Time, t.Rating.At))
+			return r.Type == shape.RatingTypes[t.Rating.Type] && r.Submitted() && (r.OfferedAt.IsZero() || sameSecond(r.OfferedAt.Time, t.Rating.At))
 		}) {
 			differs(DiffRating, "the conversation does not have the rating")
 		}
