@@ -175,8 +175,11 @@ func TestManyFaultsDoubleNothing(t *testing.T) {
 		}
 		path := w.file("c.jsonl", lines...)
 		outcome := importer.OutcomeIncomplete
-		for range 5 { // a PATCH may go wrong as often as it is tried
+		for range 8 { // a PATCH may go wrong as often as it is tried
 			s, err := w.run(w.jsonl(path), withNumbers)
+			if s.Run == 0 { // so may what is asked before a run
+				continue
+			}
 			if err != nil || s.Counts.Failed+s.Counts.InDoubt > 0 {
 				t.Fatalf("run ended as %q, %v; counts %+v", s.Outcome, err, s.Counts)
 			}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"dixa-import/dixa"
 	"dixa-import/dixa/sandbox"
 	"dixa-import/importer"
 )
@@ -141,6 +142,7 @@ func TestOutdatedPreload(t *testing.T) {
 	}
 	w.mustRun(importer.OutcomeOK, w.jsonl(w.file("c.jsonl", lines...)), func(c *importer.Config) {
 		preloading(c)
+		c.API = w.client(func(c *dixa.Config) { c.Timeout = 20 * time.Second })
 		c.Workers, c.RequestTimeout = 1, 20*time.Second // an import without an answer to an end-user that is gone stays in doubt
 	})
 	if got := w.row("t-0").EndUserID; got != later {

@@ -289,7 +289,7 @@ func TestFactsAreLearned(t *testing.T) {
 			}
 			return f
 		}
-		run(func(c *importer.Config) { c.Settle = time.Second }) // so that there is time for it
+		run(func(c *importer.Config) { c.Settle = 10 * time.Second }) // so that there is time for it
 		f := facts()
 		if f.ExternalIDs != checkpoint.IDsWithheld || f.ListLag == nil || *f.ListLag < 5*time.Millisecond || *f.ListLag > 2*time.Second {
 			t.Fatalf("facts are %+v", f)

@@ -311,9 +311,9 @@ func fileEncoding(sample []byte) *RejectError {
 	return nil
 }
 
-// nothingUTF8 reports whether none of the bytes of a text that are not ASCII is UTF-8, or a piece of it.
+// nothingUTF8 reports whether none of the bytes of a text that are not ASCII is UTF-8, or a piece of it. 0xff alone is damage: hardly a language writes it.
 func nothingUTF8(b []byte) bool {
-	e := evidenceOf(b)
+	e := evidenceOf(bytes.ReplaceAll(b, []byte{0xff}, nil))
 	return e.utf8+e.damaged == 0 && e.latin+e.beside+e.other+e.alone > 0
 }
 

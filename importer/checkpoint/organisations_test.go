@@ -45,7 +45,7 @@ func TestLatestImports(t *testing.T) {
 		for i, status := range Statuses {
 			put(t, s, run, string(status), status, int64(i+1))
 		}
-		s.sql(t, "update dixa_import.transcripts set imported_at = now() - interval '1 second' where transcript_id = $1", "complete")
+		s.sql(t, "update dixa_import.transcripts set imported_at = '2020-01-01T00:00:00.000Z' where transcript_id = $1", "complete")
 		list, err := s.LatestImports(t.Context(), bot, 2)
 		if err != nil || len(list) != 2 {
 			t.Fatalf("%+v, %v", list, err)
