@@ -14,7 +14,7 @@ import (
 	"dixa-import/importer/checkpoint/pgtest"
 )
 
-var copyTranscripts = flag.Int("copy.transcripts", 1000, "the transcripts of the checkpoint that the tests copy")
+var copyTranscripts = flag.Int("copy.transcripts", 200, "the transcripts of the checkpoint that the tests copy")
 
 // populate fills every table of a checkpoint with SQL, so that no column is left at its default.
 func populate(t testing.TB, s *fixture, transcripts int) {
