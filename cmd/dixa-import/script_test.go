@@ -33,7 +33,7 @@ func (s suite) Run() int {
 	// The tests wait for processes, pauses and answers more than they compute: more of them run side by side than there are processors.
 	flag.Parse()
 	if at := flag.Lookup("test.parallel"); at.Value.String() == at.DefValue {
-		if err := at.Value.Set("8"); err != nil {
+		if err := at.Value.Set("4"); err != nil {
 			panic(err)
 		}
 	}
