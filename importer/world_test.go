@@ -151,6 +151,16 @@ func setup(t *testing.T, store string, opts sandbox.Options) *world {
 	return w
 }
 
+// warnings returns the warnings of the runs, save those about a slow checkpoint: what a loaded disk causes is not tested.
+func (w *world) warnings() (lines []string) {
+	for line := range strings.Lines(w.logs.String()) {
+		if strings.Contains(line, "level=WARN") && !strings.Contains(line, "the checkpoint database is slow") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
 // skipIfShort skips a test that kills, suspends or waits for long.
 func skipIfShort(t *testing.T) {
 	t.Helper()
