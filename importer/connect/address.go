@@ -22,7 +22,7 @@ const (
 func Address(raw string, use Use) string {
 	address := Unwrapped(raw)
 	if rest, ok := cutPrefixFold(address, "jdbc:"); ok {
-		address = rest
+		address = Unwrapped(rest)
 	}
 	if path, ok := cutPrefixFold(address, "sqlite:"); ok {
 		return "sqlite:" + strings.TrimSpace(path)
@@ -41,7 +41,7 @@ func Address(raw string, use Use) string {
 	if err != nil || strings.Contains(address[at:], "@") { // a question mark in the password
 		return address
 	}
-	if address = address[:at]; len(given) == 0 {
+	if address = Unwrapped(address[:at]); len(given) == 0 {
 		return address
 	}
 	if query := parameters(given, use).Encode(); query != "" {

@@ -38,6 +38,8 @@ func TestDatabaseAddress(t *testing.T) {
 		{" \"sqlite:bot.db\" ", "sqlite:bot.db", "sqlite:bot.db"},
 		{"SQLite: bot.db", "sqlite:bot.db", "sqlite:bot.db"},
 		{"'sqlite:///srv/bot.db'\r\n", "sqlite:///srv/bot.db", "sqlite:///srv/bot.db"},
+		{"JDBC: postgresql://h/d ?currentSchema=a", "postgres://h/d?search_path=%22a%22", "postgres://h/d"},
+		{"jdbc: \t'mysql://h/db'", "mysql://h/db", "mysql://h/db"},
 		{"mysql://h/db", "mysql://h/db", "mysql://h/db"},
 		{"\"\"", "", ""},
 	} {
@@ -54,7 +56,7 @@ func TestDatabaseAddress(t *testing.T) {
 }
 
 func FuzzDatabaseAddress(f *testing.F) {
-	for _, s := range []string{"", "'\"", "jdbc:jdbc:postgresql://h?user=%zz", "postgres://u:p@h/d?schema=a&ssl=1", "sqlite:\n", "postgres+://?;&=", "\"postgres://h/d?options=%22\""} {
+	for _, s := range []string{"", "jdBC: 0", "'\"", "jdbc:jdbc:postgresql://h?user=%zz", "postgres://u:p@h/d?schema=a&ssl=1", "sqlite:\n", "postgres+://?;&=", "\"postgres://h/d?options=%22\""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
