@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"dixa-import/dixa"
 	"dixa-import/importer/checkpoint"
 	"dixa-import/importer/internal/session"
+	"dixa-import/importer/internal/shape"
 )
 
 // setAttributes is the last step of an imported transcript: it sets the attributes.
@@ -42,9 +44,22 @@ func (p *pipeline) setAttributes(ctx context.Context, t *task) (step, error) {
 			more = []checkpoint.PartialError{{Kind: checkpoint.KindAttribute, Message: err.Error()}}
 		}
 		refused = append(refused, more...)
+		t.noteValues(p.s.Custom, values, more)
 	}
 	t.partial = append(t.partial, refused...)
 	return p.afterAttributes(t)
+}
+
+// noteValues notes which values the conversation was given: all but the refused ones. If it is not known which those are, it notes none.
+func (t *task) noteValues(custom shape.Attributes, values map[string]dixa.AttributeValue, refused []checkpoint.PartialError) {
+	given := shape.SetValues(t.row.SetValues)
+	for _, a := range custom {
+		value, ok := values[a.ID]
+		if ok && !slices.ContainsFunc(refused, func(r checkpoint.PartialError) bool { return r.Attribute == a.Name || r.Attribute == "" }) {
+			given = given.WithValue(a.ID, value)
+		}
+	}
+	t.row.SetValues = string(given)
 }
 
 // afterAttributes goes on with what follows the attributes, or ends the transcript.

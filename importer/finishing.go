@@ -11,6 +11,7 @@ import (
 
 	"dixa-import/dixa"
 	"dixa-import/importer/checkpoint"
+	"dixa-import/importer/internal/remap"
 	"dixa-import/importer/internal/session"
 	"dixa-import/importer/internal/shape"
 	"dixa-import/source"
@@ -42,7 +43,12 @@ var finishings = []finishing{
 
 // hasMore reports whether anything but attributes follows the import of the transcript.
 func (p *pipeline) hasMore(t *task) bool {
-	return slices.ContainsFunc(finishings, func(f finishing) bool { return f.wanted(p, t) })
+	return slices.ContainsFunc(finishings, func(f finishing) bool { return p.wants(t, f) })
+}
+
+// wants reports whether the transcript has something for a finishing step.
+func (p *pipeline) wants(t *task, f finishing) bool {
+	return (f.kind == checkpoint.KindTag || !t.onlyValues) && f.wanted(p, t)
 }
 
 // finishAll is the step that does all that follows the attributes. A step that fails does not keep the others from being done.
@@ -50,7 +56,7 @@ func (p *pipeline) finishAll(ctx context.Context, t *task) (step, error) {
 	var left error // what is left to the next run
 	code := ""
 	for _, f := range finishings {
-		if !f.wanted(p, t) || p.refusedBefore(t, f) {
+		if !p.wants(t, f) || p.refusedBefore(t, f) {
 			continue
 		}
 		t.partial = without(t.partial, f.kind)
@@ -90,13 +96,14 @@ func (p *pipeline) refusedBefore(t *task, f finishing) bool {
 
 // tag sets the tags of the configuration and of the transcript.
 func (p *pipeline) tag(ctx context.Context, t *task) error {
-	names := slices.Clone(p.s.Tags)
+	var own []string
 	if t.transcript != nil {
-		names = append(names, t.transcript.Tags...)
+		own = t.transcript.Tags
 	}
 	var refused []string
-	for i, name := range names {
-		if slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(other, name) }) {
+	for _, name := range remap.TagsOf(p.s.Tags, own) {
+		given := shape.SetValues(t.row.SetValues)
+		if t.onlyValues && given.HasTag(name) {
 			continue
 		}
 		id, err := p.s.TagID(ctx, name)
@@ -106,12 +113,13 @@ func (p *pipeline) tag(ctx context.Context, t *task) error {
 		unknown := new(session.Unknown)
 		switch {
 		case err == nil:
+			t.row.SetValues = string(given.WithTag(name))
 		case session.ContextError(err) != nil:
 			return session.ErrStopped
 		case errors.As(err, &unknown), dixa.Refused(err) && !session.Denied(err):
 			where := "a tag of the configuration"
-			if i >= len(p.s.Tags) {
-				where = fmt.Sprintf("tags[%d]", i-len(p.s.Tags))
+			if !slices.Contains(p.s.Tags, name) {
+				where = fmt.Sprintf("tags[%d]", slices.Index(own, name))
 			}
 			refused = append(refused, where+": "+err.Error())
 		case session.Denied(err):

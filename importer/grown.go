@@ -16,7 +16,7 @@ import (
 // read the record again.
 func (p *pipeline) nextPart(t *task) *task {
 	done := t.row.Status == checkpoint.Complete || t.row.Status == checkpoint.Partial
-	if !done || t.rec == nil || t.transcript == nil || t.rec.ID == "" || rules.SameHash(t.row.ContentHash, t.rec.Hash) || p.s.Starting.Err() != nil {
+	if !done || t.onlyValues || t.rec == nil || t.transcript == nil || t.rec.ID == "" || rules.SameHash(t.row.ContentHash, t.rec.Hash) || p.s.Starting.Err() != nil {
 		return nil
 	}
 	next, err := p.claimPart(t.rec.Whole())

@@ -139,6 +139,9 @@ func (p *pipeline) policy() rules.Policy { return p.s.Policy(p.s.RunID, p.matche
 
 // phases returns the phases of the run in their order.
 func (im *Importer) phases() []func(context.Context) error {
+	if im.s.Retry != nil && im.s.Retry.Attributes {
+		return []func(context.Context) error{im.setAgain}
+	}
 	if im.s.Retry != nil {
 		return []func(context.Context) error{im.retry}
 	}

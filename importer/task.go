@@ -35,7 +35,8 @@ type task struct {
 	attempts           int                                     // requests of these steps that had to be sent again
 	notHandedOver      bool                                    // nobody was available, so it is imported closed
 	decision           Decision                                // what a person decided about the transcript
-	repairAttributes   map[string]bool                         // the attributes that a retry of a partial transcript sets; nil: all
+	repairAttributes   map[string]bool                         // the attributes that a retry sets; nil: all
+	onlyValues         bool                                    // only attributes and tags that were not set yet are, and nothing else is done
 
 	slot slot
 }
@@ -53,7 +54,8 @@ func newTask(key string, rec *source.Record, row checkpoint.Row) *task {
 // change returns a change with the given event and the rest of the task's row.
 func (t *task) change(e checkpoint.Event) checkpoint.Change {
 	return checkpoint.Change{ID: t.key, Claim: t.claim, Event: e, ConversationID: t.row.ConversationID, EndUserID: t.row.EndUserID,
-		Attempts: t.row.Attempts, ErrorCode: t.row.ErrorCode, Error: t.row.Error, Reason: t.row.Reason, ContentHash: t.row.ContentHash, ClosedAt: t.row.ClosedAt, Sent: t.row.Sent}
+		Attempts: t.row.Attempts, ErrorCode: t.row.ErrorCode, Error: t.row.Error, Reason: t.row.Reason, ContentHash: t.row.ContentHash, ClosedAt: t.row.ClosedAt, Sent: t.row.Sent,
+		SetValues: t.row.SetValues}
 }
 
 // errLostClaim means that another run took over the transcript.

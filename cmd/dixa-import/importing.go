@@ -153,6 +153,7 @@ func (p *importing) attempt(ctx context.Context, endings []ending) (r report.Res
 	}
 	r.Files, r.Again = p.overrides.JSONL, p.again
 	r.Canary, r.ConversationURL, r.Retry = j.canary, j.conversationURL, j.config.Retry != nil
+	r.Attributes = r.Retry && j.config.Retry.Attributes
 	after := context.WithoutCancel(ctx)
 	p.askStanding(after, j)
 	var totalsErr, watermarkErr error

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -25,8 +26,10 @@ import (
 type retryCmd struct {
 	importing
 	selection importer.Selection
-	named     bool   // --id or --ids-file is given
-	idsFile   string // "": none
+	named     bool      // --id or --ids-file is given
+	idsFile   string    // "": none
+	since     time.Time // with selection.Attributes
+	dryRun    bool
 }
 
 func retryCommand(p *program) *cli.Command {
@@ -36,7 +39,8 @@ func retryCommand(p *program) *cli.Command {
 		Description: "By default: transcripts that failed, lack their attributes, or were left with an error. A transcript that has a " +
 			"conversation only gets its missing attributes. A transcript in doubt is looked up in Dixa once " +
 			"more, or settled as --resend, --drop or --conversation says. --drop is also for what cannot be corrected. " +
-			"What `undo` took back is imported again with --id or --code undone.\n\n" + exitHelp,
+			"What `undo` took back is imported again with --id or --code undone. --attributes is for a changed mapping: it reads the source and " +
+			"sets the attributes and tags that differ from what was set last.\n\n" + exitHelp,
 		Flags: append([]cli.Flag{
 			&cli.GenericFlag{Name: "status", Value: &texts{split: true}, Usage: "only transcripts of `STATUS`, such as failed or in_doubt; several with commas or repeated"},
 			&cli.GenericFlag{Name: "code", Value: &texts{split: true}, Usage: "only those with the error `CODE`, such as refused; several with commas or repeated"},
@@ -45,6 +49,9 @@ func retryCommand(p *program) *cli.Command {
 			&cli.BoolFlag{Name: "resend", Usage: "in doubt: it is not in Dixa, send it"},
 			&cli.BoolFlag{Name: "drop", Usage: "in doubt, failed or rejected: skip the selected transcripts permanently"},
 			&cli.Int64Flag{Name: "conversation", Usage: "in doubt: it is conversation `N`; for exactly one --id", DefaultText: "none"},
+			&cli.BoolFlag{Name: "attributes", Usage: "after a change of `attributes` or `tags` in the configuration: set what differs from what was set last, and nothing else"},
+			&cli.StringFlag{Name: "since", Usage: "with --attributes: only transcripts that closed at `T` or later: RFC 3339 or a date (UTC)", DefaultText: "all"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "with --attributes: show what would be set; writes nothing"},
 		}, paceFlags()...),
 		Action: draining(p.readRetry),
 	}
@@ -94,20 +101,32 @@ func (p *program) readRetry(c *cli.Context) (command, error) {
 	if err := decide(c, &r.selection); err != nil {
 		return nil, err
 	}
+	if err := r.readAttributes(c); err != nil {
+		return nil, err
+	}
 	pace, err := paceOf(c)
 	r.importing = importing{program: p, pace: pace, open: r.open}
 	return r, err
 }
 
 // Run does the command.
-func (p *retryCmd) Run(ctx context.Context) error { return p.do(ctx) }
+func (p *retryCmd) Run(ctx context.Context) error {
+	if p.dryRun {
+		return p.plan(ctx)
+	}
+	return p.do(ctx)
+}
 
 // open opens what the command works with.
 func (p *retryCmd) open(ctx context.Context) (_ *job, err error) {
 	if err := p.addIDs(); err != nil {
 		return nil, err
 	}
-	j, err := p.openJob(ctx, p.pace, connect.Update)
+	use := connect.Update
+	if p.dryRun {
+		use = connect.Look
+	}
+	j, err := p.openJob(ctx, p.pace, use)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +143,7 @@ func (p *retryCmd) open(ctx context.Context) (_ *job, err error) {
 			return nil, err
 		}
 	}
-	j.config.Command, j.config.Retry = "retry", &p.selection
+	j.config.Command, j.config.Retry, j.config.Since = "retry", &p.selection, p.since
 	return j, nil
 }
 

@@ -72,7 +72,7 @@ func (r *record) claim(run int64, req ClaimRequest, alive map[int64]bool) bool {
 		return true // keep the data of the request or the conversation
 	}
 	r.ErrorCode, r.Error, r.Reason = "", "", ""
-	r.ContentHash, r.ClosedAt, r.Sent, r.file = req.ContentHash, req.ClosedAt, req.Sent, req.File
+	r.ContentHash, r.ClosedAt, r.Sent, r.SetValues, r.file = req.ContentHash, req.ClosedAt, req.Sent, "", req.File
 	r.clearSend()
 	r.partial, r.partialDirty = nil, true
 	return true
@@ -114,7 +114,7 @@ func (r *record) apply(run int64, c Change, holders map[int64]string) Result {
 		r.Status = Partial
 	}
 	if t.Ends {
-		r.ClaimedBy = 0
+		r.ClaimedBy, r.SetValues = 0, c.SetValues
 	}
 	switch {
 	case c.Event == Send || c.Event == SendAgain:

@@ -20,6 +20,7 @@ type Row struct {
 	ContentHash    string // hexadecimal SHA-256 of the version that was sent, or else of the last one worked on
 	ClosedAt       time.Time
 	Sent           string // which messages of the record were sent, in the form of the engine; "" if unknown
+	SetValues      string // which attributes and tags the conversation was given last, in the form of the engine; "" if none or unknown
 	CameFrom       string // the file that it was read from, or the source's name for a query; "" if unknown
 	RunID          int64  // the run that last worked on it
 	ImportedAt     time.Time
@@ -74,6 +75,8 @@ type Change struct {
 	ClosedAt       time.Time
 	// Sent is recorded by Send and SendAgain, and ignored otherwise.
 	Sent string
+	// SetValues is recorded by events that end a claim.
+	SetValues string
 	// SendFor is, for Send and SendAgain, how far ahead of the database's clock send_before is set.
 	SendFor time.Duration
 	// PartialErrors replace the recorded ones, unless nil. Recorded duplicates always stay, because another process may have found them.

@@ -39,6 +39,7 @@ var columns = []column{
 	{"content_hash", saveAlways, true, func(r *record) any { return &r.ContentHash }},
 	{"closed_at", saveAlways, true, func(r *record) any { return &r.ClosedAt }},
 	{"sent_messages", saveAlways, true, func(r *record) any { return &r.Sent }},
+	{"set_values", saveLater, true, func(r *record) any { return &r.SetValues }},
 	{"run_id", saveAlways, true, func(r *record) any { return &r.RunID }},
 	{"imported_at", saveNever, true, func(r *record) any { return &r.ImportedAt }},
 	{"created_at", saveNever, false, func(r *record) any { return &r.CreatedAt }},

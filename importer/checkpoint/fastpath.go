@@ -23,6 +23,8 @@ func (u fastPathChange) row(run int64, status Status) Row {
 		ClosedAt: u.ClosedAt, Sent: u.Sent, RunID: run, Claim: u.Claim}
 	if status != Complete {
 		row.ClaimedBy = run
+	} else {
+		row.SetValues = u.SetValues
 	}
 	if status == Sending {
 		row.SendIn = u.SendFor
@@ -73,7 +75,7 @@ func (u fastPathChange) plain() bool {
 // sameButEvent reports whether a Finish and a Found of a transcript differ only in the event.
 func sameButEvent(finish, found Change) bool {
 	return finish.Claim == found.Claim && finish.EndUserID == found.EndUserID && finish.Attempts == found.Attempts && finish.ErrorCode == "" &&
-		finish.Error == "" && finish.Reason == "" && len(finish.PartialErrors) == 0 && finish.ContentHash == found.ContentHash && finish.ClosedAt.Equal(found.ClosedAt)
+		finish.Error == "" && finish.Reason == "" && len(finish.PartialErrors) == 0 && finish.ContentHash == found.ContentHash && finish.ClosedAt.Equal(found.ClosedAt) && finish.SetValues == found.SetValues
 }
 
 // unapplied returns the changes that were not applied yet, and their indexes.

@@ -114,12 +114,13 @@ const (
 		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'pending'`
 	sqliteFound = `update transcripts set status = ?11, conversation_id = ?9, claimed_by = case when ?11 <> 'complete' then ?4 end,
 		run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null, reason = null, content_hash = ?7, closed_at = ?8, send_before = null,
-		imported_at = ?10, imported_by = ?4, updated_at = ?10
+		imported_at = ?10, imported_by = ?4, updated_at = ?10,
+		set_values = case when ?11 = 'complete' then nullif(?12, '') else set_values end
 		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'sending' and attempts <= ?6
 			and not exists (select 1 from transcripts where conversation_id = ?9 and source = ?1)
 			and (?11 <> 'complete' or not exists (select 1 from partial_errors where source = ?1 and transcript_id = ?2))`
 	sqliteFinish = `update transcripts set status = 'complete', run_id = ?4, end_user_id = ?5, attempts = ?6, error_code = null, error = null, reason = null,
-		content_hash = ?7, closed_at = ?8, claimed_by = null, updated_at = ?9
+		content_hash = ?7, closed_at = ?8, claimed_by = null, updated_at = ?9, set_values = nullif(?11, '')
 		where source = ?1 and transcript_id = ?2 and claim = ?3 and claimed_by = ?4 and status = 'imported' and +conversation_id = ?10
 			and not exists (select 1 from partial_errors where source = ?1 and transcript_id = ?2)`
 )
@@ -132,9 +133,9 @@ func sqliteApplyFastPath(tx sqliteTx, source string, run int64, c fastPathChange
 	case Pending:
 		return tx.exec(sqliteSend, append(args, sqliteTime(tx.now.Add(c.SendFor)), now, c.Sent)...)
 	case Sending:
-		return tx.exec(sqliteFound, append(args, c.ConversationID, now, c.to)...)
+		return tx.exec(sqliteFound, append(args, c.ConversationID, now, c.to, c.SetValues)...)
 	default:
-		return tx.exec(sqliteFinish, append(args, now, c.ConversationID)...)
+		return tx.exec(sqliteFinish, append(args, now, c.ConversationID, c.SetValues)...)
 	}
 }
 

@@ -92,6 +92,7 @@ func checkChanges(changes []Change, precision time.Duration) ([]Change, error) {
 		}
 		c.ID, c.EndUserID, c.ContentHash = clean(c.ID), clean(c.EndUserID), clean(c.ContentHash)
 		c.Sent = clean(c.Sent)
+		c.SetValues = clean(c.SetValues)
 		c.ErrorCode, c.Error, c.Reason = clean(c.ErrorCode), clean(c.Error), clean(c.Reason)
 		if c.PartialErrors != nil {
 			c.PartialErrors = slices.Clone(c.PartialErrors)

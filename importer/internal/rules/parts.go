@@ -210,3 +210,17 @@ func errTakenByPart(id string) *source.RejectError {
 	return &source.RejectError{Code: source.RejectDuplicateID,
 		Reason: fmt.Sprintf("the new messages of a chat that went on after its import have the id %s: give this record another id", id)}
 }
+
+// IsOf reports whether a record is provably the one that a row was imported from: nothing of it has changed, or its messages have not, except for
+// new ones.
+func IsOf(rec *source.Record, row checkpoint.Row) bool {
+	if SameHash(row.ContentHash, rec.Hash) {
+		return true
+	}
+	t, err := rec.Transcript()
+	if err != nil {
+		return false
+	}
+	_, is := SentVersion(t, row)
+	return is
+}

@@ -135,6 +135,15 @@ func (s *Session) Lookup(ctx context.Context, keys ...string) (rows map[string]c
 	return rows, err
 }
 
+// PartialErrorsOf returns the partial errors of transcripts, by key; transcripts without any are not in the map.
+func (s *Session) PartialErrorsOf(keys []string) (recorded map[string][]checkpoint.PartialError, err error) {
+	err = s.Patiently(s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {
+		recorded, err = s.Store.PartialErrorsOf(ctx, s.Source, keys)
+		return err
+	})
+	return recorded, s.StoppedOr(err)
+}
+
 // Held returns which of these conversations the checkpoint has as imports of the source.
 func (s *Session) Held(ctx context.Context, listed []dixa.Conversation) (held map[int64]bool, err error) {
 	if len(listed) == 0 {

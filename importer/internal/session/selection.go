@@ -29,10 +29,16 @@ type Selection struct {
 	IDs          []string
 	Decision     Decision // about selected transcripts in doubt; Drop also about selected failed and rejected ones
 	Conversation int64    // for Adopt, which takes exactly one id
+	// Attributes selects complete and partial transcripts whose attributes or tags map to other values than their conversations were given last,
+	// and nothing else: all other fields are empty.
+	Attributes bool
 }
 
 // Validate returns what is wrong with a Selection, nil if it is valid.
 func (s Selection) Validate() error {
+	if s.Attributes && (len(s.Statuses)+len(s.Codes)+len(s.IDs) > 0 || s.Decision != Undecided) {
+		return errors.New("a retry of attributes works on all transcripts: select none")
+	}
 	if s.Decision == Adopt && (len(s.IDs) != 1 || s.Conversation <= 0) {
 		return errors.New("a conversation can be adopted for exactly one transcript: name one id and the conversation's number")
 	}

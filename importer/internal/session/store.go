@@ -41,6 +41,7 @@ type rowStore interface {
 	Touch(ctx context.Context, source string, run int64, ids []string) error
 	ClearRejected(ctx context.Context, source string, run int64, file string) error
 	PartialErrors(ctx context.Context, source, id string) ([]checkpoint.PartialError, error)
+	PartialErrorsOf(ctx context.Context, source string, ids []string) (map[string][]checkpoint.PartialError, error)
 	Conversations(ctx context.Context, source string, ids []int64) (map[int64]bool, error)
 	Holders(ctx context.Context, source string, conversations []int64) (map[int64]string, error)
 	Totals(ctx context.Context, source string, run int64) ([]checkpoint.Total, error)

@@ -25,6 +25,7 @@ func Link(gap, url string, conversation int64) string {
 type Result struct {
 	importer.Summary
 	Retry           bool // it was made by the command retry
+	Attributes      bool // it only set attributes and tags again
 	Exit            int
 	Totals          []checkpoint.Total
 	Watermark       time.Time // zero if the source has none

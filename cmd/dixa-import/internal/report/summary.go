@@ -17,7 +17,7 @@ import (
 // Print writes what a run has done, what is known of its source by now, and what to do about the rest.
 func (r Result) Print(out *term.Output) {
 	SortTotals(r.Totals)
-	out.Printf("Run %d: %s\n\n", r.Run, outcomeText(r.Summary))
+	out.Printf("Run %d: %s\n\n", r.Run, outcomeText(r))
 	PrintCounts(out, r.Counts, r.Skipped, r.Changed, r.Throttled, r.Duration)
 	if code, _ := r.MostlySkipped(); code != "" {
 		out.Line("")
@@ -56,9 +56,14 @@ func (r Result) printImported(out *term.Output) {
 	}
 }
 
-func outcomeText(s importer.Summary) string {
+func outcomeText(s Result) string {
 	switch s.Outcome {
 	case importer.OutcomeOK:
+		if s.Attributes && s.Counts.Imported+s.Counts.Partial == 0 {
+			return "there was nothing to set"
+		} else if s.Attributes {
+			return "the attributes and tags that differed are set" + ifAny(s.Counts.Partial, ", of "+term.Thousands(s.Counts.Partial)+" with problems")
+		}
 		if s.Counts.Imported+s.Counts.Partial == 0 {
 			return "there was nothing to import"
 		}

@@ -1,0 +1,6 @@
+-- +goose Up
+-- Which attributes and tags the conversation was given last: short hashes of names and values, no values. Earlier rows have none.
+alter table transcripts add column set_values text;
+
+-- +goose Down
+alter table transcripts drop column set_values;
