@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// notCopied are the tables that describe a database and not what was imported.
-var notCopied = []string{"goose_db_version", "copies", "rate_budgets"}
+// notCopied are the tables that describe a database and not what was imported, or that triggers derive from others.
+var notCopied = []string{"goose_db_version", "copies", "rate_budgets", "totals"}
 
 // kind is the type of a column, and of its values in Go.
 type kind int

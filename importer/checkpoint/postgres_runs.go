@@ -13,6 +13,13 @@ const postgresStartRun = `with run as (
 
 func (s *postgresStore) StartRun(ctx context.Context, source, command string) (run int64, err error) {
 	err = s.writing(ctx, "start a run in", func(b *pgx.Batch) error {
+		b.Queue(foldTotals)
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	err = s.writing(ctx, "start a run in", func(b *pgx.Batch) error {
 		b.Queue(postgresStartRun, source, command, Lease.Microseconds()).QueryRow(func(row pgx.Row) error { return row.Scan(&run) })
 		return nil
 	})

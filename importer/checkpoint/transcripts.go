@@ -3,12 +3,33 @@ package checkpoint
 import "context"
 
 var (
-	readTotals = both(`select source, status, coalesce(error_code, ''), count(*) from dixa_import.transcripts
-		where ($1::text = '' or source = $1::text) and ($2::bigint = 0 or run_id = $2::bigint)
+	// Transcripts of the statuses that they rest in are counted by triggers, the few others here.
+	readTotals = both(`select source, status, error_code, (sum(n))::bigint from (
+			select source, status, error_code, count as n from dixa_import.totals where $1::text = '' or source = $1::text
+			union all
+			select source, status, coalesce(error_code, ''), 1 from dixa_import.transcripts {indexed by transcripts_unfinished}
+			where unfinished and ($1::text = '' or source = $1::text)) as counted
+		group by source, status, error_code having sum(n) > 0 order by source, status collate "C", error_code collate "C"`)
+	readFileTotals = both(`select source, came_from, status, (sum(n))::bigint from (
+			select source, came_from, status, count as n from dixa_import.totals where $1::text = '' or source = $1::text
+			union all
+			select source, coalesce(came_from, ''), status, 1 from dixa_import.transcripts {indexed by transcripts_unfinished}
+			where unfinished and ($1::text = '' or source = $1::text)) as counted
+		group by source, came_from, status having sum(n) > 0 order by source, came_from collate "C", status collate "C"`)
+	// There is no index by run: it would slow down every import, and this is rarely asked.
+	readRunTotals = both(`select source, status, coalesce(error_code, ''), count(*) from dixa_import.transcripts
+		where ($1::text = '' or source = $1::text) and run_id = $2::bigint
 		group by 1, 2, 3 order by source, status collate "C", coalesce(error_code, '') collate "C"`)
-	readFileTotals = both(`select source, coalesce(came_from, ''), status, count(*) from dixa_import.transcripts
-		where ($1::text = '' or source = $1::text) and ($2::bigint = 0 or run_id = $2::bigint)
+	readRunFileTotals = both(`select source, coalesce(came_from, ''), status, count(*) from dixa_import.transcripts
+		where ($1::text = '' or source = $1::text) and run_id = $2::bigint
 		group by 1, 2, 3 order by source, coalesce(came_from, '') collate "C", status collate "C"`)
+	// Rows of transactions that have not ended are left to the next run.
+	foldTotals = `with folded as (delete from dixa_import.totals where ctid in
+			(select ctid from dixa_import.totals where backend <> 0 for update skip locked)
+			returning source, came_from, status, error_code, count)
+		insert into dixa_import.totals as t (source, came_from, status, error_code, backend, count)
+		select source, came_from, status, error_code, 0, sum(count) from folded group by 1, 2, 3, 4 having sum(count) <> 0 order by 1, 2, 3, 4
+		on conflict (source, came_from, status, error_code, backend) do update set count = t.count + excluded.count`
 	clearRejected = both(`delete from dixa_import.transcripts {indexed by transcripts_file}
 		where source = $1::text and file = $2::text and status = 'rejected'
 			and updated_at < (select started_at from dixa_import.runs where id = $3::bigint)`)
@@ -23,7 +44,10 @@ var (
 // Totals counts transcripts by status and error code. It counts those of one source, or of all sources if source is "", and only those that
 // run last worked on, unless run is 0.
 func (s *Store) Totals(ctx context.Context, source string, run int64) (list []Total, err error) {
-	read := readTotals.with(source, run)
+	read := readTotals.with(source)
+	if run != 0 {
+		read = readRunTotals.with(source, run)
+	}
 	read.row = func(row scanner) error {
 		var t Total
 		err := row.Scan(&t.Source, &t.Status, &t.ErrorCode, &t.Count)
@@ -36,7 +60,10 @@ func (s *Store) Totals(ctx context.Context, source string, run int64) (list []To
 
 // FileTotals counts transcripts by where they came from and status, of the transcripts that Totals counts.
 func (s *Store) FileTotals(ctx context.Context, source string, run int64) (list []FileTotal, err error) {
-	read := readFileTotals.with(source, run)
+	read := readFileTotals.with(source)
+	if run != 0 {
+		read = readRunFileTotals.with(source, run)
+	}
 	read.row = func(row scanner) error {
 		var t FileTotal
 		err := row.Scan(&t.Source, &t.CameFrom, &t.Status, &t.Count)
