@@ -33,7 +33,7 @@ type Importer struct {
 	unreported        map[int64]bool  // earlier runs whose failures and rejections were never reported
 	countedUnreported map[string]bool // transcripts of those runs that this run has reported
 
-	seen     *reading.IDSet
+	seen     *reading.Seen
 	expected atomic.Int64              // upper bound on the transcripts of a retry
 	upTo     atomic.Pointer[time.Time] // everything that was closed before this time is triaged
 	started  atomic.Bool               // Run was called, and Progress has what it reads
@@ -46,7 +46,7 @@ func New(cfg Config) (*Importer, error) {
 		return nil, err
 	}
 	n := &tally{s: s}
-	return &Importer{s: s, tally: n, pipeline: newPipeline(s, n), seen: reading.NewIDSet()}, nil
+	return &Importer{s: s, tally: n, pipeline: newPipeline(s, n), seen: reading.NewSeen()}, nil
 }
 
 // Stop ends the run early: nothing new starts, and requests in flight finish within Config.DrainTimeout. The summary has the reason. Only

@@ -25,8 +25,9 @@ const pollEvery = 250 * time.Millisecond
 type item struct {
 	rec     *source.Record
 	held    reading.Hold
-	counted bool // it is already counted
-	kept    bool // it is in the backlog, or waits for its claim
+	counted bool  // it is already counted
+	kept    bool  // it is in the backlog, or waits for its claim
+	done    int64 // see reading.Item
 }
 
 // readSource reads the source to its end, or until reading stops, and starts a task for each transcript that needs one. It returns an error
@@ -37,16 +38,26 @@ func (im *Importer) readSource(ctx context.Context) error {
 		return im.s.CauseOf(err)
 	}
 	records, failed := reading.Records(im.s, im.pipeline.memory, since)
+	batches := reading.Batches(im.s, records)
 	s := newTriage(ctx, im)
-	for {
+	for ended := false; !ended; {
 		var wake <-chan time.Time
 		if im.pipeline.backlog.size() > 0 { // its records may hold all the memory that the next record needs
 			wake = time.After(pollEvery)
 		}
-		read, ended := reading.Batch(im.s.Starting, records, wake)
+		var read []reading.Item
+		select {
+		case read, ended = <-batches:
+			ended = !ended || im.s.Starting.Err() != nil
+		case <-wake:
+		case <-im.s.Starting.Done():
+			ended = true
+		}
+		items := make([]item, len(read))
 		batch := make([]*item, len(read))
 		for i, it := range read {
-			batch[i] = &item{rec: it.Record, held: it.Held}
+			items[i] = item{rec: it.Record, held: it.Held, done: it.Done}
+			batch[i] = &items[i]
 		}
 		if err := s.decideBatch(batch); err != nil {
 			return ignoreLimit(err)
@@ -54,10 +65,7 @@ func (im *Importer) readSource(ctx context.Context) error {
 		if moves {
 			im.noteProgress(batch)
 		}
-		if ended {
-			break
-		}
-		for im.pipeline.backlog.size() > 0 {
+		for !ended && im.pipeline.backlog.size() > 0 {
 			if err := s.decideBacklog(); err != nil {
 				return ignoreLimit(err)
 			}
@@ -151,11 +159,16 @@ func (s *triage) decideUntil(batch []*item) (decided int, err error) {
 	return len(batch), s.flush()
 }
 
-// lookUp looks up the records of a batch in the checkpoint.
+// lookUp looks up the records of a batch in the checkpoint, except for those that are done.
 func (s *triage) lookUp(batch []*item) error {
-	records := make([]*source.Record, len(batch))
-	for i, it := range batch {
-		records[i] = it.rec
+	var records []*source.Record
+	for _, it := range batch {
+		if _, waits := s.waiting[it.rec.ID]; waits {
+			it.done = 0
+		}
+		if it.done == 0 {
+			records = append(records, it.rec)
+		}
 	}
 	return s.known.Load(records)
 }
@@ -169,12 +182,20 @@ func (s *triage) decide(it *item) error {
 	if !it.counted {
 		t.read.Add(1)
 	}
+	switch {
+	case it.done != 0 && s.im.seen.AddDone(rec.ID, it.done):
+		t.duplicate.Add(1)
+		return nil
+	case it.done != 0:
+		t.alreadyDone.Add(1)
+		return nil
+	}
 	if it.counted && s.waiting[rec.ID] == rec.Hash {
 		delete(s.waiting, rec.ID)
 	}
 	row, known := s.known.Rows[rec.Key()]
 	verdict := s.known.Policy.Judge(rec, s.known.Rows, func() (repeated, same bool) {
-		if s.im.s.Live || it.counted || !s.im.seen.Add(rec.ID) { // a live transcript may come again
+		if s.im.s.Live || it.counted || !s.im.seen.Add(rec.ID, row.ConversationID) { // a live transcript may come again
 			return false, false
 		}
 		if first, ok := s.waiting[rec.ID]; ok {
@@ -254,7 +275,7 @@ func (s *triage) decideChanged(it *item) error {
 func (s *triage) postpone(it *item) {
 	s.im.pipeline.backlog.add(it)
 	id := it.rec.ID
-	if _, other := s.waiting[id]; other || id == "" || !s.im.seen.Has(id) {
+	if _, other := s.waiting[id]; other || id == "" || !s.im.seen.Has(id, 0) {
 		return
 	}
 	if s.waiting == nil {
@@ -276,7 +297,7 @@ func (s *triage) decideOpen(it *item, row checkpoint.Row, known bool) error {
 // decideEmpty claims an empty chat so that it is recorded, unless this run has read a chat with the same id that is not empty: that one
 // counts.
 func (s *triage) decideEmpty(it *item) error {
-	if _, ours := s.requested[it.rec.Key()]; ours || s.im.seen.Has(it.rec.ID) {
+	if _, ours := s.requested[it.rec.Key()]; ours || s.im.seen.Has(it.rec.ID, s.known.Rows[it.rec.ID].ConversationID) {
 		s.im.tally.addSkip(rules.CodeEmpty)
 		return nil
 	}

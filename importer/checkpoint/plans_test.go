@@ -51,6 +51,7 @@ func TestSQLitePlans(t *testing.T) {
 	placeholder := regexp.MustCompile(`\?(\d*)`)
 	for name, test := range map[string]struct{ query, want string }{
 		"lookup":               {inList(sqliteLookup, 8), "PRIMARY KEY (source=? AND transcript_id=?)"},
+		"complete":             {inList(sqliteComplete, 8), "PRIMARY KEY (source=? AND transcript_id=?)"},
 		"select any":           {sqliteSelect[selectAny], "PRIMARY KEY (source=? AND transcript_id>?)"},
 		"select ids":           {inList(sqliteSelect[selectIDs], 8), "PRIMARY KEY (source=? AND transcript_id=?)"},
 		"select unfinished":    {sqliteSelect[selectUnfinished], "transcripts_unfinished (source=? AND transcript_id>?)"},

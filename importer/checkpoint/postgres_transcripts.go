@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -81,6 +83,24 @@ func (s *postgresStore) Lookup(ctx context.Context, source string, run int64, id
 		return nil, err
 	}
 	return byAsked(ids, found), nil
+}
+
+// postgresComplete returns the numbers of the conversations, 0 for none, in one text.
+const postgresComplete = `select coalesce(string_agg(coalesce((select t.conversation_id from dixa_import.transcripts t where t.source = $1::text
+		and t.transcript_id = asked.id and t.status = 'complete' and t.content_hash = asked.hash), 0)::text, ',' order by n), '')
+	from unnest($2::text[], $3::text[]) with ordinality as asked (id, hash, n)`
+
+func (s *postgresStore) Complete(ctx context.Context, source string, ids, hashes []string) ([]int64, error) {
+	var numbers string
+	err := s.query(ctx, "read", func(rows pgx.Rows) error { return rows.Scan(&numbers) }, postgresComplete, source, cleanEach(ids), hashes)
+	conversations, i := make([]int64, len(ids)), 0
+	for number := range strings.SplitSeq(numbers, ",") {
+		if i < len(ids) && err == nil {
+			conversations[i], err = strconv.ParseInt(number, 10, 64)
+		}
+		i++
+	}
+	return conversations, err
 }
 
 // extended scans one more column than its caller asks for.

@@ -38,6 +38,9 @@ type database interface {
 
 	// Lookup returns the rows of the transcripts with these ids, by id; unknown ones are not in the map. Held is relative to the run.
 	Lookup(ctx context.Context, source string, run int64, ids []string) (map[string]Row, error)
+	// Complete returns the conversations of those of these transcripts that are Complete with these content hashes, and 0 for the others. It is
+	// several times faster than Lookup.
+	Complete(ctx context.Context, source string, ids, hashes []string) ([]int64, error)
 	// Unfinished returns up to limit transcripts that are Sending or Imported and claimed neither by a run that is alive nor by this
 	// run, with ids greater than after, in the order of their ids.
 	Unfinished(ctx context.Context, source string, run int64, after string, limit int) ([]Row, error)

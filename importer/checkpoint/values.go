@@ -23,6 +23,15 @@ func clean(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
+// cleanEach cleans ids, in their order.
+func cleanEach(ids []string) []string {
+	cleaned := make([]string, len(ids))
+	for i, id := range ids {
+		cleaned[i] = clean(id)
+	}
+	return cleaned
+}
+
 // cleanIDs returns the ids in stored form, sorted and without duplicates.
 func cleanIDs(ids []string) []string {
 	cleaned := make([]string, len(ids))

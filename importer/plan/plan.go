@@ -171,8 +171,8 @@ type Planner struct {
 	s        *session.Session
 	matcher  *people.Matcher
 	memory   *reading.Memory
-	seen     *reading.IDSet // ids of the records that were read
-	show     int            // number of examples
+	seen     *reading.Seen // ids of the records that were read
+	show     int           // number of examples
 	plan     Plan
 	begun    int64 // transcripts to work on, for Config.Limit
 	known    rules.Known
@@ -205,7 +205,7 @@ func New(cfg session.Config, show int) (*Planner, error) {
 		return nil, err
 	}
 	matcher := people.NewMatcher(s.Config)
-	p := &Planner{s: s, matcher: matcher, memory: reading.NewMemory(), seen: reading.NewIDSet(), show: show, contents: reading.NewIDSet(), unset: map[UnsetValue]int64{},
+	p := &Planner{s: s, matcher: matcher, memory: reading.NewMemory(), seen: reading.NewSeen(), show: show, contents: reading.NewIDSet(), unset: map[UnsetValue]int64{},
 		people: peopleSample{seen: reading.NewIDSet()}, survey: people.NewSurvey(matcher)}
 	p.known.Policy = s.Policy(0, matcher.Anonymous)
 	p.known.Lookup = func(keys ...string) (map[string]checkpoint.Row, error) {
@@ -291,6 +291,10 @@ func (emptyStore) Watermark(context.Context, string) (time.Time, bool, error) {
 	return time.Time{}, false, nil
 }
 
+func (emptyStore) Complete(_ context.Context, _ string, ids, _ []string) ([]int64, error) {
+	return make([]int64, len(ids)), nil
+}
+
 func (emptyStore) Lookup(context.Context, string, int64, []string) (map[string]checkpoint.Row, error) {
 	return map[string]checkpoint.Row{}, nil
 }
@@ -366,15 +370,17 @@ func (p *Planner) readAll() error {
 		return err
 	}
 	records, failed := reading.Records(p.s, p.memory, since)
-	for err == nil {
-		batch, ended := reading.Batch(p.s.Starting, records, nil)
-		if ended {
-			return <-failed
-		}
+	for batch := range reading.Batches(p.s, records) {
 		err = p.decide(batch)
 		for _, it := range batch {
 			it.Held.Release()
 		}
+		if err != nil {
+			break
+		}
+	}
+	if err == nil {
+		return <-failed
 	}
 	if errors.Is(err, errLimit) {
 		return nil

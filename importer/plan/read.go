@@ -33,6 +33,10 @@ func (p *Planner) decide(batch []reading.Item) error {
 		if it.Record.EndOfFile {
 			continue
 		}
+		if it.Done != 0 {
+			p.countComplete(it)
+			continue
+		}
 		t, err := p.decideOne(it.Record)
 		if errors.Is(err, errLimit) {
 			limit = err
@@ -54,11 +58,24 @@ func (p *Planner) decide(batch []reading.Item) error {
 }
 
 func (p *Planner) load(batch []reading.Item) error {
-	records := make([]*source.Record, len(batch))
-	for i, it := range batch {
-		records[i] = it.Record
+	var records []*source.Record
+	for _, it := range batch {
+		if it.Done == 0 {
+			records = append(records, it.Record)
+		}
 	}
 	return p.known.Load(records)
+}
+
+// countComplete counts a record whose transcript is complete.
+func (p *Planner) countComplete(it reading.Item) {
+	p.read.Add(1)
+	p.plan.Counts.Read++
+	if p.seen.AddDone(it.Record.ID, it.Done) {
+		p.plan.Counts.Duplicate++
+	} else {
+		p.plan.Counts.AlreadyDone++
+	}
 }
 
 // decideOne counts a record, and returns its transcript if a run would import it.
@@ -66,7 +83,7 @@ func (p *Planner) decideOne(rec *source.Record) (*toImport, error) {
 	c := &p.plan.Counts
 	row, known := p.known.Rows[rec.Key()]
 	verdict := p.known.Policy.Judge(rec, p.known.Rows, func() (seen, same bool) {
-		if !p.seen.Add(rec.ID) {
+		if !p.seen.Add(rec.ID, row.ConversationID) {
 			return false, false
 		}
 		return true, p.contents.Has(rec.ID+"\x00"+string(rec.Hash[:])) || known && rules.SameHash(row.ContentHash, rec.Hash)
@@ -119,7 +136,7 @@ func (p *Planner) decideChanged(rec *source.Record) (*toImport, error) {
 	var known bool
 	if part != nil {
 		row, known = p.known.Rows[part.ID]
-		p.seen.Add(part.ID)
+		p.seen.Add(part.ID, 0)
 	}
 	switch verdict {
 	case rules.IDConflict:
@@ -316,7 +333,7 @@ func (p *Planner) countUnfinished() error {
 		}
 		after = rows[len(rows)-1].ID
 		for _, row := range rows {
-			if p.seen.Has(row.ID) {
+			if p.seen.Has(row.ID, row.ConversationID) {
 				continue
 			}
 			p.plan.Counts.Read++

@@ -17,6 +17,8 @@ const BatchSize = 512
 type Item struct {
 	Record *source.Record
 	Held   Hold
+	// Done is the conversation of the transcript if that is complete, and the record is the one that it was imported from; otherwise 0.
+	Done int64
 }
 
 // Start returns the time to read from, and whether reading moves the watermark. lost says that the checkpoint knows less than Dixa:
@@ -66,7 +68,7 @@ func Records(s *session.Session, m *Memory, since time.Time) (<-chan Item, <-cha
 			}
 			held.done = rec.Done
 			select {
-			case records <- Item{rec, held}:
+			case records <- Item{Record: rec, Held: held}:
 			case <-s.Starting.Done():
 				failed <- nil
 				return
@@ -75,6 +77,70 @@ func Records(s *session.Session, m *Memory, since time.Time) (<-chan Item, <-cha
 		failed <- nil
 	}()
 	return records, failed
+}
+
+// looksAhead is how many batches are looked up while the caller works on one.
+const looksAhead = 3
+
+// Batches collects records in batches, and finds out which are done, while the caller works on the batch before. It ends with the records, or
+// with Session.Starting.
+func Batches(s *session.Session, records <-chan Item) <-chan []Item {
+	type looked struct {
+		batch []Item
+		done  chan struct{}
+	}
+	looking, batches := make(chan looked, looksAhead-1), make(chan []Item)
+	go func() {
+		defer close(looking)
+		for ended := false; !ended; {
+			var l looked
+			if l.batch, ended = Batch(s.Starting, records, nil); len(l.batch) == 0 {
+				continue
+			}
+			l.done = make(chan struct{})
+			go func() {
+				defer close(l.done)
+				markDone(s, l.batch)
+			}()
+			select {
+			case looking <- l:
+			case <-s.Starting.Done():
+				return
+			}
+		}
+	}()
+	go func() {
+		defer close(batches)
+		for l := range looking {
+			<-l.done
+			select {
+			case batches <- l.batch:
+			case <-s.Starting.Done():
+				return
+			}
+		}
+	}()
+	return batches
+}
+
+// markDone sets Done. If the checkpoint cannot be read, it sets none: whoever looks the records up gets the error.
+func markDone(s *session.Session, batch []Item) {
+	ids, hashes, at := make([]string, 0, len(batch)), make([]string, 0, len(batch)), make([]int, 0, len(batch))
+	for i, it := range batch {
+		if rec := it.Record; rec.ID != "" && rec.Hash != (source.Hash{}) {
+			ids, hashes, at = append(ids, rec.ID), append(hashes, rec.Hash.String()), append(at, i)
+		}
+	}
+	if len(ids) == 0 || s.Live {
+		return
+	}
+	conversations, err := s.Complete(ids, hashes)
+	if err != nil {
+		return
+	}
+	for n, i := range at {
+		batch[i].Done = conversations[n]
+	}
 }
 
 // Batch waits for a record and adds the records that are ready, up to BatchSize. It returns an empty batch when wake fires. ended says that

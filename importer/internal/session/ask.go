@@ -135,6 +135,15 @@ func (s *Session) Lookup(ctx context.Context, keys ...string) (rows map[string]c
 	return rows, err
 }
 
+// Complete returns the conversations of those of these transcripts that are complete with these content hashes, and 0 for the others.
+func (s *Session) Complete(ids, hashes []string) (conversations []int64, err error) {
+	err = s.Patiently(s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {
+		conversations, err = s.Store.Complete(ctx, s.Source, ids, hashes)
+		return err
+	})
+	return conversations, s.StoppedOr(err)
+}
+
 // PartialErrorsOf returns the partial errors of transcripts, by key; transcripts without any are not in the map.
 func (s *Session) PartialErrorsOf(keys []string) (recorded map[string][]checkpoint.PartialError, err error) {
 	err = s.Patiently(s.Starting, "read the checkpoint", func(ctx context.Context) (err error) {

@@ -33,6 +33,7 @@ type runStore interface {
 type rowStore interface {
 	StepsOf(ctx context.Context, source, id string) ([]checkpoint.Step, error)
 	SaveStep(ctx context.Context, source string, run int64, c checkpoint.StepChange) (saved bool, err error)
+	Complete(ctx context.Context, source string, ids, hashes []string) ([]int64, error)
 	Lookup(ctx context.Context, source string, run int64, ids []string) (map[string]checkpoint.Row, error)
 	Unfinished(ctx context.Context, source string, run int64, after string, limit int) ([]checkpoint.Row, error)
 	Select(ctx context.Context, source string, run int64, f checkpoint.Filter) ([]checkpoint.Row, error)
