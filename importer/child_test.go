@@ -38,7 +38,8 @@ type childSpec struct {
 	Grown                   importer.Grown
 	Retry                   *importer.Selection
 	Halt                    *halt
-	Undo                    int64 // the run to undo; 0: none
+	Undo                    int64    // the run to undo; 0: none
+	Forget                  []string // the end-users to anonymize
 }
 
 // halt is the time at which a child sends itself a signal: before or after its Nth call of one kind.
@@ -110,9 +111,14 @@ func (spec childSpec) run() (importer.Summary, error) {
 		return importer.Summary{}, err
 	}
 	halting := &haltingStore{Store: store, halt: spec.Halt}
-	if spec.Undo != 0 {
+	if spec.Undo != 0 || spec.Forget != nil {
 		cfg := importer.Config{Source: testSource, BaseURL: spec.API, AgentID: sandbox.DefaultAgentID, RequestTimeout: spec.Timeout, Settle: spec.Settle, SendWindow: spec.Window}
-		_, err := withdraw.New(cfg, halting, client, withdraw.Options{Wait: time.Minute}).Anonymize(ctx, spec.Undo)
+		w := withdraw.New(cfg, halting, client, withdraw.Options{Wait: time.Minute})
+		if spec.Forget != nil {
+			_, err = w.AnonymizeEndUsers(ctx, spec.Forget)
+		} else {
+			_, err = w.Anonymize(ctx, spec.Undo)
+		}
 		return importer.Summary{}, err
 	}
 	im, err := importer.New(importer.Config{

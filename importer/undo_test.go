@@ -362,3 +362,39 @@ func TestUndoDoesNotAskForEver(t *testing.T) {
 }
 
 var _ withdraw.API = (*dixa.Client)(nil)
+
+// TestKilledForget kills the process that asks Dixa to anonymize end-users, before and after every write. Each of them is asked about once.
+func TestKilledForget(t *testing.T) {
+	skipIfShort(t)
+	t.Parallel()
+	type moment struct {
+		halt
+		store string
+	}
+	var moments []moment
+	for i, call := range []string{"BeginWithdrawal", "EndWithdrawal:asked", "EndWithdrawal:done"} {
+		for _, after := range []bool{false, true} {
+			for _, store := range stores {
+				moments = append(moments, moment{halt{Call: call, Nth: int64(2 + i), After: after, Signal: syscall.SIGKILL}, store})
+			}
+		}
+	}
+	together(t, moments, func(m moment) string { return fmt.Sprintf("%s %s", m.halt, m.store) }, func(t *testing.T, m moment) {
+		w := setup(t, m.store, sandbox.Options{})
+		const n = 6
+		path := w.file("c.jsonl", chats(n)...)
+		w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
+		var endUsers []string
+		for _, c := range w.api.Conversations() {
+			endUsers = append(endUsers, c.RequesterID)
+		}
+		w.spawn(path, func(spec *childSpec) { spec.Halt, spec.Forget = &m.halt, endUsers }).mustDie()
+		u, end := w.withdrawer(withdraw.Options{Wait: time.Minute}, nil)
+		defer end()
+		asked, err := u.AnonymizeEndUsers(context.Background(), endUsers)
+		if err != nil || asked.Outcome != importer.OutcomeOK || len(asked.List) != n {
+			t.Errorf("%+v, %v", asked, err)
+		}
+		w.wantAnonymized(n)
+	})
+}
