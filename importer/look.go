@@ -22,6 +22,8 @@ type searcher struct {
 	learning *learning     // what searches can see
 	known    conversations // contents of conversations
 	inDoubt  doubtful
+	lists    shared[string, []dixa.Conversation] // candidates, by end-user
+	reads    shared[int64, shape.Contents]       // by conversation
 }
 
 // conversations caches the contents of conversations.
@@ -176,15 +178,17 @@ func (l *searcher) classify(ctx context.Context, t *task, c dixa.Conversation, r
 func (l *searcher) candidates(ctx context.Context, t *task) ([]dixa.Conversation, error) {
 	var listed []dixa.Conversation
 	for _, id := range append([]string{t.row.EndUserID}, t.user.Others...) { // earlier versions of this tool treated people who share an identifier as one person
-		more, err := l.s.API.ListConversations(ctx, id)
+		more, err := l.lists.do(id, func() ([]dixa.Conversation, error) {
+			all, err := l.s.API.ListConversations(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			return l.s.Candidates(ctx, all)
+		})
 		if err != nil {
 			return nil, err
 		}
 		listed = append(listed, more...)
-	}
-	listed, err := l.s.Candidates(ctx, listed)
-	if err != nil {
-		return nil, err
 	}
 	slices.SortStableFunc(listed, func(a, b dixa.Conversation) int {
 		switch {
@@ -218,14 +222,16 @@ func (l *searcher) namesOf(ctx context.Context, c dixa.Conversation) ([]string, 
 
 // readContents reads the messages of a conversation. If it has none yet, it returns errNoMessages.
 func (l *searcher) readContents(ctx context.Context, c dixa.Conversation) (shape.Contents, error) {
-	messages, err := l.s.API.ListMessages(ctx, c.ID)
-	if err != nil {
-		return shape.Contents{}, err
-	}
-	if len(messages) == 0 {
-		return shape.Contents{}, errNoMessages
-	}
-	read := shape.ContentsOf(messages)
-	l.known.put(c.ID, read)
-	return read, nil
+	return l.reads.do(c.ID, func() (shape.Contents, error) {
+		messages, err := l.s.API.ListMessages(ctx, c.ID)
+		if err != nil {
+			return shape.Contents{}, err
+		}
+		if len(messages) == 0 {
+			return shape.Contents{}, errNoMessages
+		}
+		read := shape.ContentsOf(messages)
+		l.known.put(c.ID, read)
+		return read, nil
+	})
 }
