@@ -62,6 +62,9 @@ var ErrNotHandedOver = errors.New("the conversation was never handed over to age
 // errBusy means that the request of another process may be on its way.
 var errBusy = errors.New("another process is reopening it")
 
+// errOpen means that another process has reopened the conversation meanwhile.
+var errOpen = errors.New("another process has reopened it")
+
 // Reopen reopens the conversation of a transcript unless it is open, and records that it waits for an agent. Dixa is asked how the conversation
 // is before each request.
 func Reopen(ctx context.Context, c Config, id string) (Result, error) {
@@ -119,6 +122,8 @@ func (r *reopening) do(ctx context.Context) error {
 		began := time.Now()
 		err := r.API.ReopenConversation(ctx, r.conversation, r.before)
 		switch {
+		case errors.Is(err, errOpen):
+			return errors.Join(r.end(ctx), r.record(ctx))
 		case errors.Is(err, errBusy):
 			if err := r.waitForOther(ctx); err != nil {
 				return err
@@ -146,12 +151,18 @@ func (r *reopening) do(ctx context.Context) error {
 	return fmt.Errorf("the conversation is still closed after %d requests: %w: run the command again when Dixa responds normally", rounds, doubt)
 }
 
-// before records that a request may be on its way.
+// before records that a request may be on its way. Then it looks once more: another process may have reopened the conversation between the
+// last look and this record.
 func (r *reopening) before(ctx context.Context, _ int, _ error) (notAfter time.Time, err error) {
 	began := time.Now()
 	begun, err := r.Store.BeginReopen(ctx, r.Source, r.id, window+r.Timeout)
 	if err == nil && !begun && !r.sent {
 		err = errBusy
+	}
+	if err == nil && !r.sent {
+		if err = r.look(ctx); err == nil && r.isOpen() {
+			err = errOpen
+		}
 	}
 	return began.Add(window / 2), err
 }

@@ -3,6 +3,7 @@ package reopen_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"path/filepath"
 	"strconv"
@@ -279,6 +280,42 @@ func TestAtOnce(t *testing.T) {
 		w.wantOpen(t, 1)
 		w.wantState(t, "waiting")
 	})
+}
+
+// overtaken is a store in which another process reopens the conversation before this one records that it is about to.
+type overtaken struct {
+	reopen.Store
+	other func()
+	once  sync.Once
+}
+
+func (s *overtaken) BeginReopen(ctx context.Context, source, id string, hold time.Duration) (bool, error) {
+	s.once.Do(s.other)
+	return s.Store.BeginReopen(ctx, source, id, hold)
+}
+
+// TestOvertaken has another process reopen the conversation after this one has looked at it, and in one case an agent take it.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	for _, taken := range []bool{false, true} {
+		t.Run(fmt.Sprintf("taken %v", taken), func(t *testing.T) {
+			each(t, func(t *testing.T, w *world) {
+				mine := w.config
+				mine.Store = &overtaken{Store: w.config.Store, other: func() {
+					if _, err := reopen.Reopen(t.Context(), w.config, "t-1"); err != nil {
+						t.Error(err)
+					}
+					if taken && !w.AgentTakes(w.id, agent) {
+						t.Error("the agent could not take it")
+					}
+				}}
+				if _, err := reopen.Reopen(t.Context(), mine, "t-1"); err != nil {
+					t.Error(err)
+				}
+				w.wantOpen(t, 1)
+			})
+		})
+	}
 }
 
 func TestNotHandedOver(t *testing.T) {
