@@ -32,6 +32,7 @@
 //	tasks             launch starts one for each claimed transcript, at most cap(openSlots) at a time; runSteps takes the transcript
 //	                  through its steps. pipeline.tasks waits for them
 //	reader            reading.Records reads ahead of the caller; it ends with the source, or with Starting
+//	batches           reading.Batches starts two, and one for each batch whose complete transcripts it asks for; they end like the reader
 //	heartbeat         work starts it, and waits for it once everything is written
 //	followers         learning.follow and followCreation start a few, to measure how long Dixa's lists lag; learning.stop ends and
 //	                  waits for them
@@ -42,7 +43,7 @@
 //
 // # Channels
 //
-// The reader hands over records through the channel of reading.Records. Three channels are semaphores: a task holds a place in openSlots
+// The reader hands over records through the channel of reading.Records, and reading.Batches hands them to the caller of Run. Three channels are semaphores: a task holds a place in openSlots
 // until it is settled, and one in aheadSlots while it is prepared for a worker or one in workerSlots while it has one. A task gives up
 // its place in aheadSlots or workerSlots before a long wait, but never the one in openSlots. The semaphores of package mark's Gate and of
 // firstRun.lock are locks that a stop can interrupt.
@@ -57,6 +58,7 @@
 //	backlog.mu        records that cannot be decided yet
 //	stepTimes.mu      times of the steps
 //	conversations.mu  contents of conversations that were read
+//	shared.mu         what several searches read together
 //	doubtful.mu       transcripts in doubt that are being searched for
 //	refusals.mu       refusals that may concern one transcript or all
 //	learning.mu       facts about Dixa's answers

@@ -11,7 +11,6 @@ import (
 
 	"dixa-import/dixa"
 	"dixa-import/importer/checkpoint"
-	"dixa-import/importer/internal/remap"
 	"dixa-import/importer/internal/session"
 	"dixa-import/importer/internal/shape"
 	"dixa-import/source"
@@ -101,7 +100,7 @@ func (p *pipeline) tag(ctx context.Context, t *task) error {
 		own = t.transcript.Tags
 	}
 	var refused []string
-	for _, name := range remap.TagsOf(p.s.Tags, own) {
+	for _, name := range shape.TagsOf(p.s.Tags, own) {
 		given := shape.SetValues(t.row.SetValues)
 		if t.onlyValues && given.HasTag(name) {
 			continue

@@ -28,7 +28,7 @@ func (im *Importer) startRemapped(ctx context.Context, batch []remap.Transcript)
 	var requests []checkpoint.ClaimRequest
 	for _, t := range batch {
 		im.tally.read.Add(1)
-		if !t.Lacking.Any() && t.Row.Status != checkpoint.Imported {
+		if !t.Due() {
 			im.tally.alreadyDone.Add(1)
 			t.Held.Release()
 			continue

@@ -303,10 +303,9 @@ func TestTwoUndoAtOnce(t *testing.T) {
 	})
 }
 
-// TestKilledUndo kills the process before and after every write, and when a request has arrived.
-func TestKilledUndo(t *testing.T) {
-	skipIfShort(t)
-	t.Parallel()
+// killedWithdrawing runs a test for each moment before and after a write about a request to anonymize, on both stores.
+func killedWithdrawing(t *testing.T, test func(t *testing.T, w *world, at halt)) {
+	t.Helper()
 	type moment struct {
 		halt
 		store string
@@ -320,10 +319,18 @@ func TestKilledUndo(t *testing.T) {
 		}
 	}
 	together(t, moments, func(m moment) string { return fmt.Sprintf("%s %s", m.halt, m.store) }, func(t *testing.T, m moment) {
-		w := setup(t, m.store, sandbox.Options{})
+		test(t, setup(t, m.store, sandbox.Options{}), m.halt)
+	})
+}
+
+// TestKilledUndo kills the process before and after every write, and when a request has arrived.
+func TestKilledUndo(t *testing.T) {
+	skipIfShort(t)
+	t.Parallel()
+	killedWithdrawing(t, func(t *testing.T, w *world, at halt) {
 		path := w.file("c.jsonl", chats(8)...)
 		run := w.mustRun(importer.OutcomeOK, w.jsonl(path), nil).Run
-		w.spawn(path, func(spec *childSpec) { spec.Halt, spec.Undo = &m.halt, run }).mustDie()
+		w.spawn(path, func(spec *childSpec) { spec.Halt, spec.Undo = &at, run }).mustDie()
 		if s := w.mustUndo(importer.OutcomeOK, run, withdraw.Options{Wait: time.Minute}); s.Done != 8 {
 			t.Errorf("%+v", s)
 		}
@@ -367,20 +374,7 @@ var _ withdraw.API = (*dixa.Client)(nil)
 func TestKilledForget(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
-	type moment struct {
-		halt
-		store string
-	}
-	var moments []moment
-	for i, call := range []string{"BeginWithdrawal", "EndWithdrawal:asked", "EndWithdrawal:done"} {
-		for _, after := range []bool{false, true} {
-			for _, store := range stores {
-				moments = append(moments, moment{halt{Call: call, Nth: int64(2 + i), After: after, Signal: syscall.SIGKILL}, store})
-			}
-		}
-	}
-	together(t, moments, func(m moment) string { return fmt.Sprintf("%s %s", m.halt, m.store) }, func(t *testing.T, m moment) {
-		w := setup(t, m.store, sandbox.Options{})
+	killedWithdrawing(t, func(t *testing.T, w *world, at halt) {
 		const n = 6
 		path := w.file("c.jsonl", chats(n)...)
 		w.mustRun(importer.OutcomeOK, w.jsonl(path), nil)
@@ -388,7 +382,7 @@ func TestKilledForget(t *testing.T) {
 		for _, c := range w.api.Conversations() {
 			endUsers = append(endUsers, c.RequesterID)
 		}
-		w.spawn(path, func(spec *childSpec) { spec.Halt, spec.Forget = &m.halt, endUsers }).mustDie()
+		w.spawn(path, func(spec *childSpec) { spec.Halt, spec.Forget = &at, endUsers }).mustDie()
 		u, end := w.withdrawer(withdraw.Options{Wait: time.Minute}, nil)
 		defer end()
 		asked, err := u.AnonymizeEndUsers(context.Background(), endUsers)

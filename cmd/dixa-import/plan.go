@@ -13,32 +13,41 @@ import (
 )
 
 // plan prints what a run would do.
-func (p *runCmd) plan(ctx context.Context) (err error) {
+func (p *runCmd) plan(ctx context.Context) error {
+	return p.planning(ctx, func(ctx context.Context, j *job) (show func() error, err error) {
+		planner, err := plan.New(j.config, p.show)
+		if err != nil {
+			return nil, err
+		}
+		defer p.watchPlan(planner.Progress)()
+		plan, err := planner.Plan(ctx)
+		return func() error { return p.showPlan(j, plan) }, err
+	})
+}
+
+// planning makes a plan of a run that open prepares, and shows it unless a signal came before.
+func (p *importing) planning(ctx context.Context, plan func(context.Context, *job) (show func() error, err error)) (err error) {
 	ctx, stopped := interruptible(ctx)
 	defer stopped()
 	j, err := p.open(ctx)
 	if j != nil {
 		defer func() { err = errors.Join(err, j.Close()) }()
 	}
-	if ctx.Err() != nil {
-		return p.stoppedBefore("signal")
+	var show func() error
+	if err == nil && ctx.Err() == nil {
+		show, err = plan(ctx, j)
 	}
-	if err != nil {
-		return err
-	}
-	planner, err := plan.New(j.config, p.show)
-	if err != nil {
-		return err
-	}
-	stop := p.watchPlan(planner.Progress)
-	plan, err := planner.Plan(ctx)
-	stop()
 	switch {
 	case ctx.Err() != nil:
 		return p.stoppedBefore("signal")
 	case err != nil:
 		return err
 	}
+	return show()
+}
+
+// showPlan prints a plan.
+func (p *runCmd) showPlan(j *job, plan plan.Plan) (err error) {
 	report := planReport{Plan: plan, source: j.config.Source, takes: j.config.Reconcile, known: j.config.Store != nil, finish: time.Now().Add(plan.Duration).UTC(),
 		limit: p.stopAfter, values: p.showValues || !p.json && p.stdout.Terminal()}
 	if p.json {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,30 +40,17 @@ func (p *retryCmd) readAttributes(c *cli.Context) (err error) {
 }
 
 // plan shows what --attributes would set.
-func (p *retryCmd) plan(ctx context.Context) (err error) {
-	ctx, stopped := interruptible(ctx)
-	defer stopped()
-	j, err := p.open(ctx)
-	if j != nil {
-		defer func() { err = errors.Join(err, j.Close()) }()
-	}
-	if ctx.Err() != nil {
-		return p.stoppedBefore("signal")
-	}
-	if err != nil {
-		return err
-	}
-	values, err := plan.SetAgain(ctx, j.config)
-	switch {
-	case ctx.Err() != nil:
-		return p.stoppedBefore("signal")
-	case err != nil:
-		return err
-	case p.json:
-		return p.stdout.JSON(values)
-	}
-	p.printValues(j.config.Source, values)
-	return nil
+func (p *retryCmd) plan(ctx context.Context) error {
+	return p.planning(ctx, func(ctx context.Context, j *job) (show func() error, err error) {
+		values, err := plan.SetAgain(ctx, j.config)
+		return func() error {
+			if p.json {
+				return p.stdout.JSON(values)
+			}
+			p.printValues(j.config.Source, values)
+			return nil
+		}, err
+	})
 }
 
 // printValues writes a plan for people.

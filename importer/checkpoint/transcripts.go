@@ -23,13 +23,6 @@ var (
 	readRunFileTotals = both(`select source, coalesce(came_from, ''), status, count(*) from dixa_import.transcripts
 		where ($1::text = '' or source = $1::text) and run_id = $2::bigint
 		group by 1, 2, 3 order by source, coalesce(came_from, '') collate "C", status collate "C"`)
-	// Rows of transactions that have not ended are left to the next run.
-	foldTotals = `with folded as (delete from dixa_import.totals where ctid in
-			(select ctid from dixa_import.totals where backend <> 0 for update skip locked)
-			returning source, came_from, status, error_code, count)
-		insert into dixa_import.totals as t (source, came_from, status, error_code, backend, count)
-		select source, came_from, status, error_code, 0, sum(count) from folded group by 1, 2, 3, 4 having sum(count) <> 0 order by 1, 2, 3, 4
-		on conflict (source, came_from, status, error_code, backend) do update set count = t.count + excluded.count`
 	clearRejected = both(`delete from dixa_import.transcripts {indexed by transcripts_file}
 		where source = $1::text and file = $2::text and status = 'rejected'
 			and updated_at < (select started_at from dixa_import.runs where id = $3::bigint)`)

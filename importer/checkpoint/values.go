@@ -34,10 +34,7 @@ func cleanEach(ids []string) []string {
 
 // cleanIDs returns the ids in stored form, sorted and without duplicates.
 func cleanIDs(ids []string) []string {
-	cleaned := make([]string, len(ids))
-	for i, id := range ids {
-		cleaned[i] = clean(id)
-	}
+	cleaned := cleanEach(ids)
 	slices.Sort(cleaned)
 	return slices.Compact(cleaned)
 }

@@ -1,7 +1,7 @@
 // Package plan finds out what a run would do, by the same rules as a run: with all records of a source (Planner), with one transcript
 // (Explain), and with the attributes that the configuration names (CheckAttributes). It writes nothing, and sends Dixa only read requests.
 //
-// A Planner works in the goroutine of its caller. Another goroutine reads the source ahead, see reading.Records.
+// A Planner works in the goroutine of its caller. Other goroutines read the source ahead, see reading.Records and reading.Batches.
 package plan
 
 import (

@@ -3,10 +3,7 @@ package plan
 import (
 	"context"
 
-	"dixa-import/importer/checkpoint"
-	"dixa-import/importer/internal/reading"
 	"dixa-import/importer/internal/remap"
-	"dixa-import/importer/internal/rules"
 	"dixa-import/importer/internal/session"
 )
 
@@ -39,8 +36,7 @@ func SetAgain(ctx context.Context, cfg session.Config) (Values, error) {
 		return Values{}, err
 	}
 	v := Values{Attributes: map[string]int64{}, Refused: map[string]int64{}, PerSecond: s.Rate}
-	known := rules.Known{Policy: p.known.Policy, Lookup: p.known.Lookup}
-	r := &remap.Reader{Session: s, Memory: reading.NewMemory(), Known: known}
+	r := &remap.Reader{Session: s, Memory: p.memory, Known: p.known}
 	err = r.Each(func(batch []remap.Transcript) error {
 		for _, t := range batch {
 			v.add(s, t)
@@ -60,7 +56,7 @@ func SetAgain(ctx context.Context, cfg session.Config) (Values, error) {
 
 func (v *Values) add(s *session.Session, t remap.Transcript) {
 	v.Leftover += int64(t.Lacking.Leftover)
-	if !t.Lacking.Any() && t.Row.Status != checkpoint.Imported {
+	if !t.Due() {
 		return
 	}
 	v.Differing++

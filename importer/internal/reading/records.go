@@ -94,7 +94,7 @@ func Batches(s *session.Session, records <-chan Item) <-chan []Item {
 		defer close(looking)
 		for ended := false; !ended; {
 			var l looked
-			if l.batch, ended = Batch(s.Starting, records, nil); len(l.batch) == 0 {
+			if l.batch, ended = Batch(s.Starting, records); len(l.batch) == 0 {
 				continue
 			}
 			l.done = make(chan struct{})
@@ -125,13 +125,16 @@ func Batches(s *session.Session, records <-chan Item) <-chan []Item {
 
 // markDone sets Done. If the checkpoint cannot be read, it sets none: whoever looks the records up gets the error.
 func markDone(s *session.Session, batch []Item) {
+	if s.Live {
+		return
+	}
 	ids, hashes, at := make([]string, 0, len(batch)), make([]string, 0, len(batch)), make([]int, 0, len(batch))
 	for i, it := range batch {
 		if rec := it.Record; rec.ID != "" && rec.Hash != (source.Hash{}) {
 			ids, hashes, at = append(ids, rec.ID), append(hashes, rec.Hash.String()), append(at, i)
 		}
 	}
-	if len(ids) == 0 || s.Live {
+	if len(ids) == 0 {
 		return
 	}
 	conversations, err := s.Complete(ids, hashes)
@@ -143,17 +146,14 @@ func markDone(s *session.Session, batch []Item) {
 	}
 }
 
-// Batch waits for a record and adds the records that are ready, up to BatchSize. It returns an empty batch when wake fires. ended says that
-// there are no more records.
-func Batch(ctx context.Context, records <-chan Item, wake <-chan time.Time) (batch []Item, ended bool) {
+// Batch waits for a record and adds the records that are ready, up to BatchSize. ended says that there are no more records.
+func Batch(ctx context.Context, records <-chan Item) (batch []Item, ended bool) {
 	select {
 	case it, ok := <-records:
 		if !ok || ctx.Err() != nil {
 			return nil, true
 		}
 		batch = append(make([]Item, 0, BatchSize), it)
-	case <-wake:
-		return nil, false
 	case <-ctx.Done():
 		return nil, true
 	}

@@ -3,8 +3,6 @@
 package remap
 
 import (
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +22,9 @@ type Transcript struct {
 	Lacking shape.Lacking
 	Held    reading.Hold // of the record; the caller releases it
 }
+
+// Due reports whether there is something to do about the transcript.
+func (t Transcript) Due() bool { return t.Lacking.Any() || t.Row.Status == checkpoint.Imported }
 
 // Counts counts what was read.
 type Counts struct {
@@ -53,7 +54,7 @@ func (r *Reader) Each(do func([]Transcript) error) error {
 	}
 	records, failed := reading.Records(s, r.Memory, since)
 	for {
-		batch, ended := reading.Batch(s.Starting, records, nil)
+		batch, ended := reading.Batch(s.Starting, records)
 		if len(batch) > 0 {
 			found, err := r.decide(batch)
 			if err == nil {
@@ -105,20 +106,9 @@ func (r *Reader) decide(batch []reading.Item) (found []Transcript, err error) {
 		if found[i].Row.Status == checkpoint.Imported {
 			found[i].Row.SetValues = "" // what an earlier run has set last is not certain
 		}
-		found[i].Lacking = s.Custom.Lacking(t, TagsOf(s.Tags, t.Tags), shape.SetValues(found[i].Row.SetValues), recorded[found[i].Row.ID])
+		found[i].Lacking = s.Custom.Lacking(t, shape.TagsOf(s.Tags, t.Tags), shape.SetValues(found[i].Row.SetValues), recorded[found[i].Row.ID])
 	}
 	return found, nil
-}
-
-// TagsOf returns the tags of the configuration and of a transcript, each once. They are compared without regard to case.
-func TagsOf(configured, own []string) []string {
-	var tags []string
-	for _, name := range slices.Concat(configured, own) {
-		if !slices.ContainsFunc(tags, func(other string) bool { return strings.EqualFold(other, name) }) {
-			tags = append(tags, name)
-		}
-	}
-	return tags
 }
 
 // problems returns the recorded problems of the partial transcripts.

@@ -29,8 +29,8 @@ type Selection struct {
 	IDs          []string
 	Decision     Decision // about selected transcripts in doubt; Drop also about selected failed and rejected ones
 	Conversation int64    // for Adopt, which takes exactly one id
-	// Attributes selects complete and partial transcripts whose attributes or tags map to other values than their conversations were given last,
-	// and nothing else: all other fields are empty.
+	// Attributes selects transcripts whose attributes or tags map to other values than their conversations were given last, and those that lack
+	// them because a run ended early. All other fields are empty then.
 	Attributes bool
 }
 

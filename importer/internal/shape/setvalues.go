@@ -102,6 +102,17 @@ func (s SetValues) entries() []string {
 	return list
 }
 
+// TagsOf returns the tags of the configuration and of a transcript, each once. They are compared without regard to case.
+func TagsOf(configured, own []string) []string {
+	var tags []string
+	for _, name := range slices.Concat(configured, own) {
+		if !slices.ContainsFunc(tags, func(other string) bool { return strings.EqualFold(other, name) }) {
+			tags = append(tags, name)
+		}
+	}
+	return tags
+}
+
 // Lacking is what a conversation lacks by the attributes and tags of its transcript, if they map to other values than it was given last.
 type Lacking struct {
 	Values   map[string]dixa.AttributeValue // to set, by the attribute's UUID
